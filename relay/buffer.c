@@ -1,0 +1,78 @@
+/*
+ * buffer.c - see buffer.h.
+ */
+#include "relay/buffer.h"
+
+#include <assert.h>
+#include <string.h>
+
+uint8_t *
+buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
+{
+	size_t len = buffer_len(buffer);
+
+	if (n <= buffer->cap - buffer->tail && buffer->data != NULL)
+		return buffer->data + buffer->tail;
+	/* Move to the front only when that frees half of the memory: otherwise it would be done over and over. */
+	if (n <= buffer->cap - len && buffer->head >= buffer->cap / 2 && buffer->data != NULL) {
+		memmove(buffer->data, buffer_at(buffer), len);
+		buffer->head = 0;
+		buffer->tail = len;
+		return buffer->data + len;
+	}
+	/* The consumed part is kept while growing: simpler, and gone at the next time that the buffer runs empty. */
+	if (n > SIZE_MAX / 4 - buffer->tail)
+		return NULL;
+	size_t want = buffer->tail + n;
+	if (buffer->cap > 0 && want < buffer->cap * 2)
+		want = buffer->cap * 2;
+	size_t got;
+	uint8_t *data =
+	    memory_resize(memory, buffer->data, buffer->cap, buffer->tail, want, &got);
+	if (data == NULL && want > buffer->tail + n && buffer->tail + n > buffer->cap)
+		data = memory_resize(memory, buffer->data, buffer->cap, buffer->tail,
+		    buffer->tail + n, &got);
+	if (data == NULL)
+		return NULL;
+	buffer->data = data;
+	buffer->cap = got;
+	return data + buffer->tail;
+}
+
+bool
+buffer_append(struct buffer *buffer, struct memory *memory, const void *bytes, size_t n)
+{
+	if (n == 0)
+		return true;
+	uint8_t *at = buffer_room(buffer, memory, n);
+	if (at == NULL)
+		return false;
+	memcpy(at, bytes, n);
+	buffer_grow(buffer, n);
+	return true;
+}
+
+void
+buffer_consume(struct buffer *buffer, size_t n)
+{
+	assert(n <= buffer_len(buffer));
+	buffer->head += n;
+	if (buffer->head == buffer->tail)
+		buffer->head = buffer->tail = 0;
+}
+
+void
+buffer_release(struct buffer *buffer, struct memory *memory)
+{
+	memory_put(memory, buffer->data, buffer->cap);
+	*buffer = (struct buffer){ 0 };
+}
+
+void
+buffer_take(struct buffer *to, struct buffer *from, struct memory *memory)
+{
+	assert(buffer_len(to) == 0);
+	buffer_release(to, memory);
+	*to = *from;
+	*from = (struct buffer){ 0 };
+}

@@ -1,0 +1,69 @@
+/*
+ * config.h - the whole configuration as one value: made of the legacy files, relay.conf, `-o`
+ * options and hosts.tab.
+ *
+ * What wins: `-o`, then relay.conf, then the environment ($RUNTIME_DIRECTORY, $STATE_DIRECTORY),
+ * then loncapa.conf, then loncapa_apache.conf, then the default.  Per host: its own section,
+ * `defaults`, the default.
+ */
+#ifndef RELAY_CONFIG_H
+#define RELAY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "relay/host_settings.h"
+#include "relay/report.h"
+#include "relay/settings.h"
+
+/* Hosts of one hosts.tab, at most. */
+#define CONFIG_HOSTS_MAX 65536
+
+struct config_host {
+	char *id;
+	char *domain;
+	char *role;
+	char *name;
+	char *address; /* IPv4 or IPv6 literal without brackets, or a name; not resolved */
+	uint16_t port;
+	unsigned line; /* in the hosts file */
+	struct host_settings settings;
+};
+
+/* Everything in it is owned.  Zeroed = empty. */
+struct config {
+	/* run_dir, socket_dir, hosts_file, host_id and port are always set; user and state_dir may
+	 * be NULL. */
+	struct relay_settings relay;
+	struct host_settings defaults;
+	char *daemons_dir;         /* lonDaemons, or NULL */
+	char *doc_root;            /* lonDocRoot, or NULL */
+	struct config_host *hosts; /* in the order of their lines, ids unique */
+	size_t host_count;
+};
+
+/* Where the configuration comes from; the strings must live during config_load only. */
+struct config_source {
+	const char
+	    *loncapa_dir;      /* holds loncapa.conf or loncapa_apache.conf or both; NULL = none */
+	const char *conf_file; /* relay.conf; NULL = none.  If named it must exist */
+	const char *const *options; /* arguments of `-o` */
+	size_t option_count;
+};
+
+/*
+ * Reads everything.  True: *config is complete; the report may hold warnings, and errors for hosts
+ * that were left out. False: there are fatal entries, *config is empty.  Opens files, resolves no
+ * names.  Not for two threads at once.
+ */
+bool config_load(struct config *config, const struct config_source *source, struct report *report);
+
+/* Prints all effective values and hosts in the form of a relay.conf, the hosts' addresses as
+ * comments. */
+void config_print(FILE *out, const struct config *config);
+
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * config_print.c - shows a configuration as the relay.conf that would produce it.
+ *
+ * Never reads anything.  Owns nothing.
+ */
+#include "relay/config.h"
+
+#include <string.h>
+
+/* A path of 4000 bytes, each of them escaped, in quotes. */
+enum {
+	VALUE_TEXT_MAX = 8192
+};
+
+static void
+print_setting(FILE *out, const struct setting *setting, const void *structure)
+{
+	char text[VALUE_TEXT_MAX];
+	struct setting_value value = setting_load(setting, structure);
+
+	setting_format(setting, value, text, sizeof text);
+	if (text[0] == '\0')
+		fprintf(out, "\t# %s is not set\n", setting->key);
+	else
+		fprintf(out, "\t%s = %s\n", setting->key, text);
+}
+
+static void
+print_section(FILE *out, const char *name, enum setting_section section, const void *structure)
+{
+	fprintf(out, "%s {\n", name);
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (settings_table[i].section == section)
+			print_setting(out, &settings_table[i], structure);
+	fprintf(out, "}\n\n");
+}
+
+/* A host id in quotes; what would end the quotes early is marked. */
+static void
+print_id(FILE *out, const char *id)
+{
+	putc('"', out);
+	for (; *id != '\0'; id++) {
+		unsigned char c = (unsigned char)*id;
+
+		if (c < ' ' || c == 0x7f)
+			fprintf(out, "\\x%02x", c);
+		else
+			fprintf(out, "%s%c", strchr("\"\\$", c) != NULL ? "\\" : "", c);
+	}
+	putc('"', out);
+}
+
+/* Bytes of hosts.tab inside of a comment. */
+static void
+print_comment(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		putc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
+}
+
+static bool
+is_own(const struct setting *setting, const struct config *config, const struct config_host *host)
+{
+	return setting->section == SETTING_SECTION_HOST &&
+	       setting_load(setting, &host->settings).number !=
+		   setting_load(setting, &config->defaults).number;
+}
+
+static void
+print_host(FILE *out, const struct config *config, const struct config_host *host)
+{
+	bool ipv6 = strchr(host->address, ':') != NULL;
+
+	fprintf(out, "# line %u: %s%s%s port %u, ", host->line, ipv6 ? "[" : "", host->address,
+		ipv6 ? "]" : "", host->port);
+	print_comment(out, host->name);
+	fprintf(out, ", ");
+	print_comment(out, host->role);
+	fprintf(out, " of ");
+	print_comment(out, host->domain);
+	fprintf(out, "\nhost ");
+	print_id(out, host->id);
+	fprintf(out, " {\n");
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (is_own(&settings_table[i], config, host))
+			print_setting(out, &settings_table[i], &host->settings);
+	fprintf(out, "}\n");
+}
+
+void
+config_print(FILE *out, const struct config *config)
+{
+	print_section(out, "relay", SETTING_SECTION_RELAY, &config->relay);
+	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults);
+	fprintf(out, "# %zu host%s\n", config->host_count, config->host_count == 1 ? "" : "s");
+	for (size_t i = 0; i < config->host_count; i++)
+		print_host(out, config, &config->hosts[i]);
+}

@@ -1,0 +1,122 @@
+/*
+ * host.h - a host of the table inside a worker: its listening socket, its clients, its queue, its pool of links, and the
+ * decision when to open another link.
+ *
+ *   CONNECTING -> UP -> (DOWN <-> UP) ...      UP -> ASLEEP when the idle clock closed the last link
+ */
+#ifndef RELAY_HOST_H
+#define RELAY_HOST_H
+
+#include "relay/channel.h"
+#include "relay/request.h"
+#include "relay/worker.h"
+#include "wire/wire.h"
+
+#define HOST_STATES(X)                                                                             \
+	X(HOST_CONNECTING, "connecting") /* no link yet, nothing known against the peer */         \
+	X(HOST_UP, "up")                 /* at least one link can be used */                       \
+	X(HOST_DOWN, "down")             /* no link, the last attempt failed; tried again for ever */ \
+	X(HOST_ASLEEP, "asleep")         /* no link, none needed until a request comes */
+
+enum host_state {
+#define X(name, text) name,
+	HOST_STATES(X)
+#undef X
+};
+
+/* One armed accept. */
+struct host_accept {
+	struct uring_op op;
+	struct host *host;
+};
+
+LIST_HEAD(client_list, client);
+
+struct host {
+	struct worker *worker;
+	uint32_t index;
+	enum host_state state;
+	bool leaving; /* removed: takes nothing new, goes when all is finished */
+	char id[HOST_ID_MAX + 1];
+	char local_id[HOST_ID_MAX + 1];
+	struct host_settings settings;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+
+	int listener;
+	struct host_accept accepts[HOST_ACCEPTS_MAX];
+	struct client_list clients;
+	uint32_t clients_count;
+
+	struct link_list ready;  /* links with room, the one to use first at the head */
+	struct link_list others; /* all other links */
+	uint32_t links_count;    /* every link, closing ones too */
+	uint32_t current;        /* links of this generation that are opening or usable */
+	uint32_t opening;        /* of them not usable yet */
+	uint32_t usable;         /* links, of any generation, that may carry requests */
+	uint32_t generation;     /* grows when address changes or links are to be renewed */
+
+	struct request_list queue; /* oldest first */
+	uint32_t queue_count;
+	uint64_t queue_bytes;
+
+	uint32_t failures;    /* in a row */
+	uint64_t next_connect; /* not before */
+	uint64_t down_since;
+	struct uring_timer timer;
+};
+
+/* How a link ended, as far as the pool is concerned. */
+enum link_end {
+	LINK_END_WORKED,   /* it had served, or at least lived a while */
+	LINK_END_FAILED,   /* it never came to use */
+	LINK_END_IDLE,     /* our idle clock */
+	LINK_END_UNWANTED, /* renewed or removed */
+};
+
+enum host_answer { HOST_TAKEN, HOST_REFUSED };
+
+/* A new host from its message; takes over `listener`.  NULL without memory (then the caller closes it). */
+struct host *host_new(struct worker *worker, const struct channel_host *message, int listener);
+
+/* Settings at once; a changed address (or `renew`) makes new links before the old ones go. */
+void host_change(struct host *host, const struct channel_host *message, bool renew);
+
+/* Takes nothing new from now on; finishes what is under way. */
+void host_leave(struct host *host);
+
+/*
+ * For leaving hosts, between turns: ends what has no purpose any more.  true = nothing is left, host_free may be called.
+ */
+bool host_reap(struct host *host);
+void host_free(struct host *host);
+
+/* Arms accepts as far as bounds allow. */
+void host_arm_accepts(struct host *host);
+
+/*
+ * Hands a request line (no LF) to the host.  HOST_TAKEN: request->done will be called, later.
+ * HOST_REFUSED: it will not; *why says what to count.
+ */
+enum host_answer host_submit(struct host *host, struct request *request, struct wire_span line,
+    enum request_result *why);
+
+/* Takes a queued request out again: its owner is gone. */
+void host_withdraw(struct host *host, struct request *request);
+
+/* Puts a request of a lost link back at the head of the queue; none of its bytes ever left. */
+void host_requeue(struct host *host, struct request *request);
+
+/* Gives queued requests to links with room. */
+void host_pump(struct host *host);
+
+/* From links. */
+void host_on_link_ready(struct host *host);
+void host_on_link_closed(struct host *host, enum link_end end, const char *why);
+
+/* From clients. */
+void host_on_client_closed(struct host *host);
+
+const char *host_state_text(enum host_state state);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * listener.c - see listener.h.
+ */
+#include "relay/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Bound by a name relative to the working directory, so that the directory's length does not count. */
+static int
+bind_here(int fd, const char *temporary)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strncpy(address.sun_path, temporary, sizeof address.sun_path - 1);
+	mode_t mask = umask(0777); /* nobody connects before the mode is set */
+	int result = bind(fd, (const struct sockaddr *)&address, sizeof address);
+	int error = errno;
+	umask(mask);
+	return result == 0 ? 0 : -error;
+}
+
+static int
+bind_and_rename(struct listener *listener, const char *name, mode_t mode)
+{
+	char temporary[64];
+	struct stat st;
+
+	snprintf(temporary, sizeof temporary, ".relay-%ld", (long)getpid());
+	unlink(temporary); /* left by a process that had this pid and was killed here */
+	int error = bind_here(listener->fd, temporary);
+	if (error != 0)
+		return error;
+	/* The kernel cuts the backlog to net.core.somaxconn. */
+	if (listen(listener->fd, INT32_MAX) != 0 || chmod(temporary, mode) != 0 ||
+	    stat(temporary, &st) != 0 || rename(temporary, name) != 0) {
+		error = -errno;
+		unlink(temporary);
+		return error;
+	}
+	listener->device = st.st_dev;
+	listener->inode = st.st_ino;
+	return 0;
+}
+
+int
+listener_open(struct listener *listener, const char *dir, const char *name, mode_t mode)
+{
+	int error = 0;
+	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	listener->fd = -1;
+	if (back < 0)
+		return -errno;
+	if (chdir(dir) != 0) {
+		error = -errno;
+		close(back);
+		return error;
+	}
+	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	error = listener->fd < 0 ? -errno : bind_and_rename(listener, name, mode);
+	if (fchdir(back) != 0 && error == 0)
+		error = -errno;
+	close(back);
+	if (error != 0 && listener->fd >= 0) {
+		close(listener->fd);
+		listener->fd = -1;
+	}
+	return error;
+}
+
+void
+listener_close(struct listener *listener, const char *dir, const char *name)
+{
+	struct stat st;
+
+	if (listener->fd < 0)
+		return;
+	int at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at >= 0) {
+		if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_dev == listener->device && st.st_ino == listener->inode)
+			unlinkat(at, name, 0);
+		close(at);
+	}
+	close(listener->fd);
+	listener->fd = -1;
+}

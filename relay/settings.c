@@ -1,0 +1,411 @@
+/*
+ * settings.c - reads, checks, prints and stores the values of the settings in settings.def.
+ *
+ * Never reads a file and never decides where a value comes from.  Owns nothing but the table, which
+ * is constant; strings stored into a structure belong to that structure.
+ */
+#include "relay/settings.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "relay/limits.h"
+
+#define KIB     UINT64_C(1024)
+#define MIB     (1024 * KIB)
+#define GIB     (1024 * MIB)
+#define HOUR_MS UINT64_C(3600000)
+#define DAY_MS  (24 * HOUR_MS)
+
+#define STRUCT_OF_relay  struct relay_settings
+#define STRUCT_OF_host   struct host_settings
+#define SECTION_OF_relay SETTING_SECTION_RELAY
+#define SECTION_OF_host  SETTING_SECTION_HOST
+
+const struct setting settings_table[SETTING_COUNT] = {
+#define SETTING(section_, key_, type_, unit_, field_, fallback_, min_, max_, apply_, help_) \
+	[SETTING_##section_##_##key_] = {                                                   \
+		.section = SECTION_OF_##section_,                                           \
+		.key = #key_,                                                               \
+		.type = SETTING_##type_,                                                    \
+		.unit = unit_,                                                              \
+		.fallback = fallback_,                                                      \
+		.min = min_,                                                                \
+		.max = max_,                                                                \
+		.apply = SETTING_##apply_,                                                  \
+		.help = help_,                                                              \
+		.offset = offsetof(STRUCT_OF_##section_, field_),                           \
+		.size = sizeof((STRUCT_OF_##section_ *)0)->field_,                          \
+	},
+#include "relay/settings.def"
+#undef SETTING
+};
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* The bare number first; then for each factor the name it is printed with before its other
+ * spellings. */
+static const struct unit byte_units[] = {
+	{ "", 1 },    { "GiB", GIB }, { "G", GIB }, { "MiB", MIB },
+	{ "M", MIB }, { "KiB", KIB }, { "K", KIB }, { "B", 1 },
+};
+
+static const struct unit duration_units[] = {
+	{ "", 1000 }, { "d", DAY_MS }, { "h", HOUR_MS }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool
+is_text(const struct setting *setting)
+{
+	return setting->type == SETTING_STRING || setting->type == SETTING_PATH;
+}
+
+const struct setting *
+setting_find(enum setting_section section, const char *key)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+
+		if (setting->section == section && strcmp(setting->key, key) == 0)
+			return setting;
+	}
+	return NULL;
+}
+
+/* Digits of `base` from *text on, at least one; false too if they exceed 64 bits. */
+static bool
+parse_digits(const char **text, unsigned base, uint64_t *number)
+{
+	const char *at = *text;
+	uint64_t n = 0;
+
+	for (; *at >= '0' && *at < (char)('0' + (char)base); at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+
+		if (n > (UINT64_MAX - digit) / base)
+			return false;
+		n = n * base + digit;
+	}
+	if (at == *text)
+		return false;
+	*text = at;
+	*number = n;
+	return true;
+}
+
+static bool
+parse_with_unit(const char *text, const struct unit *units, size_t count, bool any_case,
+		uint64_t *number)
+{
+	uint64_t n;
+
+	if (!parse_digits(&text, 10, &n))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		int differ =
+		    any_case ? strcasecmp(text, units[i].name) : strcmp(text, units[i].name);
+
+		if (differ == 0) {
+			if (n > UINT64_MAX / units[i].factor)
+				return false;
+			*number = n * units[i].factor;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+parse_bool(const char *text, uint64_t *number)
+{
+	static const char *const words[] = { "no", "yes", "off", "on", "false", "true" };
+
+	for (size_t i = 0; i < COUNT_OF(words); i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*number = i % 2;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+parse_number(enum setting_type type, const char *text, uint64_t *number)
+{
+	switch (type) {
+	case SETTING_UINT:
+		return parse_digits(&text, 10, number) && *text == '\0';
+	case SETTING_MODE:
+		return parse_digits(&text, 8, number) && *text == '\0';
+	case SETTING_BYTES:
+		/* Nobody means a milli-byte by a small m. */
+		return parse_with_unit(text, byte_units, COUNT_OF(byte_units), true, number);
+	case SETTING_DURATION:
+		return parse_with_unit(text, duration_units, COUNT_OF(duration_units), false,
+				       number);
+	case SETTING_BOOL:
+		return parse_bool(text, number);
+	case SETTING_STRING:
+	case SETTING_PATH:
+		break;
+	}
+	return false;
+}
+
+/* What the text should have been: "a duration such as 300, 300s, ...". */
+static const char *
+type_text(enum setting_type type)
+{
+	switch (type) {
+	case SETTING_UINT:
+		return "a whole number";
+	case SETTING_BYTES:
+		return "a size such as 4096, 64k, 64KiB, 16MiB or 1GiB";
+	case SETTING_DURATION:
+		return "a duration such as 300 or 300s, 250ms, 5m, 1h or 1d";
+	case SETTING_MODE:
+		return "an octal mode such as 0755";
+	case SETTING_BOOL:
+		return "yes or no";
+	case SETTING_STRING:
+		return "a text without control characters";
+	case SETTING_PATH:
+		return "an absolute path without control characters";
+	}
+	return "";
+}
+
+static void
+format_range(const struct setting *setting, char *out, size_t size)
+{
+	char min[64], max[64];
+
+	if (is_text(setting)) {
+		snprintf(out, size, "%" PRIu64 " to %" PRIu64 " bytes", setting->min, setting->max);
+		return;
+	}
+	setting_format(setting, (struct setting_value){ .number = setting->min }, min, sizeof min);
+	setting_format(setting, (struct setting_value){ .number = setting->max }, max, sizeof max);
+	snprintf(out, size, "%s to %s", min, max);
+}
+
+static bool
+is_printable(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
+bool
+setting_parse(const struct setting *setting, const char *text, struct setting_value *value,
+	      char *why, size_t why_size)
+{
+	struct setting_value found = { .number = 0, .text = NULL };
+	uint64_t measure;
+	bool form;
+	char range[160];
+
+	if (is_text(setting)) {
+		form = is_printable(text) &&
+		       (setting->type != SETTING_PATH || *text == '\0' || *text == '/');
+		measure = strlen(text);
+		found.text = text;
+	} else {
+		form = parse_number(setting->type, text, &found.number);
+		measure = found.number;
+	}
+	if (form && measure >= setting->min && measure <= setting->max) {
+		*value = found;
+		return true;
+	}
+	format_range(setting, range, sizeof range);
+	if (form)
+		snprintf(why, why_size, "\"%.80s\" is out of range: allowed %s", text, range);
+	else
+		snprintf(why, why_size, "\"%.80s\" is not %s: allowed %s", text,
+			 type_text(setting->type), range);
+	return false;
+}
+
+/* With the largest unit that divides the number. */
+static void
+format_with_unit(uint64_t number, const struct unit *units, size_t count, char *out, size_t size)
+{
+	/* Ends at the latest with the last one, whose factor is 1. */
+	for (size_t i = 1; i < count; i++) {
+		bool whole = number % units[i].factor == 0;
+
+		if (whole && (number != 0 || units[i].factor <= 1000)) {
+			snprintf(out, size, "%" PRIu64 "%s", number / units[i].factor,
+				 units[i].name);
+			return;
+		}
+	}
+}
+
+static void
+format_quoted(const char *text, char *out, size_t size)
+{
+	size_t at = 0;
+
+	if (text == NULL || size < 3) {
+		if (size > 0)
+			out[0] = '\0';
+		return;
+	}
+	out[at++] = '"';
+	for (; *text != '\0' && at + 3 < size; text++) {
+		/* "${" would be refused in the file, so '$' is marked as well. */
+		if (*text == '"' || *text == '\\' || *text == '$')
+			out[at++] = '\\';
+		out[at++] = *text;
+	}
+	out[at++] = '"';
+	out[at] = '\0';
+}
+
+void
+setting_format(const struct setting *setting, struct setting_value value, char *out, size_t size)
+{
+	switch (setting->type) {
+	case SETTING_UINT:
+		snprintf(out, size, "%" PRIu64, value.number);
+		break;
+	case SETTING_BYTES:
+		format_with_unit(value.number, byte_units, COUNT_OF(byte_units), out, size);
+		break;
+	case SETTING_DURATION:
+		format_with_unit(value.number, duration_units, COUNT_OF(duration_units), out, size);
+		break;
+	case SETTING_MODE:
+		snprintf(out, size, "%04" PRIo64, value.number);
+		break;
+	case SETTING_BOOL:
+		snprintf(out, size, "%s", value.number != 0 ? "yes" : "no");
+		break;
+	case SETTING_STRING:
+	case SETTING_PATH:
+		format_quoted(value.text, out, size);
+		break;
+	}
+}
+
+static bool
+store_text(char **slot, const char *text)
+{
+	char *copy = NULL;
+
+	if (text != NULL) {
+		copy = strdup(text);
+		if (copy == NULL)
+			return false;
+	}
+	free(*slot);
+	*slot = copy;
+	return true;
+}
+
+static void
+store_number(void *member, size_t size, uint64_t number)
+{
+	if (size == sizeof(uint64_t)) {
+		memcpy(member, &number, sizeof number);
+	} else if (size == sizeof(uint32_t)) {
+		uint32_t narrow = (uint32_t)number;
+
+		memcpy(member, &narrow, sizeof narrow);
+	} else {
+		bool flag = number != 0;
+
+		assert(size == sizeof flag);
+		memcpy(member, &flag, sizeof flag);
+	}
+}
+
+bool
+setting_store(const struct setting *setting, void *structure, struct setting_value value)
+{
+	void *member = (char *)structure + setting->offset;
+
+	if (is_text(setting))
+		return store_text((char **)member, value.text);
+	store_number(member, setting->size, value.number);
+	return true;
+}
+
+struct setting_value
+setting_load(const struct setting *setting, const void *structure)
+{
+	const void *member = (const char *)structure + setting->offset;
+	struct setting_value value = { .number = 0, .text = NULL };
+
+	if (is_text(setting)) {
+		value.text = *(char *const *)member;
+	} else if (setting->size == sizeof(uint64_t)) {
+		memcpy(&value.number, member, sizeof(uint64_t));
+	} else if (setting->size == sizeof(uint32_t)) {
+		uint32_t narrow;
+
+		memcpy(&narrow, member, sizeof narrow);
+		value.number = narrow;
+	} else {
+		bool flag;
+
+		memcpy(&flag, member, sizeof flag);
+		value.number = flag;
+	}
+	return value;
+}
+
+static void *
+clear(enum setting_section section, void *structure)
+{
+	size_t size = section == SETTING_SECTION_RELAY ? sizeof(struct relay_settings)
+						       : sizeof(struct host_settings);
+
+	return memset(structure, 0, size);
+}
+
+void
+settings_init(enum setting_section section, void *structure)
+{
+	char why[256];
+
+	clear(section, structure);
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+		struct setting_value value;
+
+		if (setting->section != section || setting->fallback[0] == '\0')
+			continue;
+		/* Defaults of texts come from elsewhere, so nothing here can run out of memory. */
+		assert(!is_text(setting));
+		bool good = setting_parse(setting, setting->fallback, &value, why, sizeof why);
+		assert(good);
+		(void)good;
+		(void)setting_store(setting, structure, value);
+	}
+}
+
+void
+settings_fini(enum setting_section section, void *structure)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+
+		if (setting->section == section && is_text(setting))
+			(void)setting_store(setting, structure, (struct setting_value){ 0 });
+	}
+	clear(section, structure);
+}

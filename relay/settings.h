@@ -1,0 +1,112 @@
+/*
+ * settings.h - the table of settings, and how the text of a value becomes a number or a string and
+ * back.
+ */
+#ifndef RELAY_SETTINGS_H
+#define RELAY_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay/host_settings.h"
+#include "wire/hosts_tab.h"
+
+/* Room for "/" and an id of one byte; for "/relay.control". */
+#define SETTINGS_SOCKET_DIR_MAX (HOSTS_TAB_PATH_MAX - 2)
+#define SETTINGS_CONTROL_SOCKET "relay.control"
+#define SETTINGS_RUN_DIR_MAX    (HOSTS_TAB_PATH_MAX - sizeof SETTINGS_CONTROL_SOCKET)
+
+/* What section `relay` holds.  The strings belong to the structure; NULL = unset. */
+struct relay_settings {
+	uint32_t workers; /* 0: one per processor */
+	uint32_t port;
+	uint32_t socket_mode;
+	uint64_t memory_max;
+	uint64_t stop_timeout_ms;
+	char *user;
+	char *run_dir;
+	char *state_dir;
+	char *socket_dir;
+	char *hosts_file;
+	char *host_id;
+};
+
+enum setting_section {
+	SETTING_SECTION_RELAY, /* struct relay_settings */
+	SETTING_SECTION_HOST,  /* struct host_settings: `defaults` and `host` */
+};
+
+enum setting_type {
+	SETTING_UINT,
+	SETTING_BYTES,
+	SETTING_DURATION,
+	SETTING_MODE,
+	SETTING_BOOL,
+	SETTING_STRING,
+	SETTING_PATH, /* absolute */
+};
+
+enum setting_apply {
+	SETTING_LIVE,
+	SETTING_RESTART,
+};
+
+/* SETTING_relay_workers and so on, in the order of settings.def. */
+enum setting_id {
+#define SETTING(section, key, type, unit, field, fallback, min, max, apply, help) \
+	SETTING_##section##_##key,
+#include "relay/settings.def"
+#undef SETTING
+	SETTING_COUNT,
+};
+
+struct setting {
+	enum setting_section section;
+	const char *key;
+	enum setting_type type;
+	const char *unit;
+	const char *fallback; /* text of the default, "" = none */
+	uint64_t min;
+	uint64_t max;
+	enum setting_apply apply;
+	const char *help;
+	size_t offset; /* of the member in the structure of its section */
+	size_t size;
+};
+
+/* A value as the table's types see it; which member counts follows from the type. */
+struct setting_value {
+	uint64_t number;
+	const char *text; /* STRING and PATH: belongs to whoever gave it */
+};
+
+/* The table, indexed by enum setting_id. */
+extern const struct setting settings_table[SETTING_COUNT];
+
+/* The setting of that key, or NULL. */
+const struct setting *setting_find(enum setting_section section, const char *key);
+
+/*
+ * Reads the text of one value.  On false `why` says what is wrong and what is allowed, without
+ * naming the key: "7x" is not a number: allowed 1 to 1024.  For a string value->text is `text`
+ * itself.
+ */
+bool setting_parse(const struct setting *setting, const char *text, struct setting_value *value,
+		   char *why, size_t why_size);
+
+/* The value as it would be written in relay.conf, strings in quotes; cut to `size`.  An unset
+ * string gives "". */
+void setting_format(const struct setting *setting, struct setting_value value, char *out,
+		    size_t size);
+
+/* Copies between a value and the structure of the setting's section.  Storing a string duplicates
+ * it and frees the one before; false if there is no memory for it. */
+bool setting_store(const struct setting *setting, void *structure, struct setting_value value);
+struct setting_value setting_load(const struct setting *setting, const void *structure);
+
+/* Fills a structure with the defaults of its section, all strings NULL; frees its strings. */
+void settings_init(enum setting_section section, void *structure);
+void settings_fini(enum setting_section section, void *structure);
+
+#endif

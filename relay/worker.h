@@ -1,0 +1,110 @@
+/*
+ * worker.h - one worker: a ring, its hosts, links and clients.  Everything it does happens inside worker_run's turns.
+ *
+ * It is given its hosts and their listening sockets by the channel; it opens no file, resolves no name, binds nothing.
+ */
+#ifndef RELAY_WORKER_H
+#define RELAY_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "relay/channel.h"
+#include "relay/memory.h"
+#include "relay/request.h"
+#include "relay/slab.h"
+#include "uring/uring.h"
+
+#define WORKER_STATES(X)                                                                           \
+	X(WORKER_RUNNING, "running")                                                               \
+	X(WORKER_STOPPING, "stopping")                                                             \
+	X(WORKER_STOPPED, "stopped")
+
+enum worker_state {
+#define X(name, text) name,
+	WORKER_STATES(X)
+#undef X
+};
+
+struct worker_options {
+	uint64_t memory_max;  /* bytes of all buffers together */
+	uint32_t clients_max; /* of all hosts together: leaves descriptors for the links */
+	uint64_t seed;        /* of the jitter */
+};
+
+struct worker_stats {
+	uint64_t requests;                     /* complete lines taken from clients */
+	uint64_t results[REQUEST_RESULT_COUNT]; /* how they ended */
+	uint64_t moved;                        /* put back because their link ended before a byte left */
+	uint64_t accepted;
+	uint64_t accept_pauses;
+	uint64_t connects;
+};
+
+struct exchange;
+struct link;
+struct host;
+TAILQ_HEAD(exchange_list, exchange);
+TAILQ_HEAD(link_list, link);
+
+struct worker {
+	struct uring *ring;
+	struct channel *channel;
+	enum worker_state state;
+	struct memory memory;
+	struct slab clients;
+	struct slab exchanges;
+	struct slab links;
+	uint32_t clients_max;
+	uint32_t clients_count;
+	struct host **hosts; /* by index; NULL = none */
+	uint32_t hosts_cap;
+	uint32_t hosts_count;
+	uint32_t hosts_leaving;
+	struct exchange_list dirty_exchanges; /* have output for this turn's end */
+	struct link_list dirty_links;
+	struct uring_op channel_op;
+	struct uring_timer stop_timer;
+	struct uring_timer accept_timer; /* armed = accepting is paused */
+	uint64_t random;
+	uint32_t log_tokens;
+	uint64_t log_second;
+	uint64_t log_dropped;
+	struct worker_stats stats;
+};
+
+/* Takes over ring and channel (freed by worker_fini). */
+void worker_init(struct worker *worker, struct uring *ring, struct channel *channel,
+    const struct worker_options *options);
+void worker_fini(struct worker *worker);
+
+/* One turn: send what is due, wait, handle.  0, or a negative errno that ends the worker. */
+int worker_turn(struct worker *worker);
+
+/* Turns until WORKER_STOPPED.  0 or a negative errno. */
+int worker_run(struct worker *worker);
+
+/* Begins to stop, as the `stop` message does. */
+void worker_stop(struct worker *worker, uint64_t timeout_ms);
+
+/* For hosts, links and clients. */
+bool worker_accepting(const struct worker *worker);
+void worker_pause_accepting(struct worker *worker);
+uint64_t worker_random(struct worker *worker, uint64_t below);
+void worker_dirty_exchange(struct worker *worker, struct exchange *exchange);
+void worker_dirty_link(struct worker *worker, struct link *link);
+
+static inline uint64_t
+worker_now(const struct worker *worker)
+{
+	return uring_now(worker->ring);
+}
+
+static inline uint64_t
+ms_to_ns(uint64_t ms)
+{
+	return ms > UINT64_MAX / 4000000u ? UINT64_MAX / 4 : ms * 1000000u;
+}
+
+#endif

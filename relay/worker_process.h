@@ -1,0 +1,12 @@
+/*
+ * worker_process.h - what a freshly forked child does to become a worker.
+ */
+#ifndef RELAY_WORKER_PROCESS_H
+#define RELAY_WORKER_PROCESS_H
+
+#include "relay/worker.h"
+
+/* Lets go of everything of the keeper but `channel_fd`, makes the ring, runs, exits.  Never returns. */
+_Noreturn void worker_process(int channel_fd, const char *name, const struct worker_options *options);
+
+#endif
