@@ -1,0 +1,160 @@
+# relay - build, test, run.  `make help` lists the targets.
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+BUILD    ?= build
+CC       ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG    ?= clang
+OPT      ?= -O2
+SANITIZE ?=
+JOBS     ?= $(shell nproc)
+SECONDS  ?= 20
+prefix   ?= /usr/local
+DESTDIR  ?=
+
+# All cores, unless make was told how many.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(JOBS)
+endif
+
+CSTD     := -std=c11 -D_GNU_SOURCE
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	    -Wcast-qual -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough -Werror
+HARDEN   := -fstack-protector-strong -fno-common
+CFLAGS   += $(CSTD) $(OPT) -g $(WARN) $(HARDEN) $(SANITIZE)
+CPPFLAGS += -I.
+LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
+
+WIRE_SRC  := wire/enc.c wire/hosts_tab.c wire/idea.c wire/line.c wire/lond.c wire/perlvar.c wire/wire.c
+URING_SRC := uring/explain.c uring/timer.c uring/uring.c
+RELAY_SRC := relay/buffer.c relay/channel.c relay/client.c relay/conf_scan.c relay/config.c \
+	     relay/config_print.c relay/host.c relay/hosts_file.c relay/keeper.c relay/link.c \
+	     relay/listener.c relay/log.c relay/loncapa.c relay/memory.c relay/relay_conf.c \
+	     relay/report.c relay/request.c relay/resolve.c relay/settings.c relay/slab.c \
+	     relay/text_file.c relay/worker.c relay/worker_process.c
+BENCH_SRC := bench/address.c bench/bytes.c bench/hist.c bench/load.c bench/load_client.c \
+	     bench/load_options.c bench/load_report.c bench/load_request.c bench/pattern.c \
+	     bench/peer_conn.c bench/peer_options.c bench/peer_reply.c bench/peer_send.c \
+	     bench/peer_tricks.c bench/process.c bench/transcript.c bench/usage.c bench/wakes.c
+MAIN_SRC  := bench/bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
+
+TESTS := test_config test_enc test_hist test_hosts_file test_hosts_tab test_idea test_line \
+	 test_lond test_perlvar test_relay_conf test_report test_settings
+FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
+
+# What runs is shown short; V=1 shows the commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
+
+obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+PROGRAMS := $(BUILD)/relayd $(BUILD)/relay-peer $(BUILD)/relay-bench
+TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
+FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
+LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
+C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench tests tests/e2e tests/fuzz))
+# Sources that nothing is built from: `make tidy` complains of them.
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) \
+	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
+
+all: $(PROGRAMS) ## the programs, below build/ (default)
+
+# What has to be installed: asked once, and again when the list changes.
+$(BUILD)/deps-%: deploy/deps.sh
+	@mkdir -p $(@D)
+	deploy/deps.sh $*
+	@touch $@
+
+$(BUILD)/obj/%.o: %.c | $(BUILD)/deps-build
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/obj/tests/%.o: tests/%.c | $(BUILD)/deps-test
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libwire.a: $(call obj,$(WIRE_SRC))
+$(BUILD)/libring.a: $(call obj,$(URING_SRC))
+$(BUILD)/librelay.a: $(call obj,$(RELAY_SRC))
+$(BUILD)/libbench.a: $(call obj,$(BENCH_SRC))
+$(BUILD)/lib%.a:
+	$(call say,AR)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring -lconfuse
+$(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/relay-bench: $(call obj,bench/bench.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lgcrypt -lcriterion
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(wildcard wire/*.h) | $(BUILD)/deps-test
+	$(call say,FUZZ)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    -o $@ $(filter %.c,$^)
+
+demo: all ## two peers, the relay and a client of the old kind, shown at work
+	@deploy/demo/run $(BUILD)
+
+programs: all $(TEST_BIN) $(BUILD)/tests/deny
+
+CHECKS = 'tests/run-unit $(TEST_BIN)' 'tests/e2e/run --build $(BUILD)'
+check: programs ## all unit tests and end-to-end scripts
+	@tests/run-steps $(CHECKS)
+
+# Sanitizers report into files: a test program can pass although one of its processes did not.
+ASAN          := build-asan
+ASAN_FINDINGS := $(abspath $(ASAN))/findings
+asan: ## check again, built with address and undefined behaviour sanitizers
+	@$(MAKE) --no-print-directory BUILD=$(ASAN) OPT='-O1 -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' asan-check
+asan-check: programs
+	@rm -rf $(ASAN_FINDINGS) && mkdir -p $(ASAN_FINDINGS)
+	@ASAN_OPTIONS=log_path=$(ASAN_FINDINGS)/a:detect_stack_use_after_return=1 \
+	    UBSAN_OPTIONS=log_path=$(ASAN_FINDINGS)/a:print_stacktrace=1 RELAY_TEST_SCALE=4 \
+	    tests/run-steps $(CHECKS) 'tests/run-findings $(ASAN_FINDINGS)'
+
+fuzz: $(FUZZ_BIN) ## every fuzz target for SECONDS=20, from the corpus and what was found before
+	@tests/run-fuzz --seconds $(SECONDS) $(FUZZ_BIN)
+
+tidy: $(BUILD)/libwire.a $(BUILD)/deps-test ## format, direction of includes, purity of wire/, static analysis
+	@tests/run-tidy --wire $(BUILD)/libwire.a --unlisted '$(UNLISTED)' $(C_FILES)
+
+format: $(BUILD)/deps-test ## lays out all C files anew
+	clang-format -i $(C_FILES)
+
+bench: all ## a first look at throughput and latency, against the peer without a relay
+	@bench/quick.sh $(BUILD)
+
+install: all ## into $(DESTDIR)$(prefix)
+	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
+	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
+	install -m 755 $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
+	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay
+
+clean: ## removes all that was built
+	rm -rf build build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+.PHONY: all programs demo check asan asan-check fuzz tidy format bench install clean help
+.SECONDARY:

@@ -1,0 +1,107 @@
+#!/bin/sh
+# Installs the Debian packages that building, testing and measuring relay take.  Only what is missing is
+# installed; with nothing missing it asks for no rights and touches no network.
+#
+#   deploy/deps.sh [--check] [build|test|bench|all]...     default: build
+#   --check    only name what is missing; exit status 1 if there is anything
+set -eu
+
+usage='usage: deploy/deps.sh [--check] [build|test|bench|all]...'
+
+# One line per package: its name, then the cheapest proof that what it brings is there, whoever installed it.
+build_packages='
+build-essential     have gcc && have make && have ar && test -f /usr/include/stdlib.h
+pkg-config          have pkg-config
+liburing-dev        library liburing
+libconfuse-dev      library libconfuse
+perl                perl -MTime::HiRes -MIO::Socket::UNIX -MFile::Temp -MPOSIX -e 1
+'
+test_packages='
+libcriterion-dev    library criterion
+libgcrypt20-dev     library libgcrypt
+clang               have clang
+libclang-rt-14-dev  runtime fuzzer
+clang-format        have clang-format
+clang-tidy          have clang-tidy
+'
+bench_packages=''
+
+have() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+library() {
+	have pkg-config && pkg-config --exists "$1"
+}
+
+runtime() {
+	have clang && test -f "$(clang -print-file-name="libclang_rt.$1-$(uname -m).a")"
+}
+
+missing() {
+	printf '%s\n' "$1" | while read -r package proof; do
+		test -z "$package" || (eval "$proof") >/dev/null 2>&1 || printf '%s ' "$package"
+	done
+}
+
+check=no
+wanted=$build_packages
+for word in "$@"; do
+	case $word in
+	--check) check=yes ;;
+	build) ;;
+	test) wanted=$wanted$test_packages ;;
+	bench) wanted=$wanted$bench_packages ;;
+	all) wanted=$wanted$test_packages$bench_packages ;;
+	-h | --help)
+		printf '%s\n' "$usage"
+		exit 0
+		;;
+	*)
+		printf '%s\n' "$usage" >&2
+		exit 64
+		;;
+	esac
+done
+
+lacking=$(missing "$wanted")
+if test -z "$lacking"; then
+	exit 0
+fi
+if test $check = yes; then
+	printf 'missing Debian packages: %s\n' "$lacking"
+	exit 1
+fi
+
+as_root=
+if test "$(id -u)" != 0; then
+	as_root='sudo -n'
+	if ! sudo -n true 2>/dev/null; then
+		as_root=none
+	fi
+fi
+if test "$as_root" = none || ! have apt-get; then
+	printf 'deploy/deps.sh: these Debian packages are missing and cannot be installed from here;\n' >&2
+	printf 'let root do it:  apt-get install %s\n' "$lacking" >&2
+	exit 69
+fi
+
+install() {
+	# The words of $lacking are package names: splitting them is meant.
+	# shellcheck disable=SC2086
+	$as_root env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -q --no-install-recommends $lacking </dev/null >&2
+}
+
+printf 'deploy/deps.sh: installing %s\n' "$lacking" >&2
+# A fresh system has no package lists and an old one has stale ones: both show as a failed first try.
+if ! install; then
+	$as_root apt-get update -q >&2
+	install
+fi
+
+lacking=$(missing "$wanted")
+if test -n "$lacking"; then
+	printf 'deploy/deps.sh: installed, yet still not usable: %s\n' "$lacking" >&2
+	exit 69
+fi
