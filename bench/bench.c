@@ -1,0 +1,48 @@
+/*
+ * bench.c - relay-bench: picks the scenario.  Knows nothing of what a scenario does.
+ */
+#include "bench/bench.h"
+
+#include "bench/load.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} scenarios[] = {
+
+#define X(name, function, help) { name, function, help },
+	BENCH_SCENARIOS(X)
+#undef X
+};
+
+#define SCENARIO_COUNT (sizeof scenarios / sizeof scenarios[0])
+
+static void
+print_help(FILE *file)
+{
+	fputs("usage: relay-bench SCENARIO [option ...]\n\n", file);
+	for (size_t i = 0; i < SCENARIO_COUNT; i++)
+		fprintf(file, "  %-8s %s\n", scenarios[i].name, scenarios[i].help);
+	fputs("\nrelay-bench SCENARIO --help explains its options.\n", file);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc >= 2 && strcmp(argv[1], "--help") == 0) {
+		print_help(stdout);
+		return 0;
+	}
+	for (size_t i = 0; argc >= 2 && i < SCENARIO_COUNT; i++)
+		if (strcmp(argv[1], scenarios[i].name) == 0)
+			return scenarios[i].run(argc - 1, argv + 1);
+	if (argc >= 2)
+		warnx("no scenario \"%s\"", argv[1]);
+	print_help(stderr);
+	return 2;
+}

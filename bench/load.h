@@ -1,0 +1,195 @@
+/*
+ * load.h - the load scenario of relay-bench: what it is asked to do, what it counts, and its parts.
+ *
+ *     load_options.c   the command line
+ *     load_request.c   each request and the one reply that is right for it
+ *     load_client.c    a connection: opens, asks, compares
+ *     load.c           the phases of a run and the loop; who may ask when is decided in load_next
+ * alone, so that other rhythms than the closed loop have one place to go load_report.c    the
+ * result as a table and as JSON
+ */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include "bench/bytes.h"
+#include "bench/hist.h"
+#include "bench/usage.h"
+#include "bench/wakes.h"
+#include "wire/idea.h"
+#include "wire/lond.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define LOAD_PIDS_MAX  64
+#define LOAD_LINE_MAX  ((size_t)64 << 20) /* bytes of a request or a reply, in plaintext */
+#define LOAD_TOKEN_LEN 16                 /* hexadecimal digits that make a request unique */
+
+struct load_options {
+	const char *target; /* as given */
+	bool tcp;           /* straight to a lond: handshake and encryption are ours */
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	const char *id;    /* of the lond, for encryption over TCP */
+	const char *local; /* ours */
+	uint64_t clients;
+	uint64_t depth;    /* requests in flight per client */
+	uint64_t requests; /* 0: run for duration_ns */
+	uint64_t duration_ns;
+	uint64_t warmup_ns;
+	uint64_t settle_ns;  /* between connecting and asking */
+	uint64_t timeout_ns; /* so long without any progress = stalled */
+	uint64_t request_bytes;
+	uint64_t reply_bytes;
+	uint64_t encrypt; /* percent of the requests */
+	uint64_t idle;
+	uint64_t connect_per; /* requests per connection, 0 = all on one */
+	uint64_t seed;
+	bool strict; /* losses and refusals fail the run too */
+	const char *json;
+	pid_t pids[LOAD_PIDS_MAX];
+	size_t pid_count;
+};
+
+#define LOAD_PHASES(X)                                                                        \
+	X(LOAD_CONNECTING, "connecting")                                                      \
+	X(LOAD_SETTLING, "settling")                                                          \
+	X(LOAD_WARMUP, "warm-up")                                                             \
+	X(LOAD_MEASURING, "measuring")                                                        \
+	X(LOAD_DRAINING, "draining") /* nobody asks any more, what is in flight is awaited */ \
+	X(LOAD_DONE, "done")
+
+enum load_phase {
+#define X(name, text) name,
+	LOAD_PHASES(X)
+#undef X
+};
+
+struct load_counts {
+	uint64_t sent;
+	uint64_t replies;   /* right ones */
+	uint64_t con_lost;  /* answered `con_lost` */
+	uint64_t cut_off;   /* never answered: the connection ended */
+	uint64_t wrong;     /* replies that differ, and replies to nothing */
+	uint64_t connected; /* connections made */
+	uint64_t waits;     /* attempts put off by a full listen queue */
+	uint64_t refused;   /* attempts that failed otherwise */
+	uint64_t ended;     /* connections the other side ended */
+	uint64_t idle_ended;
+};
+
+/* All meters at one moment. */
+struct load_mark {
+	uint64_t at_ns;
+	uint64_t own_cpu_ns;
+	struct load_counts counts;
+	struct usage usage[LOAD_PIDS_MAX];
+	bool alive[LOAD_PIDS_MAX];
+};
+
+#define CLIENT_STATES(X)                                           \
+	X(CLIENT_CLOSED, "closed")   /* for good */                \
+	X(CLIENT_WAITING, "waiting") /* connects again later */    \
+	X(CLIENT_CONNECTING, "connecting")                         \
+	X(CLIENT_SHAKING, "shaking") /* the handshake of a lond */ \
+	X(CLIENT_READY, "ready")
+
+enum client_state {
+#define X(name, text) name,
+	CLIENT_STATES(X)
+#undef X
+};
+
+/* A request in flight. */
+struct ask {
+	uint64_t serial;
+	uint64_t since_ns;
+	bool counted; /* begun inside the measured window */
+};
+
+struct client {
+	struct load *load;
+	int fd;
+	uint32_t events;
+	enum client_state state;
+	bool idle;           /* only keeps a connection open */
+	uint64_t fresh_ns;   /* when opening the connection began, until the first requests were
+				asked; else 0 */
+	uint64_t asked_here; /* requests on this connection */
+	struct wake wake;
+	struct bytes in;
+	size_t scanned;
+	struct bytes out;
+	struct lond lond;
+	struct idea_key key;
+	struct ask *asks; /* a ring of `depth` */
+	size_t first;
+	size_t in_flight;
+};
+
+struct load {
+	const struct load_options *options;
+	enum load_phase phase;
+	int epoll_fd;
+	sigset_t while_waiting;
+	uint64_t now_ns;
+	uint64_t phase_ends_ns; /* UINT64_MAX: not by time */
+	uint64_t progress_ns;   /* when something last went on */
+	uint64_t serial;
+	uint64_t left;  /* requests still to be begun, if they are counted */
+	uint64_t ready; /* clients that have connected, idle ones included */
+	uint64_t in_flight;
+	int last_errno;         /* of the last attempt to connect that failed */
+	const char *fault;      /* why the run as a whole failed, or NULL */
+	struct client *clients; /* the asking ones, then the idle ones */
+	size_t client_count;
+	struct ask *asks;
+	struct wakes wakes;
+	struct bytes receive;
+	struct bytes expected;
+	struct bytes plain;
+	char command[32]; /* `fill:<reply bytes>:` */
+	size_t command_len;
+	struct load_counts counts;
+	struct load_mark base, begin, end;
+	struct hist hist; /* ns */
+};
+
+/* load_options.c: fills *options or ends the program with status 2 (0 after --help). */
+void load_options_parse(struct load_options *options, int argc, char **argv);
+
+/* load.c: a whole run; the exit status. */
+int load_main(int argc, char **argv);
+/* The next request a client may begin now; false if none. */
+bool load_next(struct load *load, struct ask *ask);
+/* Whether there will be one, now or later. */
+bool load_asking(const struct load *load);
+/* Something that is an error of the other side's, said once in words for the first few. */
+void load_complain(struct load *load, const char *what, uint64_t serial, struct wire_span got,
+		   struct wire_span expected);
+
+/* load_request.c */
+/* Fixes the command; ends the program if request and reply are too short to be told apart. */
+void load_request_init(struct load *load);
+/* Appends the request, LF included, as this client must send it. */
+void load_request_add(struct load *load, const struct client *client, uint64_t serial,
+		      struct bytes *out);
+/* The reply that is right, without LF: a view valid until the next call. */
+struct wire_span load_reply_expected(struct load *load, const struct client *client,
+				     uint64_t serial);
+
+/* load_client.c */
+void client_open(struct client *client);
+/* Begins as many requests as it may and sends them. */
+void client_ask(struct client *client);
+void client_on_events(struct client *client, uint32_t events);
+void client_on_wake(struct client *client);
+/* Closes it at the end of a run; bytes that nobody asked for count as wrong. */
+void client_finish(struct client *client);
+
+/* load_report.c */
+void load_report_table(FILE *file, const struct load *load, bool passed);
+void load_report_json(FILE *file, const struct load *load, bool passed);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * load_options.c - the command line of `relay-bench load`.
+ */
+#include "bench/load.h"
+
+#include "bench/address.h"
+#include "bench/clock.h"
+#include "bench/number.h"
+
+#include <err.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#define ASKS_MAX ((uint64_t)1 << 24)
+
+enum {
+	OPT_UNIX = 1000,
+	OPT_TCP,
+	OPT_ID,
+	OPT_LOCAL,
+	OPT_CLIENTS,
+	OPT_DEPTH,
+	OPT_REQUESTS,
+	OPT_SECONDS,
+	OPT_WARMUP,
+	OPT_SETTLE,
+	OPT_TIMEOUT,
+	OPT_REQUEST_BYTES,
+	OPT_REPLY_BYTES,
+	OPT_ENCRYPT,
+	OPT_IDLE,
+	OPT_CONNECT_PER,
+	OPT_SEED,
+	OPT_STRICT,
+	OPT_JSON,
+	OPT_RELAY_PID,
+	OPT_HELP,
+};
+
+static const struct option long_options[] = {
+	{ "unix", required_argument, NULL, OPT_UNIX },
+	{ "tcp", required_argument, NULL, OPT_TCP },
+	{ "id", required_argument, NULL, OPT_ID },
+	{ "local", required_argument, NULL, OPT_LOCAL },
+	{ "clients", required_argument, NULL, OPT_CLIENTS },
+	{ "depth", required_argument, NULL, OPT_DEPTH },
+	{ "requests", required_argument, NULL, OPT_REQUESTS },
+	{ "seconds", required_argument, NULL, OPT_SECONDS },
+	{ "warmup", required_argument, NULL, OPT_WARMUP },
+	{ "settle", required_argument, NULL, OPT_SETTLE },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "request-bytes", required_argument, NULL, OPT_REQUEST_BYTES },
+	{ "reply-bytes", required_argument, NULL, OPT_REPLY_BYTES },
+	{ "encrypt", required_argument, NULL, OPT_ENCRYPT },
+	{ "idle", required_argument, NULL, OPT_IDLE },
+	{ "connect-per", required_argument, NULL, OPT_CONNECT_PER },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "strict", no_argument, NULL, OPT_STRICT },
+	{ "json", required_argument, NULL, OPT_JSON },
+	{ "relay-pid", required_argument, NULL, OPT_RELAY_PID },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help[] =
+    "usage: relay-bench load --unix PATH | --tcp ADDR:PORT [option ...]\n\n"
+    "A closed loop: each client keeps --depth requests in flight and compares every reply byte for "
+    "byte with\n"
+    "the one that is right.  The other end must be a relay-peer, or a relay in front of one.\n\n"
+    "  --unix PATH          the socket of a host of the relay\n"
+    "  --tcp ADDR:PORT      relay-peer itself: 127.0.0.1:PORT or [::1]:PORT, handshake included\n"
+    "  --clients N          connections that ask (50)\n"
+    "  --depth N            requests in flight on each (1)\n"
+    "  --requests N         ends after N requests; or\n"
+    "  --seconds S          ends after S seconds (5)\n"
+    "  --warmup S           asks for S seconds before it measures (0)\n"
+    "  --request-bytes N    of the plain request line without LF and `encrypt:` (32)\n"
+    "  --reply-bytes N      of the plain reply line without LF (64)\n"
+    "  --encrypt PERCENT    of the requests encrypted (0); over --tcp it needs --id and --local\n"
+    "  --id REMOTEID        host id of the peer\n"
+    "  --local LOCALID      host id of the relay\n"
+    "  --idle N             additionally N connections that ask nothing (0)\n"
+    "  --connect-per N      a new connection after N requests, its making counted in the latency "
+    "(0 = never)\n"
+    "  --settle S           rest between connecting and asking (0.2 with --idle, else 0)\n"
+    "  --timeout S          no reply at all for S seconds is a failure (30)\n"
+    "  --seed N             other requests (1)\n"
+    "  --strict             con_lost, ended connections and refusals fail the run too\n"
+    "  --relay-pid PID,...  meters these processes; once or more\n"
+    "  --json FILE          also writes the result as JSON; - is stdout, and the table goes to "
+    "stderr\n\n"
+    "Exit status: 0 = every reply was right; 1 = a wrong one, none at all, or a stall; 2 = "
+    "usage.\n";
+
+static uint64_t
+number(const char *option, uint64_t min, uint64_t max)
+{
+	uint64_t value;
+
+	if (!number_parse(wire_span_str(optarg), max, &value) || value < min)
+		errx(2, "--%s: \"%s\" is not a number from %lu to %lu", option, optarg, min, max);
+	return value;
+}
+
+static uint64_t
+seconds(const char *option)
+{
+	char *end;
+	double value = strtod(optarg, &end);
+
+	if (end == optarg || *end != '\0' || !(value >= 0.0 && value <= 86400.0))
+		errx(2, "--%s: \"%s\" is not a number of seconds up to a day", option, optarg);
+	return (uint64_t)(value * (double)NS_PER_S);
+}
+
+static void
+set_unix(struct load_options *o)
+{
+	struct sockaddr_un *addr = (struct sockaddr_un *)&o->address;
+	size_t len = strlen(optarg);
+
+	if (len == 0 || len >= sizeof addr->sun_path)
+		errx(2, "--unix: a path of 1 to %zu bytes", sizeof addr->sun_path - 1);
+	memset(addr, 0, sizeof *addr);
+	addr->sun_family = AF_UNIX;
+	memcpy(addr->sun_path, optarg, len + 1);
+	o->address_len = sizeof *addr;
+}
+
+static void
+set_target(struct load_options *o, bool tcp)
+{
+	if (o->target != NULL)
+		errx(2, "one of --unix and --tcp, once");
+	o->target = optarg;
+	o->tcp = tcp;
+	if (!tcp)
+		set_unix(o);
+	else if (!address_parse(optarg, &o->address, &o->address_len))
+		errx(2, "--tcp: \"%s\" is not ADDR:PORT", optarg);
+}
+
+static void
+add_pids(struct load_options *o)
+{
+	const char *at = optarg;
+	uint64_t pid;
+
+	for (;;) {
+		size_t n = strcspn(at, ",");
+		if (!number_parse(wire_span(at, n), INT32_MAX, &pid) || pid == 0)
+			errx(2, "--relay-pid: \"%s\" is not PID[,PID]", optarg);
+		if (o->pid_count == LOAD_PIDS_MAX)
+			errx(2, "--relay-pid: at most %d", LOAD_PIDS_MAX);
+		o->pids[o->pid_count++] = (pid_t)pid;
+		if (at[n] == '\0')
+			return;
+		at += n + 1;
+	}
+}
+
+static void
+set_option(struct load_options *o, int opt)
+{
+	switch (opt) {
+	case OPT_UNIX:
+	case OPT_TCP:
+		set_target(o, opt == OPT_TCP);
+		break;
+	case OPT_ID:
+		o->id = optarg;
+		break;
+	case OPT_LOCAL:
+		o->local = optarg;
+		break;
+	case OPT_CLIENTS:
+		o->clients = number("clients", 1, 1000000);
+		break;
+	case OPT_DEPTH:
+		o->depth = number("depth", 1, 1000000);
+		break;
+	case OPT_REQUESTS:
+		o->requests = number("requests", 1, UINT64_C(1) << 48);
+		break;
+	case OPT_SECONDS:
+		o->duration_ns = seconds("seconds");
+		break;
+	case OPT_WARMUP:
+		o->warmup_ns = seconds("warmup");
+		break;
+	case OPT_SETTLE:
+		o->settle_ns = seconds("settle");
+		break;
+	case OPT_TIMEOUT:
+		o->timeout_ns = seconds("timeout");
+		break;
+	case OPT_REQUEST_BYTES:
+		o->request_bytes = number("request-bytes", 1, LOAD_LINE_MAX);
+		break;
+	case OPT_REPLY_BYTES:
+		o->reply_bytes = number("reply-bytes", 1, LOAD_LINE_MAX);
+		break;
+	case OPT_ENCRYPT:
+		o->encrypt = number("encrypt", 0, 100);
+		break;
+	case OPT_IDLE:
+		o->idle = number("idle", 0, 1000000);
+		break;
+	case OPT_CONNECT_PER:
+		o->connect_per = number("connect-per", 0, UINT64_C(1) << 48);
+		break;
+	case OPT_SEED:
+		o->seed = number("seed", 0, UINT64_C(1) << 48);
+		break;
+	case OPT_STRICT:
+		o->strict = true;
+		break;
+	case OPT_JSON:
+		o->json = optarg;
+		break;
+	case OPT_RELAY_PID:
+		add_pids(o);
+		break;
+	case OPT_HELP:
+		fputs(help, stdout);
+		exit(0);
+	default:
+		errx(2, "try --help");
+	}
+}
+
+void
+load_options_parse(struct load_options *o, int argc, char **argv)
+{
+	int opt;
+
+	*o = (struct load_options){
+		.clients = 50,
+		.depth = 1,
+		.settle_ns = UINT64_MAX,
+		.timeout_ns = 30 * NS_PER_S,
+		.request_bytes = 32,
+		.reply_bytes = 64,
+		.seed = 1,
+	};
+	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		set_option(o, opt);
+	if (optind != argc)
+		errx(2, "unexpected argument \"%s\"; try --help", argv[optind]);
+	if (o->target == NULL)
+		errx(2, "--unix or --tcp is needed; try --help");
+	if (o->requests != 0 && o->duration_ns != 0)
+		errx(2, "one of --requests and --seconds");
+	if (o->requests == 0 && o->duration_ns == 0)
+		o->duration_ns = 5 * NS_PER_S;
+	if (o->settle_ns == UINT64_MAX)
+		o->settle_ns = o->idle != 0 ? 200 * NS_PER_MS : 0;
+	if (o->clients * o->depth > ASKS_MAX)
+		errx(2, "more than %lu requests in flight in all", ASKS_MAX);
+	if (o->tcp && o->encrypt != 0 && (o->id == NULL || o->local == NULL))
+		errx(2, "--encrypt over --tcp needs --id and --local");
+}
