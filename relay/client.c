@@ -286,6 +286,10 @@ client_flush(struct exchange *x)
 		return;
 	uring_send(x->worker->ring, &x->send, client->recv.fd, buffer_at(&x->out),
 	    len > INT32_MAX ? INT32_MAX : len);
+	/* Nothing else will wake a client that only waits until its replies are on their way. */
+	if (x->request.state == REQUEST_IDLE &&
+	    (client->state == CLIENT_FINISHING || buffer_len(&x->in) > 0))
+		worker_hurry(x->worker);
 }
 
 static void

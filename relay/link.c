@@ -323,6 +323,9 @@ link_flush(struct link *link)
 		return;
 	uring_send(worker_of(link)->ring, &link->send, link->fd, buffer_at(&link->out),
 	    len > INT32_MAX ? INT32_MAX : len);
+	/* It has room for requests again once this is taken. */
+	if (link->state == LINK_FULL && link->in_flight_count < link->host->settings.pipeline)
+		worker_hurry(worker_of(link));
 }
 
 static void

@@ -45,6 +45,20 @@ worker_dirty_link(struct worker *worker, struct link *link)
 	TAILQ_INSERT_TAIL(&worker->dirty_links, link, dirty_entry);
 }
 
+void
+worker_hurry(struct worker *worker)
+{
+	if (!uring_timer_armed(&worker->hurry_timer))
+		uring_timer_set(worker->ring, &worker->hurry_timer, worker_now(worker));
+}
+
+/* The turn did not wait: that was all. */
+static void
+on_hurried(struct uring_timer *timer)
+{
+	(void)timer;
+}
+
 static void
 send_log(void *context, enum log_level level, const char *host, const char *text)
 {
@@ -331,6 +345,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *channel,
 	TAILQ_INIT(&worker->dirty_links);
 	worker->stop_timer.due = on_stop_due;
 	worker->accept_timer.due = on_accept_again;
+	worker->hurry_timer.due = on_hurried;
 	worker->channel_op.done = on_channel;
 	log_set_sink(send_log, worker);
 	watch_channel(worker);

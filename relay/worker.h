@@ -67,6 +67,7 @@ struct worker {
 	struct uring_op channel_op;
 	struct uring_timer stop_timer;
 	struct uring_timer accept_timer; /* armed = accepting is paused */
+	struct uring_timer hurry_timer;  /* armed = the next turn does not wait */
 	uint64_t random;
 	uint32_t log_tokens;
 	uint64_t log_second;
@@ -94,6 +95,12 @@ void worker_pause_accepting(struct worker *worker);
 uint64_t worker_random(struct worker *worker, uint64_t below);
 void worker_dirty_exchange(struct worker *worker, struct exchange *exchange);
 void worker_dirty_link(struct worker *worker, struct link *link);
+
+/*
+ * The next turn must not wait for an event.  A send that is taken whole makes none: whoever goes on only when his send is
+ * settled says so here.
+ */
+void worker_hurry(struct worker *worker);
 
 static inline uint64_t
 worker_now(const struct worker *worker)
