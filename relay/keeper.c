@@ -322,9 +322,11 @@ run_clock(struct keeper *keeper)
 	for (uint32_t i = 0; i < keeper->worker_count; i++) {
 		struct keeper_worker *worker = &keeper->workers[i];
 		if (worker->pid == 0 && keeper->stopping_at == 0) {
-			if (worker->restart_at <= now)
+			/* The first shows whether io_uring works here at all: once, not once per worker. */
+			bool first = i == 0 || keeper->workers[0].ready_at != 0;
+			if (first && worker->restart_at <= now)
 				start_worker(keeper, i);
-			if (worker->pid == 0 && worker->restart_at < next)
+			if (first && worker->pid == 0 && worker->restart_at < next)
 				next = worker->restart_at;
 		}
 		if (worker->pid != 0 && keeper->stopping_at != 0) {
