@@ -31,18 +31,23 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 WIRE_SRC  := wire/enc.c wire/hosts_tab.c wire/idea.c wire/line.c wire/lond.c wire/perlvar.c wire/wire.c
 URING_SRC := uring/explain.c uring/timer.c uring/uring.c
 RELAY_SRC := relay/buffer.c relay/channel.c relay/client.c relay/conf_scan.c relay/config.c \
-	     relay/config_print.c relay/host.c relay/hosts_file.c relay/keeper.c relay/link.c \
-	     relay/listener.c relay/log.c relay/loncapa.c relay/memory.c relay/relay_conf.c \
-	     relay/report.c relay/request.c relay/resolve.c relay/settings.c relay/slab.c \
-	     relay/text_file.c relay/worker.c relay/worker_process.c
+	     relay/config_diff.c relay/config_diff_text.c relay/config_print.c \
+	     relay/daemonize.c relay/host.c relay/hosts_file.c relay/keeper.c \
+	     relay/legacy_log.c relay/link.c relay/listener.c relay/log.c relay/loncapa.c \
+	     relay/memory.c relay/path_steps.c relay/pid_file.c relay/relay_conf.c \
+	     relay/report.c relay/request.c relay/resolve.c relay/service_manager.c \
+	     relay/settings.c relay/slab.c relay/text_file.c relay/watch.c relay/worker.c \
+	     relay/worker_process.c
 BENCH_SRC := bench/address.c bench/bytes.c bench/hist.c bench/load.c bench/load_client.c \
 	     bench/load_options.c bench/load_report.c bench/load_request.c bench/pattern.c \
 	     bench/peer_conn.c bench/peer_options.c bench/peer_reply.c bench/peer_send.c \
 	     bench/peer_tricks.c bench/process.c bench/transcript.c bench/usage.c bench/wakes.c
 MAIN_SRC  := bench/bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
 
-TESTS := test_config test_enc test_hist test_hosts_file test_hosts_tab test_idea test_line \
-	 test_lond test_perlvar test_relay_conf test_report test_settings
+TESTS := test_buffer test_config test_config_diff test_daemonize test_enc test_hist \
+	     test_hosts_file test_hosts_tab test_idea test_legacy_log test_line test_lond \
+	     test_memory test_perlvar test_pid_file test_relay_conf test_report \
+	     test_service_manager test_settings test_slab test_timer test_watch
 FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
 
 # What runs is shown short; V=1 shows the commands.
