@@ -27,8 +27,9 @@ set_up(void)
 	memory_init(&memory, BUDGET);
 }
 
+/* The end of each test. */
 static void
-tear_down(void)
+all_given_back(void)
 {
 	cr_assert_eq(memory.used, 0);
 	memory_fini(&memory);
@@ -104,7 +105,7 @@ consume(struct buffer *buffer)
 	model_consume(n);
 }
 
-TestSuite(buffer, .init = set_up, .fini = tear_down);
+TestSuite(buffer, .init = set_up);
 
 Test(buffer, random_operations)
 {
@@ -133,6 +134,7 @@ Test(buffer, random_operations)
 	}
 	cr_assert_gt(memory.refused, 0, "the budget was never reached");
 	buffer_release(buffer, &memory);
+	all_given_back();
 }
 
 Test(buffer, empty_has_no_memory)
@@ -147,6 +149,7 @@ Test(buffer, empty_has_no_memory)
 	cr_assert_eq(memory.used, 0);
 	cr_assert_null(buffer.data);
 	buffer_release(&buffer, &memory);
+	all_given_back();
 }
 
 Test(buffer, starts_at_the_front_when_it_ran_empty)
@@ -157,9 +160,11 @@ Test(buffer, starts_at_the_front_when_it_ran_empty)
 		cr_assert(buffer_append(&buffer, &memory, "0123456789", 10));
 		buffer_consume(&buffer, 4);
 		buffer_consume(&buffer, 6);
+		cr_assert_eq(buffer.tail, 0);
 	}
 	cr_assert_eq(buffer.cap, MEMORY_BLOCK_MIN);
 	buffer_release(&buffer, &memory);
+	all_given_back();
 }
 
 /* Something always stays in it: the consumed part must be won back, or the memory would grow
@@ -176,6 +181,7 @@ Test(buffer, stays_small_although_never_empty)
 	}
 	cr_assert_leq(buffer.cap, 2 * MEMORY_BLOCK_MIN);
 	buffer_release(&buffer, &memory);
+	all_given_back();
 }
 
 Test(buffer, fills_the_budget_to_the_last_byte)
@@ -196,6 +202,7 @@ Test(buffer, fills_the_budget_to_the_last_byte)
 	cr_assert_eq(memcmp(buffer_at(&buffer) + BUDGET - 11, "x0123456789", 11), 0);
 	cr_assert_not(buffer_append(&buffer, &memory, "z", 1));
 	buffer_release(&buffer, &memory);
+	all_given_back();
 }
 
 Test(buffer, grows_by_what_is_needed_when_doubling_is_too_much)
@@ -207,6 +214,7 @@ Test(buffer, grows_by_what_is_needed_when_doubling_is_too_much)
 	cr_assert(buffer_append(&buffer, &memory, bytes, 100));
 	cr_assert_leq(buffer.cap, BUDGET);
 	buffer_release(&buffer, &memory);
+	all_given_back();
 }
 
 Test(buffer, absurd_sizes_are_refused)
@@ -220,4 +228,5 @@ Test(buffer, absurd_sizes_are_refused)
 	cr_assert_null(buffer_room(&buffer, &memory, SIZE_MAX / 4));
 	cr_assert_eq(buffer_len(&buffer), 3);
 	buffer_release(&buffer, &memory);
+	all_given_back();
 }

@@ -18,8 +18,9 @@ set_up(void)
 	memory_init(&memory, MAX);
 }
 
+/* The end of each test. */
 static void
-tear_down(void)
+all_given_back(void)
 {
 	cr_assert_eq(memory.used, 0);
 	memory_fini(&memory);
@@ -36,7 +37,7 @@ get(size_t want, size_t *got)
 	return block;
 }
 
-TestSuite(memory, .init = set_up, .fini = tear_down);
+TestSuite(memory, .init = set_up);
 
 Test(memory, blocks_are_counted_with_their_size)
 {
@@ -61,6 +62,7 @@ Test(memory, blocks_are_counted_with_their_size)
 		cr_assert_eq(memory.used, sum);
 	}
 	memory_put(&memory, NULL, 0);
+	all_given_back();
 }
 
 Test(memory, exact_at_the_bound)
@@ -84,6 +86,7 @@ Test(memory, exact_at_the_bound)
 	cr_assert_null(get(64 * KIB + 1, &got));
 	cr_assert_eq(memory.refused, 2);
 	memory_put(&memory, most, big);
+	all_given_back();
 }
 
 Test(memory, one_block_of_all_and_none_of_more)
@@ -99,6 +102,7 @@ Test(memory, one_block_of_all_and_none_of_more)
 	cr_assert_null(get(SIZE_MAX, &got));
 	cr_assert_null(get(SIZE_MAX - 100, &got));
 	cr_assert_eq(memory.refused, 4);
+	all_given_back();
 }
 
 static void
@@ -133,6 +137,7 @@ Test(memory, resizing_keeps_the_content)
 	check_content(block, len); /* a refusal leaves the block as it was */
 	cr_assert_eq(memory.used, size);
 	memory_put(&memory, block, size);
+	all_given_back();
 }
 
 Test(memory, resizing_is_refused_by_the_difference)
@@ -148,6 +153,7 @@ Test(memory, resizing_is_refused_by_the_difference)
 	cr_assert_eq(memory.refused, 1);
 	memory_put(&memory, block, got);
 	memory_put(&memory, most, big);
+	all_given_back();
 }
 
 #ifndef __SANITIZE_ADDRESS__ /* there nothing is cached */
@@ -164,6 +170,7 @@ Test(memory, the_last_block_is_used_again)
 	cr_assert_eq(memory.spare, 0);
 	memory_put(&memory, a, size);
 	memory_put(&memory, b, size);
+	all_given_back();
 }
 
 Test(memory, the_cache_has_a_bound)
@@ -179,8 +186,29 @@ Test(memory, the_cache_has_a_bound)
 		cr_assert_leq(memory.spare, MEMORY_SPARE_MAX);
 	}
 	cr_assert_eq(memory.spare, MEMORY_SPARE_MAX);
+	all_given_back();
 }
 #endif
+
+/* What large blocks may not have is left for small ones. */
+Test(memory, large_blocks_have_a_bound_of_their_own)
+{
+	size_t big, size, got;
+
+	memory.large_max = MAX / 2;
+	void *most = get(MAX / 2, &big);
+	cr_assert_not_null(most);
+	cr_assert_null(get(MEMORY_SMALL_MAX + 1, &got));
+	cr_assert_eq(memory.refused, 1);
+	void *small = get(MEMORY_SMALL_MAX, &size);
+	cr_assert_not_null(small);
+	cr_assert_null(memory_resize(&memory, small, size, size, size + 1, &got));
+	cr_assert_null(memory_resize(&memory, most, big, 0, SIZE_MAX - 100, &got));
+	cr_assert_eq(memory.used, big + size);
+	memory_put(&memory, small, size);
+	memory_put(&memory, most, big);
+	all_given_back();
+}
 
 Test(memory, large_blocks_are_not_cached)
 {
@@ -189,6 +217,7 @@ Test(memory, large_blocks_are_not_cached)
 
 	memory_put(&memory, block, size);
 	cr_assert_eq(memory.spare, 0);
+	all_given_back();
 }
 
 Test(memory, tight)
@@ -205,4 +234,5 @@ Test(memory, tight)
 	for (int i = 0; i < 16; i++)
 		memory_put(&memory, blocks[i], size);
 	cr_assert_not(memory_tight(&memory));
+	all_given_back();
 }

@@ -1,0 +1,90 @@
+/*
+ * test_resolve.c - literals, the one name that every machine has, and names that none can have.
+ * Asks no server.
+ */
+#include "relay/resolve.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static struct sockaddr_storage address;
+static uint32_t length;
+
+static void
+expect_v4(const char *text, uint16_t port, const char *want)
+{
+	struct sockaddr_in in;
+	char got[INET_ADDRSTRLEN];
+
+	memset(&address, 0xff, sizeof address);
+	cr_assert_eq(resolve_address(text, port, &address, &length), 0, "%s", text);
+	cr_assert_eq(length, sizeof in);
+	memcpy(&in, &address, sizeof in);
+	cr_assert_eq(in.sin_family, AF_INET);
+	cr_assert_eq(ntohs(in.sin_port), port);
+	cr_assert_str_eq(inet_ntop(AF_INET, &in.sin_addr, got, sizeof got), want);
+}
+
+static void
+expect_v6(const char *text, uint16_t port, const char *want)
+{
+	struct sockaddr_in6 in;
+	char got[INET6_ADDRSTRLEN];
+
+	memset(&address, 0xff, sizeof address);
+	cr_assert_eq(resolve_address(text, port, &address, &length), 0, "%s", text);
+	cr_assert_eq(length, sizeof in);
+	memcpy(&in, &address, sizeof in);
+	cr_assert_eq(in.sin6_family, AF_INET6);
+	cr_assert_eq(ntohs(in.sin6_port), port);
+	cr_assert_eq(in.sin6_scope_id, 0);
+	cr_assert_str_eq(inet_ntop(AF_INET6, &in.sin6_addr, got, sizeof got), want);
+}
+
+Test(resolve, v4_literals)
+{
+	expect_v4("127.0.0.1", 5663, "127.0.0.1");
+	expect_v4("192.0.2.254", 1, "192.0.2.254");
+	expect_v4("255.255.255.255", 65535, "255.255.255.255");
+	expect_v4("0.0.0.0", 0, "0.0.0.0");
+}
+
+Test(resolve, v6_literals)
+{
+	expect_v6("::1", 5663, "::1");
+	expect_v6("2001:db8::25", 65535, "2001:db8::25");
+	expect_v6("2001:0DB8:0:0:0:0:0:0025", 80, "2001:db8::25");
+	expect_v6("::ffff:192.0.2.1", 80, "::ffff:192.0.2.1");
+}
+
+Test(resolve, localhost)
+{
+	cr_assert_eq(resolve_address("localhost", 5663, &address, &length), 0);
+	if (address.ss_family == AF_INET)
+		expect_v4("localhost", 5663, "127.0.0.1");
+	else
+		expect_v6("localhost", 5663, "::1");
+}
+
+/* A label has 63 bytes at most, and none is empty: such a name is refused without a question to a
+ * server. */
+Test(resolve, impossible_names)
+{
+	const char *names[] = {
+		"", "impossible..name",
+		"0123456789012345678901234567890123456789012345678901234567890123456789.invalid"
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		length = 99;
+		int error = resolve_address(names[i], 5663, &address, &length);
+		cr_assert_neq(error, 0, "'%s'", names[i]);
+		cr_assert_eq(length, 0);
+		const char *text = resolve_error_text(error);
+		cr_assert_not_null(text);
+		cr_assert_gt(strlen(text), 5);
+		cr_assert_null(strstr(text, "Unknown error"), "%d", error);
+	}
+}
