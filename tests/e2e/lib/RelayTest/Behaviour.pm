@@ -6,6 +6,7 @@ package RelayTest::Behaviour;
 use strict;
 use warnings;
 use Exporter 'import';
+use IO::Poll qw(POLLHUP);
 use IO::Select;
 use Time::HiRes qw(time);
 use RelayTest;
@@ -14,7 +15,7 @@ use RelayTest::Client;
 our @EXPORT = qw(
     watched requests times_seen arrived connections opened_now ended_by_relay
     workers anon_kib limited_relay
-    replies gather crowd_ask same_length
+    replies gather crowd_ask hung_up same_length
 );
 
 # ---- the peer's record ----
@@ -85,10 +86,11 @@ sub workers {
 	return @pids;
 }
 
-# Memory of the workers that no file backs, in KiB.
+# Memory of the workers that no file backs, in KiB; undef where a sanitizer keeps what was freed.
 sub anon_kib {
 	my ($relay) = @_;
 	my $sum = 0;
+	return undef if grep { (slurp("/proc/$_/maps") // '') =~ /lib[at]san/ } $relay->pid;
 	for my $pid (workers($relay)) {
 		$sum += $1 if (slurp("/proc/$pid/status") // '') =~ /^RssAnon:\s+(\d+) kB$/m;
 	}
@@ -147,6 +149,15 @@ sub crowd_ask {
 		diag("client $number got " . show($got[$number]) . ' instead of ' . show($reply->($number)));
 	}
 	return @clients - @wrong;
+}
+
+# Whether the relay has closed a client's connection; reads nothing.
+sub hung_up {
+	my ($client) = @_;
+	my $poll = IO::Poll->new;
+	$poll->mask($client->socket => POLLHUP);
+	$poll->poll(0);
+	return $poll->events($client->socket) & POLLHUP ? 1 : 0;
 }
 
 # Compares long texts without printing them.
