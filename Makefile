@@ -28,7 +28,9 @@ CFLAGS   += $(CSTD) $(OPT) -g $(WARN) $(HARDEN) $(SANITIZE)
 CPPFLAGS += -I.
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
-WIRE_SRC  := wire/enc.c wire/hosts_tab.c wire/idea.c wire/line.c wire/lond.c wire/perlvar.c wire/wire.c
+WIRE_SRC  := wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
+	     wire/idea_avx2.c wire/idea_portable.c wire/idea_ssse3.c wire/line.c wire/lond.c \
+	     wire/perlvar.c wire/wire.c
 URING_SRC := uring/explain.c uring/timer.c uring/uring.c
 RELAY_SRC := relay/buffer.c relay/channel.c relay/client.c relay/conf_scan.c relay/config.c \
 	     relay/config_diff.c relay/config_diff_text.c relay/config_print.c \
@@ -38,16 +40,18 @@ RELAY_SRC := relay/buffer.c relay/channel.c relay/client.c relay/conf_scan.c rel
 	     relay/report.c relay/request.c relay/resolve.c relay/service_manager.c \
 	     relay/settings.c relay/slab.c relay/text_file.c relay/watch.c relay/worker.c \
 	     relay/worker_process.c
-BENCH_SRC := bench/address.c bench/bytes.c bench/hist.c bench/load.c bench/load_client.c \
-	     bench/load_options.c bench/load_report.c bench/load_request.c bench/pattern.c \
-	     bench/peer_conn.c bench/peer_options.c bench/peer_reply.c bench/peer_send.c \
-	     bench/peer_tricks.c bench/process.c bench/transcript.c bench/usage.c bench/wakes.c
-MAIN_SRC  := bench/bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
+BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/load.c \
+	     bench/load_client.c bench/load_meters.c bench/load_options.c bench/load_report.c \
+	     bench/load_request.c bench/pattern.c bench/peer_conn.c bench/peer_options.c \
+	     bench/peer_reply.c bench/peer_send.c bench/peer_tricks.c bench/process.c bench/resp.c \
+	     bench/schedule.c bench/transcript.c bench/usage.c bench/wakes.c
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
 
-TESTS := test_buffer test_config test_config_diff test_daemonize test_enc test_hist \
-	     test_hosts_file test_hosts_tab test_idea test_legacy_log test_line test_lond \
-	     test_memory test_perlvar test_pid_file test_relay_conf test_report \
-	     test_service_manager test_settings test_slab test_timer test_watch
+TESTS := test_buffer test_channel test_config test_config_diff test_daemonize test_enc \
+	     test_explain test_hex test_hist test_hosts_file test_hosts_tab test_idea test_legacy_log \
+	     test_line test_listener test_log test_lond test_memory test_perlvar \
+	     test_pid_file test_relay_conf test_report test_resolve test_service_manager \
+	     test_settings test_slab test_timer test_uring test_uring_ops test_watch
 FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
 
 # What runs is shown short; V=1 shows the commands.
@@ -100,6 +104,12 @@ $(BUILD)/relay-bench: $(call obj,bench/bench.c) $(BUILD)/libbench.a $(BUILD)/lib
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
+# Compares with libgcrypt, which only testing takes.
+$(call obj,bench/idea_bench.c): | $(BUILD)/deps-test
+$(BUILD)/idea-bench: $(call obj,bench/idea_bench.c) $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lgcrypt
+
 $(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -148,6 +158,9 @@ format: $(BUILD)/deps-test ## lays out all C files anew
 bench: all ## a first look at throughput and latency, against the peer without a relay
 	@bench/quick.sh $(BUILD)
 
+idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, beside libgcrypt
+	@$(BUILD)/idea-bench
+
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
@@ -161,5 +174,5 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all programs demo check asan asan-check fuzz tidy format bench install clean help
+.PHONY: all programs demo check asan asan-check fuzz tidy format bench idea-bench install clean help
 .SECONDARY:

@@ -1,10 +1,11 @@
 /*
- * load.c - the load scenario: a closed loop of clients, in phases.
+ * load.c - the load scenario: clients in a closed or an open loop, in phases.
  *
- *     connecting -> settling -> warm-up -> measuring -> draining -> done
+ *     connecting -> settling -> warm-up -> [cooling ->] measuring -> draining -> done
  *
- * Requests begun while measuring are counted; all meters are read when that phase begins and ends,
- * and every reply of every phase is compared.  One thread.  Owns the clients and the histogram.
+ * Requests begun (open loop: due) while measuring are counted; all meters are read when that phase
+ * begins and ends, and every reply of every phase is compared.  One thread.  Owns the clients and
+ * the histogram.
  */
 #include "bench/load.h"
 
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define EVENTS_MAX     256
@@ -22,6 +24,7 @@
 #define COMPLAINTS_MAX 5
 #define SHOWN_BYTES    96
 #define SPARE_FDS      32
+#define PROGRESS_NS    NS_PER_S
 
 bool
 load_asking(const struct load *load)
@@ -36,11 +39,50 @@ load_next(struct load *load, struct ask *ask)
 {
 	if (!load_asking(load))
 		return false;
-	ask->serial = load->serial++;
 	ask->counted = load->phase == LOAD_MEASURING;
+	ask->since_ns = load->now_ns;
+	if (load_is_open(load)) {
+		if (!schedule_take(&load->schedule, load->now_ns, &ask->since_ns))
+			return false;
+		/* One that was due in the warm-up and is late belongs to the warm-up. */
+		ask->counted = ask->counted && ask->since_ns >= load->begin.at_ns;
+	}
+	ask->serial = load->serial++;
 	if (ask->counted)
 		load->left--;
 	return true;
+}
+
+void
+load_rest(struct load *load, struct client *client)
+{
+	if (client->resting)
+		return;
+	TAILQ_INSERT_TAIL(&load->resting, client, rest);
+	client->resting = true;
+}
+
+void
+load_rise(struct load *load, struct client *client)
+{
+	if (!client->resting)
+		return;
+	TAILQ_REMOVE(&load->resting, client, rest);
+	client->resting = false;
+}
+
+/* Open loop: what is due goes to those who have waited longest. */
+static void
+begin_due(struct load *load)
+{
+	struct client *c;
+
+	while (load_is_open(load) && load_asking(load) &&
+	       schedule_next_ns(&load->schedule) <= load->now_ns &&
+	       (c = TAILQ_FIRST(&load->resting)) != NULL) {
+		load_rise(load, c);
+		client_begin(c);
+	}
 }
 
 static void
@@ -73,18 +115,6 @@ load_complain(struct load *load, const char *what, uint64_t serial, struct wire_
 	print_bytes("got", got);
 }
 
-static void
-read_meters(struct load *load, struct load_mark *mark)
-{
-	const struct load_options *o = load->options;
-
-	for (size_t i = 0; i < o->pid_count; i++)
-		mark->alive[i] = usage_read(o->pids[i], &mark->usage[i]);
-	mark->own_cpu_ns = clock_cpu_ns();
-	mark->at_ns = clock_now_ns();
-	mark->counts = load->counts;
-}
-
 /* Before anything is opened: a run that cannot have its clients should not begin. */
 static void
 check_files(uint64_t needed)
@@ -99,6 +129,7 @@ static void
 init(struct load *load, const struct load_options *o)
 {
 	*load = (struct load){ .options = o, .phase_ends_ns = UINT64_MAX };
+	TAILQ_INIT(&load->resting);
 	process_catch_stop(&load->while_waiting);
 	load->left = o->requests != 0 ? o->requests : UINT64_MAX;
 	load->client_count = o->clients + o->idle;
@@ -114,11 +145,16 @@ init(struct load *load, const struct load_options *o)
 		struct client *c = &load->clients[i];
 		c->load = load;
 		c->fd = -1;
+		c->target = &o->targets[i % o->target_count];
 		c->idle = i >= o->clients;
 		if (!c->idle)
 			c->asks = load->asks + i * o->depth;
 	}
 	load->now_ns = load->progress_ns = clock_now_ns();
+	load->look_ns = o->progress ? load->now_ns + PROGRESS_NS : UINT64_MAX;
+	/* A timer that may be 50 us late would be counted as latency of the relay. */
+	if (load_is_open(load))
+		prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }
 
 static void
@@ -132,6 +168,7 @@ fini(struct load *load)
 	bytes_free(&load->receive);
 	bytes_free(&load->expected);
 	bytes_free(&load->plain);
+	bytes_free(&load->framed);
 	close(load->epoll_fd);
 }
 
@@ -147,6 +184,8 @@ set_phase(struct load *load, enum load_phase next, uint64_t lasts_ns)
 static void
 ask_all(struct load *load)
 {
+	if (load_is_open(load) && load->schedule.rate == 0)
+		schedule_init(&load->schedule, load->now_ns, load->options->rate);
 	for (size_t i = 0; i < load->options->clients; i++) {
 		load->now_ns = clock_now_ns();
 		client_ask(&load->clients[i]);
@@ -156,17 +195,40 @@ ask_all(struct load *load)
 static void
 begin_measuring(struct load *load)
 {
-	read_meters(load, &load->begin);
+	load_hook(load, "begin");
+	load_meters_read(load, &load->begin);
 	load->now_ns = clock_now_ns();
 	set_phase(load, LOAD_MEASURING,
 		  load->options->requests != 0 ? UINT64_MAX : load->options->duration_ns);
 	ask_all(load);
 }
 
+/*
+ * What was due in the window and still has not left: it would be left out of the latencies just
+ * because it was so late.  It enters with its age, which it had at least.
+ */
+static void
+count_unbegun(struct load *load)
+{
+	const struct schedule *s = &load->schedule;
+	uint64_t behind = load_is_open(load) ? schedule_behind(s, load->end.at_ns) : 0;
+
+	for (uint64_t i = s->taken; i < s->taken + behind; i++) {
+		uint64_t meant_ns = schedule_at_ns(s, i);
+		if (meant_ns < load->begin.at_ns)
+			continue;
+		load->counts.unbegun++;
+		hist_add(&load->hist, load->end.at_ns - meant_ns);
+	}
+}
+
 static void
 end_measuring(struct load *load)
 {
-	read_meters(load, &load->end);
+	load_meters_read(load, &load->end);
+	if (load->options->requests == 0)
+		count_unbegun(load);
+	load_hook(load, "end");
 	load->now_ns = clock_now_ns();
 	set_phase(load, LOAD_DRAINING, UINT64_MAX);
 }
@@ -177,9 +239,9 @@ fail(struct load *load, const char *fault)
 {
 	load->fault = fault;
 	if (load->phase < LOAD_MEASURING)
-		read_meters(load, &load->begin);
+		load_meters_read(load, &load->begin);
 	if (load->phase <= LOAD_MEASURING)
-		read_meters(load, &load->end);
+		load_meters_read(load, &load->end);
 	set_phase(load, LOAD_DONE, UINT64_MAX);
 }
 
@@ -196,6 +258,7 @@ step(struct load *load)
 	const struct load_options *o = load->options;
 	bool over = load->now_ns >= load->phase_ends_ns;
 	bool waiting = load->phase == LOAD_CONNECTING || load->in_flight > 0 || !over;
+	bool warm = load->phase == LOAD_WARMUP || load->phase == LOAD_SETTLING;
 
 	if (load->counts.wrong > 0) {
 		fail(load, "a reply was wrong");
@@ -204,7 +267,9 @@ step(struct load *load)
 	} else if (load->phase == LOAD_SETTLING && over && o->warmup_ns > 0) {
 		set_phase(load, LOAD_WARMUP, o->warmup_ns);
 		ask_all(load);
-	} else if ((load->phase == LOAD_WARMUP || load->phase == LOAD_SETTLING) && over) {
+	} else if (warm && over && o->requests != 0 && load->in_flight > 0) {
+		set_phase(load, LOAD_COOLING, UINT64_MAX);
+	} else if ((warm && over) || (load->phase == LOAD_COOLING && load->in_flight == 0)) {
 		begin_measuring(load);
 	} else if (measured_all(load) || (load->phase == LOAD_MEASURING && over)) {
 		end_measuring(load);
@@ -236,12 +301,39 @@ next_look_ns(const struct load *load)
 
 	if (load->phase_ends_ns < at)
 		at = load->phase_ends_ns;
+	if (load->look_ns < at)
+		at = load->look_ns;
+	if (load->schedule.rate != 0 && load_asking(load) && !TAILQ_EMPTY(&load->resting) &&
+	    schedule_next_ns(&load->schedule) < at)
+		at = schedule_next_ns(&load->schedule);
 	if (load->phase == LOAD_SETTLING)
 		return at; /* nothing is expected */
 	return stalled_ns < at ? stalled_ns : at;
 }
 
-/* One wait and all it brought; the step behind it may move the run on. */
+static void
+tell_progress(struct load *load)
+{
+	if (load->now_ns < load->look_ns)
+		return;
+	load_report_progress(load, (double)(load->now_ns - load->look_ns + PROGRESS_NS) / 1e9);
+	load->told_replies = load->counts.replies + load->counts.con_lost;
+	load->look_ns = load->now_ns + PROGRESS_NS;
+}
+
+/* A phase may be over as soon as it begins. */
+static void
+steps(struct load *load)
+{
+	enum load_phase before;
+
+	do {
+		before = load->phase;
+		step(load);
+	} while (load->phase != before);
+}
+
+/* One wait and all it brought; the steps behind it may move the run on. */
 static void
 turn(struct load *load, bool may_wait)
 {
@@ -257,12 +349,10 @@ turn(struct load *load, bool may_wait)
 	for (int i = 0; i < n; i++)
 		client_on_events(events[i].data.ptr, events[i].events);
 	run_wakes(load);
-	/* A phase may be over as soon as it begins. */
-	enum load_phase before;
-	do {
-		before = load->phase;
-		step(load);
-	} while (load->phase != before);
+	load->now_ns = clock_now_ns();
+	begin_due(load);
+	tell_progress(load);
+	steps(load);
 }
 
 static void
@@ -270,12 +360,15 @@ run(struct load *load)
 {
 	size_t opened = 0;
 
-	read_meters(load, &load->base);
+	load_meters_read(load, &load->base);
 	while (load->phase != LOAD_DONE) {
 		/* A few at a time, so that the other side can accept meanwhile. */
 		for (int i = 0; i < OPENS_PER_TURN && opened < load->client_count; i++)
 			client_open(&load->clients[opened++]);
-		turn(load, opened == load->client_count);
+		/* Connections to UNIX sockets are there at once: no event will tell of them. */
+		steps(load);
+		if (load->phase != LOAD_DONE)
+			turn(load, opened == load->client_count);
 	}
 }
 
@@ -296,6 +389,8 @@ report(const struct load *load, bool good)
 	const char *json = load->options->json;
 	bool to_stdout = json != NULL && strcmp(json, "-") == 0;
 
+	if (load->options->progress && isatty(STDERR_FILENO) == 1)
+		fputs("\r\033[K", stderr);
 	load_report_table(to_stdout ? stderr : stdout, load, good);
 	if (json == NULL)
 		return;

@@ -4,15 +4,21 @@
  *     load_options.c   the command line
  *     load_request.c   each request and the one reply that is right for it
  *     load_client.c    a connection: opens, asks, compares
- *     load.c           the phases of a run and the loop; who may ask when is decided in load_next
- * alone, so that other rhythms than the closed loop have one place to go load_report.c    the
- * result as a table and as JSON
+ *     load.c           the phases of a run and the loop; load_next alone decides who may ask when
+ *     load_meters.c    clocks and counters of all processes, read when the window begins and ends
+ *     load_report.c    the result as a table and as JSON, and the progress line
+ *
+ * Closed loop: a client asks again as soon as it is answered.  Open loop (--rate): requests are due
+ * at a fixed rhythm; a client that has room waits in `resting` and the first one takes the next due
+ * request, whose latency counts from the moment it was due.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
 #include "bench/bytes.h"
 #include "bench/hist.h"
+#include "bench/protocol.h"
+#include "bench/schedule.h"
 #include "bench/usage.h"
 #include "bench/wakes.h"
 #include "wire/idea.h"
@@ -20,21 +26,47 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
-#define LOAD_PIDS_MAX  64
-#define LOAD_LINE_MAX  ((size_t)64 << 20) /* bytes of a request or a reply, in plaintext */
-#define LOAD_TOKEN_LEN 16                 /* hexadecimal digits that make a request unique */
+#define LOAD_PIDS_MAX    256
+#define LOAD_TARGETS_MAX 1024
+#define LOAD_LINE_MAX    ((size_t)64 << 20) /* bytes of a request or a reply, in plaintext */
+#define LOAD_TOKEN_LEN   16                 /* hexadecimal digits that make a request unique */
 
-struct load_options {
-	const char *target; /* as given */
-	bool tcp;           /* straight to a lond: handshake and encryption are ours */
+struct load_target {
+	const char *name; /* as given */
 	struct sockaddr_storage address;
 	socklen_t address_len;
+};
+
+/* Whose processes are metered. */
+#define LOAD_GROUPS(X)         \
+	X(LOAD_RELAY, "relay") \
+	X(LOAD_PEER, "peer")
+
+enum load_group {
+#define X(name, text) name,
+	LOAD_GROUPS(X)
+#undef X
+	LOAD_GROUP_COUNT
+};
+
+struct load_process {
+	pid_t pid;
+	enum load_group group;
+};
+
+struct load_options {
+	struct load_target targets[LOAD_TARGETS_MAX]; /* clients are dealt out to them in turn */
+	size_t target_count;
+	bool tcp; /* straight to the peer: a lond's handshake and encryption are ours */
+	enum protocol protocol;
 	const char *id;    /* of the lond, for encryption over TCP */
 	const char *local; /* ours */
 	uint64_t clients;
 	uint64_t depth;    /* requests in flight per client */
+	uint64_t rate;     /* requests per second of an open loop; 0: closed loop */
 	uint64_t requests; /* 0: run for duration_ns */
 	uint64_t duration_ns;
 	uint64_t warmup_ns;
@@ -47,15 +79,18 @@ struct load_options {
 	uint64_t connect_per; /* requests per connection, 0 = all on one */
 	uint64_t seed;
 	bool strict; /* losses and refusals fail the run too */
+	bool progress;
 	const char *json;
-	pid_t pids[LOAD_PIDS_MAX];
-	size_t pid_count;
+	const char *hook; /* a command to run when the window begins and ends */
+	struct load_process processes[LOAD_PIDS_MAX];
+	size_t process_count;
 };
 
 #define LOAD_PHASES(X)                                                                        \
 	X(LOAD_CONNECTING, "connecting")                                                      \
 	X(LOAD_SETTLING, "settling")                                                          \
 	X(LOAD_WARMUP, "warm-up")                                                             \
+	X(LOAD_COOLING, "cooling") /* before counted requests: nothing else is in flight */   \
 	X(LOAD_MEASURING, "measuring")                                                        \
 	X(LOAD_DRAINING, "draining") /* nobody asks any more, what is in flight is awaited */ \
 	X(LOAD_DONE, "done")
@@ -77,6 +112,7 @@ struct load_counts {
 	uint64_t refused;   /* attempts that failed otherwise */
 	uint64_t ended;     /* connections the other side ended */
 	uint64_t idle_ended;
+	uint64_t unbegun; /* due in the window of an open loop, but no client had room */
 };
 
 /* All meters at one moment. */
@@ -110,10 +146,14 @@ struct ask {
 
 struct client {
 	struct load *load;
+	TAILQ_ENTRY(client) rest;
+	const struct load_target *target;
 	int fd;
 	uint32_t events;
 	enum client_state state;
 	bool idle;           /* only keeps a connection open */
+	bool resting;        /* in load->resting */
+	bool unsent;         /* has begun a request that waits for the new connection */
 	uint64_t fresh_ns;   /* when opening the connection began, until the first requests were
 				asked; else 0 */
 	uint64_t asked_here; /* requests on this connection */
@@ -128,14 +168,20 @@ struct client {
 	size_t in_flight;
 };
 
+TAILQ_HEAD(client_list, client);
+
 struct load {
 	const struct load_options *options;
 	enum load_phase phase;
 	int epoll_fd;
 	sigset_t while_waiting;
 	uint64_t now_ns;
-	uint64_t phase_ends_ns; /* UINT64_MAX: not by time */
-	uint64_t progress_ns;   /* when something last went on */
+	uint64_t phase_ends_ns;   /* UINT64_MAX: not by time */
+	uint64_t progress_ns;     /* when something last went on */
+	uint64_t look_ns;         /* when the progress is to be told next */
+	uint64_t told_replies;    /* by then */
+	struct schedule schedule; /* open loop; rate 0 until it begins */
+	struct client_list resting;
 	uint64_t serial;
 	uint64_t left;  /* requests still to be begun, if they are counted */
 	uint64_t ready; /* clients that have connected, idle ones included */
@@ -149,7 +195,8 @@ struct load {
 	struct bytes receive;
 	struct bytes expected;
 	struct bytes plain;
-	char command[32]; /* `fill:<reply bytes>:` */
+	struct bytes framed; /* a request on its way into a command */
+	char command[32];    /* `fill:<reply bytes>:` */
 	size_t command_len;
 	struct load_counts counts;
 	struct load_mark base, begin, end;
@@ -161,13 +208,28 @@ void load_options_parse(struct load_options *options, int argc, char **argv);
 
 /* load.c: a whole run; the exit status. */
 int load_main(int argc, char **argv);
-/* The next request a client may begin now; false if none. */
+/* The next request a client may begin now, and since when its latency counts; false if none. */
 bool load_next(struct load *load, struct ask *ask);
 /* Whether there will be one, now or later. */
 bool load_asking(const struct load *load);
 /* Something that is an error of the other side's, said once in words for the first few. */
 void load_complain(struct load *load, const char *what, uint64_t serial, struct wire_span got,
 		   struct wire_span expected);
+
+/* Open loop: this client has room for a request. */
+void load_rest(struct load *load, struct client *client);
+void load_rise(struct load *load, struct client *client);
+
+static inline bool
+load_is_open(const struct load *load)
+{
+	return load->options->rate != 0;
+}
+
+/* load_meters.c */
+void load_meters_read(struct load *load, struct load_mark *mark);
+/* Runs --hook with `begin` or `end` and waits for it; a failure ends the program. */
+void load_hook(const struct load *load, const char *moment);
 
 /* load_request.c */
 /* Fixes the command; ends the program if request and reply are too short to be told apart. */
@@ -181,8 +243,10 @@ struct wire_span load_reply_expected(struct load *load, const struct client *cli
 
 /* load_client.c */
 void client_open(struct client *client);
-/* Begins as many requests as it may and sends them. */
+/* Begins as many requests as it may and sends them; in an open loop it only gets in line. */
 void client_ask(struct client *client);
+/* Open loop: begins one request that is due. */
+void client_begin(struct client *client);
 void client_on_events(struct client *client, uint32_t events);
 void client_on_wake(struct client *client);
 /* Closes it at the end of a run; bytes that nobody asked for count as wrong. */
@@ -191,5 +255,7 @@ void client_finish(struct client *client);
 /* load_report.c */
 void load_report_table(FILE *file, const struct load *load, bool passed);
 void load_report_json(FILE *file, const struct load *load, bool passed);
+/* One line on stderr about the run so far; `seconds` since the line before. */
+void load_report_progress(struct load *load, double seconds);
 
 #endif

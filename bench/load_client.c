@@ -8,6 +8,7 @@
 #include "bench/load.h"
 
 #include "bench/clock.h"
+#include "bench/resp.h"
 #include "wire/line.h"
 
 #include <assert.h>
@@ -39,11 +40,13 @@ watch(struct client *c, uint32_t events)
 	c->events = events;
 }
 
-/* Closes the socket; what was in flight stays unanswered. */
+/* Closes the socket; what was in flight stays unanswered, what was not sent yet waits for the next.
+ */
 static void
 drop(struct client *c, enum client_state next)
 {
 	struct load *load = c->load;
+	size_t kept = c->unsent && next != CLIENT_CLOSED ? 1 : 0;
 
 	if (c->fd >= 0)
 		close(c->fd);
@@ -51,10 +54,10 @@ drop(struct client *c, enum client_state next)
 	c->events = 0;
 	if (c->state == CLIENT_READY && load->phase == LOAD_CONNECTING)
 		load->ready--;
-	load->counts.cut_off += c->in_flight;
-	load->in_flight -= c->in_flight;
-	c->in_flight = 0;
-	c->asked_here = 0;
+	load_rise(load, c);
+	load->counts.cut_off += c->in_flight - kept;
+	load->in_flight -= c->in_flight - kept;
+	c->in_flight = c->asked_here = kept;
 	bytes_clear(&c->in, 0);
 	bytes_clear(&c->out, KEEP_BYTES);
 	c->scanned = 0;
@@ -141,12 +144,19 @@ pop(struct client *c)
 	return ask;
 }
 
+/* This connection has had its share of requests. */
+static bool
+is_worn(const struct client *c)
+{
+	uint64_t per = c->load->options->connect_per;
+
+	return per != 0 && c->asked_here >= per;
+}
+
 static bool
 has_turn(const struct client *c)
 {
-	const struct load_options *o = c->load->options;
-
-	return c->in_flight < o->depth && (o->connect_per == 0 || c->asked_here < o->connect_per);
+	return c->in_flight < c->load->options->depth && !is_worn(c);
 }
 
 /* Bytes that came although nothing was asked. */
@@ -183,13 +193,19 @@ on_ready(struct client *c)
 	load->progress_ns = load->now_ns;
 	if (load->phase == LOAD_CONNECTING)
 		load->ready++;
+	if (c->unsent) {
+		c->unsent = false;
+		load_request_add(load, c, c->asks[c->first].serial, &c->out);
+	}
 	watch(c, EPOLLIN);
 }
 
 static void
 on_connected(struct client *c)
 {
-	if (!c->load->options->tcp) {
+	const struct load_options *o = c->load->options;
+
+	if (!o->tcp || o->protocol != PROTOCOL_LOND) {
 		on_ready(c);
 		client_ask(c);
 		return;
@@ -207,12 +223,14 @@ client_open(struct client *c)
 	const struct load_options *o = c->load->options;
 	int on = 1;
 
-	c->fd = socket(o->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const struct load_target *target = c->target;
+
+	c->fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		err(1, "socket");
 	if (o->tcp)
 		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(c->fd, (const struct sockaddr *)&o->address, o->address_len) == 0) {
+	if (connect(c->fd, (const struct sockaddr *)&target->address, target->address_len) == 0) {
 		on_connected(c);
 	} else if (errno == EINPROGRESS) {
 		c->state = CLIENT_CONNECTING;
@@ -236,6 +254,38 @@ finish_connect(struct client *c)
 		on_connected(c);
 }
 
+/* Sends what it has and gets in line for the next request. */
+static void
+flush_and_rest(struct client *c)
+{
+	if (flush(c) && (has_turn(c) || (is_worn(c) && c->in_flight == 0)))
+		load_rest(c->load, c);
+}
+
+/* A request that needs a new connection is begun before that is made: its making counts. */
+void
+client_begin(struct client *c)
+{
+	struct load *load = c->load;
+	struct ask ask;
+
+	if (!load_next(load, &ask)) {
+		load_rest(load, c);
+		return;
+	}
+	if (is_worn(c)) {
+		check_silence(c);
+		drop(c, CLIENT_WAITING);
+		push(c, &ask);
+		c->unsent = true;
+		client_open(c);
+		return;
+	}
+	push(c, &ask);
+	load_request_add(load, c, ask.serial, &c->out);
+	flush_and_rest(c);
+}
+
 void
 client_ask(struct client *c)
 {
@@ -244,8 +294,13 @@ client_ask(struct client *c)
 
 	if (c->state != CLIENT_READY || c->idle)
 		return;
+	if (load_is_open(load)) {
+		flush_and_rest(c);
+		return;
+	}
 	while (has_turn(c) && load_next(load, &ask)) {
-		ask.since_ns = c->fresh_ns != 0 ? c->fresh_ns : load->now_ns;
+		if (c->fresh_ns != 0)
+			ask.since_ns = c->fresh_ns;
 		push(c, &ask);
 		load_request_add(load, c, ask.serial, &c->out);
 	}
@@ -257,7 +312,7 @@ client_ask(struct client *c)
 }
 
 static void
-on_reply(struct client *c, struct wire_span line)
+on_reply(struct client *c, struct wire_span line, bool lost)
 {
 	struct load *load = c->load;
 
@@ -268,7 +323,7 @@ on_reply(struct client *c, struct wire_span line)
 	}
 	struct ask ask = pop(c);
 	load->progress_ns = load->now_ns;
-	if (wire_span_equal(line, wire_span_str("con_lost"))) {
+	if (lost || wire_span_equal(line, wire_span_str("con_lost"))) {
 		load->counts.con_lost++;
 		return;
 	}
@@ -293,7 +348,7 @@ on_handshake(struct client *c, struct wire_span line)
 	uint8_t raw[IDEA_KEY_SIZE];
 
 	if (lond_on_line(&c->lond, line, &out, &build_key) != WIRE_OK)
-		errx(1, "%s: the handshake was refused", o->target);
+		errx(1, "%s: the handshake was refused", c->target->name);
 	bytes_grow(&c->out, out.len);
 	if (c->lond.state != LOND_READY)
 		return;
@@ -304,6 +359,17 @@ on_handshake(struct client *c, struct wire_span line)
 	on_ready(c);
 }
 
+/* The next reply, or step of a handshake; *lost: the relay says that there is none. */
+static enum wire_status
+next_line(const struct client *c, struct wire_span *line, bool *lost, const uint8_t **src,
+	  const uint8_t *end, size_t scanned)
+{
+	*lost = false;
+	if (c->load->options->protocol == PROTOCOL_REDIS)
+		return resp_reply_next(line, lost, src, end, WIRE_LINE_MAX);
+	return line_next(line, src, end, scanned, WIRE_LINE_MAX);
+}
+
 /* How many bytes of `input` were complete lines. */
 static size_t
 handle_lines(struct client *c, struct wire_span input, size_t scanned)
@@ -311,19 +377,19 @@ handle_lines(struct client *c, struct wire_span input, size_t scanned)
 	const uint8_t *src = input.data, *end = input.data + input.len;
 	struct wire_span line;
 	enum wire_status status;
+	bool lost;
 
-	while ((status = line_next(&line, &src, end, scanned, WIRE_LINE_MAX)) == WIRE_OK) {
+	while ((status = next_line(c, &line, &lost, &src, end, scanned)) == WIRE_OK) {
 		scanned = 0;
 		if (c->state == CLIENT_SHAKING)
 			on_handshake(c, line);
 		else
-			on_reply(c, line);
+			on_reply(c, line, lost);
 		if (c->state == CLIENT_CLOSED)
 			return input.len;
 	}
 	if (status != WIRE_MORE)
-		errx(1, "%s: a reply of more than %zu bytes", c->load->options->target,
-		     WIRE_LINE_MAX);
+		errx(1, "%s: a reply that is %s", c->target->name, wire_status_text(status));
 	return (size_t)(src - input.data);
 }
 

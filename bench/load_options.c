@@ -35,6 +35,11 @@ enum {
 	OPT_STRICT,
 	OPT_JSON,
 	OPT_RELAY_PID,
+	OPT_PEER_PID,
+	OPT_PROTOCOL,
+	OPT_RATE,
+	OPT_PROGRESS,
+	OPT_HOOK,
 	OPT_HELP,
 };
 
@@ -59,19 +64,35 @@ static const struct option long_options[] = {
 	{ "strict", no_argument, NULL, OPT_STRICT },
 	{ "json", required_argument, NULL, OPT_JSON },
 	{ "relay-pid", required_argument, NULL, OPT_RELAY_PID },
+	{ "peer-pid", required_argument, NULL, OPT_PEER_PID },
+	{ "protocol", required_argument, NULL, OPT_PROTOCOL },
+	{ "rate", required_argument, NULL, OPT_RATE },
+	{ "progress", no_argument, NULL, OPT_PROGRESS },
+	{ "hook", required_argument, NULL, OPT_HOOK },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
 
 static const char help[] =
     "usage: relay-bench load --unix PATH | --tcp ADDR:PORT [option ...]\n\n"
-    "A closed loop: each client keeps --depth requests in flight and compares every reply byte for "
-    "byte with\n"
-    "the one that is right.  The other end must be a relay-peer, or a relay in front of one.\n\n"
-    "  --unix PATH          the socket of a host of the relay\n"
-    "  --tcp ADDR:PORT      relay-peer itself: 127.0.0.1:PORT or [::1]:PORT, handshake included\n"
+    "Asks and compares every reply byte for byte with the one that is right.  In the closed loop "
+    "each "
+    "client keeps\n"
+    "--depth requests in flight; in the open loop (--rate) requests are due at a fixed rhythm, and "
+    "the "
+    "latency counts\n"
+    "from the moment a request was due, whether or not a client had room for it.\n"
+    "The other end must be a relay-peer, or a relay in front of one.\n\n"
+    "  --unix PATH          the socket of a host of the relay; once or more: clients are dealt out "
+    "in "
+    "turn\n"
+    "  --tcp ADDR:PORT      relay-peer itself: 127.0.0.1:PORT or [::1]:PORT; once or more\n"
+    "  --protocol NAME      lond: lines, over --tcp behind a lond's handshake (the default); bare: "
+    "lines, no\n"
+    "                       handshake; redis: the same lines as GET (longer ones GETSET)\n"
     "  --clients N          connections that ask (50)\n"
-    "  --depth N            requests in flight on each (1)\n"
+    "  --depth N            requests in flight on each, at most (1)\n"
+    "  --rate N             open loop: N requests per second, all clients together\n"
     "  --requests N         ends after N requests; or\n"
     "  --seconds S          ends after S seconds (5)\n"
     "  --warmup S           asks for S seconds before it measures (0)\n"
@@ -87,7 +108,10 @@ static const char help[] =
     "  --timeout S          no reply at all for S seconds is a failure (30)\n"
     "  --seed N             other requests (1)\n"
     "  --strict             con_lost, ended connections and refusals fail the run too\n"
-    "  --relay-pid PID,...  meters these processes; once or more\n"
+    "  --relay-pid PID,...  meters these processes as the relay; once or more\n"
+    "  --peer-pid PID,...   meters these processes as the peer; once or more\n"
+    "  --hook COMMAND       runs COMMAND begin and COMMAND end around the measured window\n"
+    "  --progress           a line on stderr every second\n"
     "  --json FILE          also writes the result as JSON; - is stdout, and the table goes to "
     "stderr\n\n"
     "Exit status: 0 = every reply was right; 1 = a wrong one, none at all, or a stall; 2 = "
@@ -115,9 +139,9 @@ seconds(const char *option)
 }
 
 static void
-set_unix(struct load_options *o)
+set_unix(struct load_target *target)
 {
-	struct sockaddr_un *addr = (struct sockaddr_un *)&o->address;
+	struct sockaddr_un *addr = (struct sockaddr_un *)&target->address;
 	size_t len = strlen(optarg);
 
 	if (len == 0 || len >= sizeof addr->sun_path)
@@ -125,24 +149,28 @@ set_unix(struct load_options *o)
 	memset(addr, 0, sizeof *addr);
 	addr->sun_family = AF_UNIX;
 	memcpy(addr->sun_path, optarg, len + 1);
-	o->address_len = sizeof *addr;
+	target->address_len = sizeof *addr;
 }
 
 static void
-set_target(struct load_options *o, bool tcp)
+add_target(struct load_options *o, bool tcp)
 {
-	if (o->target != NULL)
-		errx(2, "one of --unix and --tcp, once");
-	o->target = optarg;
+	struct load_target *target = &o->targets[o->target_count];
+
+	if (o->target_count > 0 && o->tcp != tcp)
+		errx(2, "either --unix or --tcp");
+	if (o->target_count++ == LOAD_TARGETS_MAX)
+		errx(2, "at most %d targets", LOAD_TARGETS_MAX);
+	target->name = optarg;
 	o->tcp = tcp;
 	if (!tcp)
-		set_unix(o);
-	else if (!address_parse(optarg, &o->address, &o->address_len))
+		set_unix(target);
+	else if (!address_parse(optarg, &target->address, &target->address_len))
 		errx(2, "--tcp: \"%s\" is not ADDR:PORT", optarg);
 }
 
 static void
-add_pids(struct load_options *o)
+add_processes(struct load_options *o, enum load_group group)
 {
 	const char *at = optarg;
 	uint64_t pid;
@@ -150,10 +178,10 @@ add_pids(struct load_options *o)
 	for (;;) {
 		size_t n = strcspn(at, ",");
 		if (!number_parse(wire_span(at, n), INT32_MAX, &pid) || pid == 0)
-			errx(2, "--relay-pid: \"%s\" is not PID[,PID]", optarg);
-		if (o->pid_count == LOAD_PIDS_MAX)
-			errx(2, "--relay-pid: at most %d", LOAD_PIDS_MAX);
-		o->pids[o->pid_count++] = (pid_t)pid;
+			errx(2, "\"%s\" is not PID[,PID]", optarg);
+		if (o->process_count == LOAD_PIDS_MAX)
+			errx(2, "at most %d processes can be metered", LOAD_PIDS_MAX);
+		o->processes[o->process_count++] = (struct load_process){ (pid_t)pid, group };
 		if (at[n] == '\0')
 			return;
 		at += n + 1;
@@ -166,7 +194,20 @@ set_option(struct load_options *o, int opt)
 	switch (opt) {
 	case OPT_UNIX:
 	case OPT_TCP:
-		set_target(o, opt == OPT_TCP);
+		add_target(o, opt == OPT_TCP);
+		break;
+	case OPT_PROTOCOL:
+		if (!protocol_parse(optarg, &o->protocol))
+			errx(2, "--protocol: no \"%s\"; try --help", optarg);
+		break;
+	case OPT_RATE:
+		o->rate = number("rate", 1, 10000000);
+		break;
+	case OPT_PROGRESS:
+		o->progress = true;
+		break;
+	case OPT_HOOK:
+		o->hook = optarg;
 		break;
 	case OPT_ID:
 		o->id = optarg;
@@ -220,7 +261,10 @@ set_option(struct load_options *o, int opt)
 		o->json = optarg;
 		break;
 	case OPT_RELAY_PID:
-		add_pids(o);
+		add_processes(o, LOAD_RELAY);
+		break;
+	case OPT_PEER_PID:
+		add_processes(o, LOAD_PEER);
 		break;
 	case OPT_HELP:
 		fputs(help, stdout);
@@ -228,6 +272,26 @@ set_option(struct load_options *o, int opt)
 	default:
 		errx(2, "try --help");
 	}
+}
+
+/* What only goes, or does not go, with something else. */
+static void
+check_together(const struct load_options *o)
+{
+	if (o->target_count == 0)
+		errx(2, "--unix or --tcp is needed; try --help");
+	if (o->requests != 0 && o->duration_ns != 0)
+		errx(2, "one of --requests and --seconds");
+	if (o->clients * o->depth > ASKS_MAX)
+		errx(2, "more than %lu requests in flight in all", ASKS_MAX);
+	if (o->encrypt == 0)
+		return;
+	if (o->protocol == PROTOCOL_REDIS || (o->tcp && o->protocol != PROTOCOL_LOND))
+		errx(2, "--encrypt: only lines of the lond protocol can be encrypted");
+	if (o->tcp && (o->id == NULL || o->local == NULL))
+		errx(2, "--encrypt over --tcp needs --id and --local");
+	if (o->tcp && o->target_count > 1)
+		errx(2, "--encrypt over --tcp takes one target: the key depends on it");
 }
 
 void
@@ -248,16 +312,9 @@ load_options_parse(struct load_options *o, int argc, char **argv)
 		set_option(o, opt);
 	if (optind != argc)
 		errx(2, "unexpected argument \"%s\"; try --help", argv[optind]);
-	if (o->target == NULL)
-		errx(2, "--unix or --tcp is needed; try --help");
-	if (o->requests != 0 && o->duration_ns != 0)
-		errx(2, "one of --requests and --seconds");
+	check_together(o);
 	if (o->requests == 0 && o->duration_ns == 0)
 		o->duration_ns = 5 * NS_PER_S;
 	if (o->settle_ns == UINT64_MAX)
 		o->settle_ns = o->idle != 0 ? 200 * NS_PER_MS : 0;
-	if (o->clients * o->depth > ASKS_MAX)
-		errx(2, "more than %lu requests in flight in all", ASKS_MAX);
-	if (o->tcp && o->encrypt != 0 && (o->id == NULL || o->local == NULL))
-		errx(2, "--encrypt over --tcp needs --id and --local");
 }

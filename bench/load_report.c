@@ -6,6 +6,16 @@
 
 #include "bench/clock.h"
 
+#include <unistd.h>
+
+#define TARGETS_SHOWN 3 /* named in the table */
+
+static const char *const group_names[] = {
+#define X(name, text) text,
+	LOAD_GROUPS(X)
+#undef X
+};
+
 static const struct {
 	const char *name;
 	const char *json;
@@ -23,9 +33,10 @@ struct window {
 	uint64_t finished; /* requests answered, `con_lost` included */
 	double per_second;
 	double own_cpu_us; /* per finished request */
+	double own_cores;  /* processors it kept busy */
 };
 
-/* One process, or the sum of all, inside the window. */
+/* One process, or the sum of a group, inside the window. */
 struct metered {
 	uint64_t cpu_ns;
 	uint64_t user_ns;
@@ -35,7 +46,8 @@ struct metered {
 	uint64_t rss_base;  /* before the first client connected */
 	uint64_t rss_begin; /* all connected, idle ones included */
 	uint64_t rss_end;
-	bool whole; /* the same process all the time */
+	uint64_t rss_all_end; /* shared pages included */
+	bool whole;           /* the same process all the time */
 };
 
 static double
@@ -54,6 +66,7 @@ window_of(const struct load *load)
 	w.finished =
 	    b->counts.replies + b->counts.con_lost - a->counts.replies - a->counts.con_lost;
 	w.per_second = w.seconds > 0.0 ? (double)w.finished / w.seconds : 0.0;
+	w.own_cores = per((double)(b->own_cpu_ns - a->own_cpu_ns), b->at_ns - a->at_ns);
 	w.own_cpu_us = per((double)(b->own_cpu_ns - a->own_cpu_ns) / 1e3, w.finished);
 	return w;
 }
@@ -78,15 +91,19 @@ metered_pid(const struct load *load, size_t i)
 	m.rss_base = base->rss_anon;
 	m.rss_begin = a->rss_anon;
 	m.rss_end = b->rss_anon;
+	m.rss_all_end = b->rss;
 	return m;
 }
 
 static struct metered
-metered_all(const struct load *load)
+metered_group(const struct load *load, enum load_group group)
 {
+	const struct load_options *o = load->options;
 	struct metered all = { .whole = true };
 
-	for (size_t i = 0; i < load->options->pid_count; i++) {
+	for (size_t i = 0; i < o->process_count; i++) {
+		if (o->processes[i].group != group)
+			continue;
 		struct metered m = metered_pid(load, i);
 		all.cpu_ns += m.cpu_ns;
 		all.user_ns += m.user_ns;
@@ -96,18 +113,30 @@ metered_all(const struct load *load)
 		all.rss_base += m.rss_base;
 		all.rss_begin += m.rss_begin;
 		all.rss_end += m.rss_end;
+		all.rss_all_end += m.rss_all_end;
 		all.whole = all.whole && m.whole;
 	}
 	return all;
+}
+
+static size_t
+group_size(const struct load_options *o, enum load_group group)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->process_count; i++)
+		n += o->processes[i].group == group ? 1 : 0;
+	return n;
 }
 
 static void
 table_metered(FILE *f, const char *who, const struct metered *m, const struct window *w)
 {
 	if (!m->whole)
-		fprintf(
-		    f, "%-10s ended or was replaced during the run: its numbers are not complete\n",
-		    who);
+		fprintf(f,
+			"%-10s ended or was replaced during the run: its numbers are not "
+			"complete\n",
+			who);
 	fprintf(f,
 		"%-10s %8.3f us/req  %7.4f voluntary/req  %7.4f involuntary/req  RssAnon %lu -> "
 		"%lu -> %lu kB\n",
@@ -117,34 +146,64 @@ table_metered(FILE *f, const char *who, const struct metered *m, const struct wi
 }
 
 static void
-table_relay(FILE *f, const struct load *load, const struct window *w)
+table_group(FILE *f, const struct load *load, enum load_group group, const struct window *w)
 {
 	const struct load_options *o = load->options;
+	size_t size = group_size(o, group);
 	char who[32];
 
-	for (size_t i = 0; o->pid_count > 1 && i < o->pid_count; i++) {
+	for (size_t i = 0; size > 1 && i < o->process_count; i++) {
+		if (o->processes[i].group != group)
+			continue;
 		struct metered m = metered_pid(load, i);
-		snprintf(who, sizeof who, "pid %d", (int)o->pids[i]);
+		snprintf(who, sizeof who, "pid %d", (int)o->processes[i].pid);
 		table_metered(f, who, &m, w);
 	}
-	if (o->pid_count > 0) {
-		struct metered all = metered_all(load);
-		table_metered(f, "relay", &all, w);
+	if (size > 0) {
+		struct metered all = metered_group(load, group);
+		table_metered(f, group_names[group], &all, w);
 	}
+}
+
+/* Who was near a whole processor was the bottleneck. */
+static void
+table_cores(FILE *f, const struct load *load, const struct window *w)
+{
+	fprintf(f, "cores busy load %.2f", w->own_cores);
+	for (size_t i = 0; i < LOAD_GROUP_COUNT; i++) {
+		struct metered all = metered_group(load, (enum load_group)i);
+		if (group_size(load->options, (enum load_group)i) > 0)
+			fprintf(f, "  %s %.2f", group_names[i],
+				(double)all.cpu_ns / 1e9 / w->seconds);
+	}
+	putc('\n', f);
+}
+
+static void
+table_what(FILE *f, const struct load_options *o)
+{
+	fprintf(f, "target    ");
+	for (size_t i = 0; i < o->target_count && i < TARGETS_SHOWN; i++)
+		fprintf(f, " %s", o->targets[i].name);
+	if (o->target_count > TARGETS_SHOWN)
+		fprintf(f, " and %zu more", o->target_count - TARGETS_SHOWN);
+	fprintf(f, "\nwork       %s loop", o->rate != 0 ? "open" : "closed");
+	if (o->rate != 0)
+		fprintf(f, ", %lu requests/s", o->rate);
+	fprintf(f,
+		"  %s  clients %lu  depth %lu  idle %lu  bytes %lu -> %lu  encrypt %lu %%  "
+		"connect-per %lu  seed %lu\n",
+		protocol_text(o->protocol), o->clients, o->depth, o->idle, o->request_bytes,
+		o->reply_bytes, o->encrypt, o->connect_per, o->seed);
 }
 
 void
 load_report_table(FILE *f, const struct load *load, bool passed)
 {
-	const struct load_options *o = load->options;
 	const struct load_counts *n = &load->counts;
 	struct window w = window_of(load);
 
-	fprintf(f,
-		"target     %s  clients %lu  depth %lu  idle %lu  bytes %lu -> %lu  encrypt %lu %% "
-		" connect-per %lu  seed %lu\n",
-		o->target, o->clients, o->depth, o->idle, o->request_bytes, o->reply_bytes,
-		o->encrypt, o->connect_per, o->seed);
+	table_what(f, load->options);
 	fprintf(f, "window     %.3f s  %lu requests  %.0f requests/s\n", w.seconds, w.finished,
 		w.per_second);
 	fprintf(f, "latency us");
@@ -154,7 +213,14 @@ load_report_table(FILE *f, const struct load *load, bool passed)
 	fprintf(f, "  max %.1f  mean %.1f\n", (double)load->hist.max / 1e3,
 		hist_mean(&load->hist) / 1e3);
 	fprintf(f, "own CPU    %8.3f us/req\n", w.own_cpu_us);
-	table_relay(f, load, &w);
+	table_group(f, load, LOAD_RELAY, &w);
+	table_group(f, load, LOAD_PEER, &w);
+	table_cores(f, load, &w);
+	if (n->unbegun > 0)
+		fprintf(f,
+			"too late   %lu requests were due and not begun when the window ended: they count with "
+			"their age at the end\n",
+			n->unbegun);
 	fprintf(f,
 		"whole run  sent %lu  right %lu  con_lost %lu  cut off %lu  wrong %lu | connected "
 		"%lu  waits %lu  refused %lu  ended %lu  idle ended %lu\n",
@@ -189,26 +255,31 @@ json_metered(FILE *f, const struct metered *m, const struct window *w)
 		"\"complete\": %s, \"cpu_us_per_request\": %.4f, \"cpu_ns\": %lu, \"user_ns\": "
 		"%lu, \"system_ns\": %lu,"
 		" \"voluntary_switches\": %lu, \"involuntary_switches\": %lu,"
-		" \"rss_anon_before\": %lu, \"rss_anon_connected\": %lu, \"rss_anon_end\": %lu",
+		" \"rss_anon_before\": %lu, \"rss_anon_connected\": %lu, \"rss_anon_end\": %lu,"
+		" \"rss_end\": %lu",
 		m->whole ? "true" : "false", per((double)m->cpu_ns / 1e3, w->finished), m->cpu_ns,
 		m->user_ns, m->system_ns, m->voluntary, m->involuntary, m->rss_base, m->rss_begin,
-		m->rss_end);
+		m->rss_end, m->rss_all_end);
 }
 
 static void
 json_options(FILE *f, const struct load_options *o)
 {
-	fprintf(f, "  \"target\": ");
-	json_text(f, o->target);
+	fprintf(f, "  \"targets\": [");
+	for (size_t i = 0; i < o->target_count; i++) {
+		fprintf(f, "%s", i == 0 ? "" : ", ");
+		json_text(f, o->targets[i].name);
+	}
 	fprintf(f,
-		",\n  \"options\": { \"clients\": %lu, \"depth\": %lu, \"requests\": %lu, "
+		"],\n  \"options\": { \"protocol\": \"%s\", \"clients\": %lu, \"depth\": %lu, "
+		"\"rate\": %lu, \"requests\": %lu, "
 		"\"seconds\": %.3f, \"warmup\": %.3f,"
 		" \"request_bytes\": %lu, \"reply_bytes\": %lu, \"encrypt\": %lu, \"idle\": %lu, "
 		"\"connect_per\": %lu,"
 		" \"seed\": %lu },\n",
-		o->clients, o->depth, o->requests, (double)o->duration_ns / 1e9,
-		(double)o->warmup_ns / 1e9, o->request_bytes, o->reply_bytes, o->encrypt, o->idle,
-		o->connect_per, o->seed);
+		protocol_text(o->protocol), o->clients, o->depth, o->rate, o->requests,
+		(double)o->duration_ns / 1e9, (double)o->warmup_ns / 1e9, o->request_bytes,
+		o->reply_bytes, o->encrypt, o->idle, o->connect_per, o->seed);
 }
 
 static void
@@ -218,9 +289,9 @@ json_counts(FILE *f, const struct load_counts *n)
 		"  \"counts\": { \"sent\": %lu, \"right\": %lu, \"con_lost\": %lu, \"cut_off\": "
 		"%lu, \"wrong\": %lu,"
 		" \"connected\": %lu, \"waits\": %lu, \"refused\": %lu, \"ended\": %lu, "
-		"\"idle_ended\": %lu },\n",
+		"\"idle_ended\": %lu, \"unbegun\": %lu },\n",
 		n->sent, n->replies, n->con_lost, n->cut_off, n->wrong, n->connected, n->waits,
-		n->refused, n->ended, n->idle_ended);
+		n->refused, n->ended, n->idle_ended, n->unbegun);
 }
 
 static void
@@ -236,19 +307,23 @@ json_latency(FILE *f, const struct hist *h)
 }
 
 static void
-json_relay(FILE *f, const struct load *load, const struct window *w)
+json_group(FILE *f, const struct load *load, enum load_group group, const struct window *w)
 {
 	const struct load_options *o = load->options;
-	struct metered all = metered_all(load);
+	struct metered all = metered_group(load, group);
+	const char *separator = "";
 
-	fprintf(f, "  \"relay\": { ");
+	fprintf(f, "  \"%s\": { ", group_names[group]);
 	json_metered(f, &all, w);
 	fprintf(f, ", \"processes\": [");
-	for (size_t i = 0; i < o->pid_count; i++) {
+	for (size_t i = 0; i < o->process_count; i++) {
+		if (o->processes[i].group != group)
+			continue;
 		struct metered m = metered_pid(load, i);
-		fprintf(f, "%s\n    { \"pid\": %d, ", i == 0 ? "" : ",", (int)o->pids[i]);
+		fprintf(f, "%s\n    { \"pid\": %d, ", separator, (int)o->processes[i].pid);
 		json_metered(f, &m, w);
 		fprintf(f, " }");
+		separator = ",";
 	}
 	fprintf(f, "] },\n");
 }
@@ -263,11 +338,12 @@ load_report_json(FILE *f, const struct load *load, bool passed)
 	fprintf(
 	    f,
 	    "  \"window\": { \"seconds\": %.6f, \"requests\": %lu, \"requests_per_second\": %.1f,"
-	    " \"own_cpu_us_per_request\": %.4f },\n",
-	    w.seconds, w.finished, w.per_second, w.own_cpu_us);
+	    " \"own_cpu_us_per_request\": %.4f, \"own_cores\": %.4f },\n",
+	    w.seconds, w.finished, w.per_second, w.own_cpu_us, w.own_cores);
 	json_latency(f, &load->hist);
-	if (load->options->pid_count > 0)
-		json_relay(f, load, &w);
+	for (size_t i = 0; i < LOAD_GROUP_COUNT; i++)
+		if (group_size(load->options, (enum load_group)i) > 0)
+			json_group(f, load, (enum load_group)i, &w);
 	json_counts(f, &load->counts);
 	fprintf(f, "  \"fault\": ");
 	if (load->fault != NULL)
@@ -275,4 +351,23 @@ load_report_json(FILE *f, const struct load *load, bool passed)
 	else
 		fprintf(f, "null");
 	fprintf(f, ",\n  \"passed\": %s\n}\n", passed ? "true" : "false");
+}
+
+void
+load_report_progress(struct load *load, double seconds)
+{
+	static const char *const phases[] = {
+#define X(name, text) text,
+		LOAD_PHASES(X)
+#undef X
+	};
+	const struct load_counts *n = &load->counts;
+	uint64_t replies = n->replies + n->con_lost;
+	bool terminal = isatty(STDERR_FILENO) == 1;
+
+	/* On a terminal each line takes the place of the one before. */
+	fprintf(stderr, "%s%-10s %9lu replies  %8.0f/s  in flight %lu%s",
+		terminal ? "\r\033[K" : "relay-bench: ", phases[load->phase], replies,
+		seconds > 0.0 ? (double)(replies - load->told_replies) / seconds : 0.0,
+		load->in_flight, terminal ? "" : "\n");
 }

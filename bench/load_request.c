@@ -11,6 +11,7 @@
 #include "bench/load.h"
 
 #include "bench/pattern.h"
+#include "bench/resp.h"
 #include "wire/enc.h"
 
 #include <assert.h>
@@ -90,6 +91,12 @@ load_request_add(struct load *load, const struct client *c, uint64_t serial, str
 {
 	bool encrypted = is_encrypted(load, serial);
 
+	if (load->options->protocol == PROTOCOL_REDIS) {
+		bytes_clear(&load->framed, LOAD_LINE_MAX);
+		add_plain(load, serial, &load->framed);
+		resp_add_command(out, bytes_span(&load->framed));
+		return;
+	}
 	if (encrypted && load->options->tcp) {
 		bytes_clear(&load->plain, LOAD_LINE_MAX);
 		add_plain(load, serial, &load->plain);

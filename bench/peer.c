@@ -21,15 +21,15 @@
 #define ACCEPTS_MAX 64
 
 static int
-open_listener(const struct peer_options *o)
+open_listener(const struct peer_listen *l)
 {
-	int fd = socket(o->listen.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(l->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int on = 1;
 
 	if (fd < 0)
 		err(1, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (const struct sockaddr *)&o->listen, o->listen_len) != 0)
+	if (bind(fd, (const struct sockaddr *)&l->address, l->len) != 0)
 		err(1, "bind");
 	if (listen(fd, 65535) != 0)
 		err(1, "listen");
@@ -47,17 +47,48 @@ announce(int listener)
 		err(1, "getsockname");
 	address_format(&addr, text);
 	printf("listening %s\n", text);
+}
+
+/* The listeners are told from connections by their address, which lies inside this array. */
+struct listeners {
+	int fd[PEER_LISTEN_MAX];
+	size_t count;
+};
+
+static void
+open_listeners(struct listeners *l, const struct peer *peer)
+{
+	const struct peer_options *o = peer->options;
+
+	for (l->count = 0; l->count < o->listen_count; l->count++) {
+		int *fd = &l->fd[l->count];
+		*fd = open_listener(&o->listen[l->count]);
+		struct epoll_event e = { .events = EPOLLIN, .data.ptr = fd };
+		if (epoll_ctl(peer->epoll_fd, EPOLL_CTL_ADD, *fd, &e) != 0)
+			err(1, "epoll_ctl");
+		announce(*fd);
+	}
 	if (fflush(stdout) != 0)
 		err(1, "stdout");
 }
 
-static void
-watch_listener(const struct peer *peer, int listener, bool on)
+/* The listener that an event is about, -1 if it is about a connection. */
+static int
+listener_of(const struct listeners *l, const void *about)
 {
-	struct epoll_event e = { .events = on ? EPOLLIN : 0, .data.ptr = NULL };
+	uintptr_t at = (uintptr_t)about, first = (uintptr_t)&l->fd[0];
 
-	if (epoll_ctl(peer->epoll_fd, EPOLL_CTL_MOD, listener, &e) != 0)
-		err(1, "epoll_ctl");
+	return at >= first && at < first + sizeof l->fd ? *(const int *)about : -1;
+}
+
+static void
+watch_listeners(const struct peer *peer, struct listeners *l, bool on)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		struct epoll_event e = { .events = on ? EPOLLIN : 0, .data.ptr = &l->fd[i] };
+		if (epoll_ctl(peer->epoll_fd, EPOLL_CTL_MOD, l->fd[i], &e) != 0)
+			err(1, "epoll_ctl");
+	}
 }
 
 /* False if there is no descriptor left: the listener must rest until a connection is gone. */
@@ -90,7 +121,7 @@ run_wakes(struct peer *peer)
 }
 
 static void
-run(struct peer *peer, int listener, const sigset_t *while_waiting)
+run(struct peer *peer, struct listeners *listeners, const sigset_t *while_waiting)
 {
 	struct epoll_event events[EVENTS_MAX];
 	struct timespec wait;
@@ -107,8 +138,9 @@ run(struct peer *peer, int listener, const sigset_t *while_waiting)
 		peer->now_ns = clock_now_ns();
 		bool more = accepting;
 		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr == NULL)
-				more = accept_some(peer, listener);
+			int listener = listener_of(listeners, events[i].data.ptr);
+			if (listener >= 0)
+				more = accept_some(peer, listener) && more;
 			else
 				conn_on_events(events[i].data.ptr, events[i].events);
 		}
@@ -116,7 +148,7 @@ run(struct peer *peer, int listener, const sigset_t *while_waiting)
 		if (conn_bury(peer) > 0)
 			more = true;
 		if (more != accepting)
-			watch_listener(peer, listener, more);
+			watch_listeners(peer, listeners, more);
 		accepting = more;
 		transcript_flush(&peer->transcript);
 	}
@@ -141,6 +173,7 @@ fini(struct peer *peer)
 	transcript_close(&peer->transcript);
 	wakes_fini(&peer->wakes);
 	reply_scratch_free(&peer->scratch);
+	bytes_free(&peer->line);
 	bytes_free(&peer->reply);
 	bytes_free(&peer->receive);
 	close(peer->epoll_fd);
@@ -149,9 +182,9 @@ fini(struct peer *peer)
 int
 main(int argc, char **argv)
 {
-	struct peer_options options;
+	static struct peer_options options;
+	static struct listeners listeners;
 	struct peer peer = { .options = &options };
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
 	sigset_t while_waiting;
 
 	peer_options_parse(&options, argc, argv);
@@ -159,16 +192,16 @@ main(int argc, char **argv)
 	process_raise_files();
 	if (options.transcript != NULL)
 		transcript_open(&peer.transcript, options.transcript);
-	int listener = open_listener(&options);
 	peer.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (peer.epoll_fd < 0 || epoll_ctl(peer.epoll_fd, EPOLL_CTL_ADD, listener, &e) != 0)
+	if (peer.epoll_fd < 0)
 		err(1, "epoll");
 	peer.now_ns = clock_now_ns();
-	announce(listener);
+	open_listeners(&listeners, &peer);
 	uint64_t cpu_ns = clock_cpu_ns();
-	run(&peer, listener, &while_waiting);
+	run(&peer, &listeners, &while_waiting);
 	cpu_ns = clock_cpu_ns() - cpu_ns;
-	close(listener);
+	for (size_t i = 0; i < listeners.count; i++)
+		close(listeners.fd[i]);
 	fini(&peer);
 	if (options.stats)
 		print_stats(&peer, cpu_ns);

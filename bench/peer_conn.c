@@ -13,6 +13,7 @@
 
 #include "bench/clock.h"
 #include "bench/pattern.h"
+#include "bench/resp.h"
 #include "wire/line.h"
 #include "wire/lond.h"
 
@@ -86,6 +87,9 @@ conn_new(struct peer *p, int fd)
 		 c->build_key);
 	idea_key_init(&c->key, raw);
 	STAILQ_INIT(&c->queue);
+	/* Only a lond has a handshake. */
+	if (p->options->protocol != PROTOCOL_LOND)
+		c->state = CONN_READY;
 	LIST_INSERT_HEAD(&p->conns, c, link);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->events = EPOLLIN;
@@ -223,6 +227,23 @@ on_first_ekey(struct conn *c)
 		say(c, c->build_key, END_KEEP);
 }
 
+/* What answers a request, in the form of the protocol. */
+static enum ending
+make_reply(struct conn *c, const struct reply_link *link, struct wire_span line,
+	   struct tricks *tricks, struct bytes *out)
+{
+	struct peer *p = c->peer;
+
+	if (p->options->protocol != PROTOCOL_REDIS)
+		return reply_make(&p->scratch, link, line, tricks, out);
+	bytes_clear(&p->line, RECEIVE_BYTES);
+	enum ending ending = reply_make(&p->scratch, link, line, tricks, &p->line);
+	struct wire_span made = bytes_span(&p->line);
+	if (made.len > 0)
+		resp_add_bulk(out, wire_span(made.data, made.len - 1)); /* without its LF */
+	return ending;
+}
+
 static void
 on_request(struct conn *c, struct wire_span line)
 {
@@ -236,7 +257,7 @@ on_request(struct conn *c, struct wire_span line)
 	bool last = c->answered == o->close_after;
 	/* The ordinary case: straight into `out`. */
 	if (!o->prefixes && !o->tricks.any && o->rate == 0 && STAILQ_EMPTY(&c->queue)) {
-		c->ending = reply_make(&p->scratch, &link, line, &tricks, &c->out);
+		c->ending = make_reply(c, &link, line, &tricks, &c->out);
 		if (last && c->ending == END_KEEP)
 			c->ending = END_CLOSE;
 		if (c->ending != END_KEEP)
@@ -244,7 +265,7 @@ on_request(struct conn *c, struct wire_span line)
 		return;
 	}
 	bytes_clear(&p->reply, RECEIVE_BYTES);
-	enum ending ending = reply_make(&p->scratch, &link, line, &tricks, &p->reply);
+	enum ending ending = make_reply(c, &link, line, &tricks, &p->reply);
 	if (last && ending == END_KEEP)
 		ending = END_CLOSE;
 	if (ending != END_SILENCE || bytes_used(&p->reply) > 0)
@@ -318,13 +339,15 @@ handle_lines(struct conn *c, struct wire_span input, size_t scanned)
 	c->scanned = 0;
 	while (src < end && takes_requests(c) && !conn_congested(c)) {
 		struct wire_span line;
-		enum wire_status status = line_next(&line, &src, end, scanned, PEER_LINE_MAX);
+		enum wire_status status = c->peer->options->protocol == PROTOCOL_REDIS
+					      ? resp_command_next(&line, &src, end, PEER_LINE_MAX)
+					      : line_next(&line, &src, end, scanned, PEER_LINE_MAX);
 		if (status == WIRE_MORE) {
 			c->scanned = (size_t)(end - src);
 			return (size_t)(src - input.data);
 		}
 		if (status != WIRE_OK) {
-			conn_kill(c, "closed here: line too long");
+			conn_kill(c, "closed here: not a line of this protocol, or too long");
 			return input.len;
 		}
 		scanned = 0;

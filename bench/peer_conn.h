@@ -53,6 +53,7 @@ struct peer {
 	struct wakes wakes;
 	struct transcript transcript;
 	struct reply_scratch scratch;
+	struct bytes line;    /* a reply that still goes into a redis reply */
 	struct bytes reply;   /* a reply on its way to its connection */
 	struct bytes receive; /* what one read brought */
 	struct conn_list conns;

@@ -20,6 +20,7 @@ enum {
 	OPT_CLOSE_IDLE,
 	OPT_CLOSE_AFTER,
 	OPT_LISTEN,
+	OPT_PROTOCOL,
 	OPT_ID,
 	OPT_LOCAL,
 	OPT_CHALLENGE,
@@ -43,6 +44,7 @@ static const struct {
 
 static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "protocol", required_argument, NULL, OPT_PROTOCOL },
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "local", required_argument, NULL, OPT_LOCAL },
 	{ "challenge", required_argument, NULL, OPT_CHALLENGE },
@@ -72,7 +74,12 @@ print_help(void)
 	    "foretold, and\n"
 	    "misbehaves on demand.  Prints `listening ADDR:PORT` when ready; TERM or INT end "
 	    "it.\n\n"
-	    "  --listen ADDR:PORT   127.0.0.1:PORT or [::1]:PORT; port 0: any free one\n"
+	    "  --listen ADDR:PORT   127.0.0.1:PORT or [::1]:PORT; port 0: any free one; once or "
+	    "more\n"
+	    "  --protocol NAME      what it speaks: lond (the default); bare: the same lines "
+	    "without "
+	    "handshake;\n"
+	    "                       redis: the request is the last argument of any command\n"
 	    "  --id REMOTEID        the host id this peer answers for\n"
 	    "  --local LOCALID      the host id of the relay (goes into the key)\n"
 	    "  --challenge TEXT     instead of a random one per connection\n"
@@ -142,6 +149,16 @@ refusal(const char *text)
 }
 
 static void
+add_listen(struct peer_options *o)
+{
+	if (o->listen_count == PEER_LISTEN_MAX)
+		errx(2, "--listen: at most %d addresses", PEER_LISTEN_MAX);
+	struct peer_listen *l = &o->listen[o->listen_count++];
+	if (!address_parse(optarg, &l->address, &l->len))
+		errx(2, "--listen: \"%s\" is not ADDR:PORT", optarg);
+}
+
+static void
 set_trick(struct peer_options *o, enum trick trick, const char *value)
 {
 	const struct trick_form *f = &trick_forms[trick];
@@ -154,8 +171,11 @@ set_option(struct peer_options *o, int opt)
 {
 	switch (opt) {
 	case OPT_LISTEN:
-		if (!address_parse(optarg, &o->listen, &o->listen_len))
-			errx(2, "--listen: \"%s\" is not ADDR:PORT", optarg);
+		add_listen(o);
+		break;
+	case OPT_PROTOCOL:
+		if (!protocol_parse(optarg, &o->protocol))
+			errx(2, "--protocol: no \"%s\" (see --help)", optarg);
 		break;
 	case OPT_ID:
 		o->id = line_text("id", optarg, OPTION_MAX / 2);
@@ -213,6 +233,6 @@ peer_options_parse(struct peer_options *o, int argc, char **argv)
 		set_option(o, opt);
 	if (optind != argc)
 		errx(2, "unexpected argument \"%s\"; try --help", argv[optind]);
-	if (o->listen_len == 0 || o->id == NULL || o->local == NULL)
+	if (o->listen_count == 0 || o->id == NULL || o->local == NULL)
 		errx(2, "--listen, --id and --local are needed; try --help");
 }

@@ -5,6 +5,7 @@
 #define BENCH_PEER_OPTIONS_H
 
 #include "bench/peer_tricks.h"
+#include "bench/protocol.h"
 
 #include <sys/socket.h>
 
@@ -29,9 +30,17 @@ enum refusal {
 #undef X
 };
 
+#define PEER_LISTEN_MAX 128
+
+struct peer_listen {
+	struct sockaddr_storage address;
+	socklen_t len;
+};
+
 struct peer_options {
-	struct sockaddr_storage listen;
-	socklen_t listen_len;
+	struct peer_listen listen[PEER_LISTEN_MAX];
+	size_t listen_count;
+	enum protocol protocol;
 	const char *id;
 	const char *local;
 	const char *challenge; /* NULL: random, per connection */

@@ -106,6 +106,7 @@ usage_read(pid_t pid, struct usage *u)
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
 	if (!read_text(path, text, sizeof text))
 		return false;
+	u->rss = value_of(text, "\nVmRSS:") * 1024;
 	u->rss_anon = value_of(text, "\nRssAnon:") * 1024;
 	return add_threads(pid, u);
 }

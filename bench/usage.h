@@ -15,6 +15,7 @@ struct usage {
 	uint64_t system_ns; /* likewise */
 	uint64_t voluntary; /* context switches of all live threads */
 	uint64_t involuntary;
+	uint64_t rss;      /* bytes, shared pages included */
 	uint64_t rss_anon; /* bytes */
 	uint64_t start;    /* when it was started; tells a reused pid */
 };

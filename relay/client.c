@@ -128,6 +128,7 @@ client_close(struct client *client)
 	if (x != NULL) {
 		if (x->request.state == REQUEST_QUEUED)
 			host_withdraw(client->host, &x->request);
+		x->request.reply = NULL; /* one in flight: nobody waits for it, so it must not be queued again */
 		unmark_dirty(x);
 		uring_timer_clear(worker->ring, &x->stalled);
 		if (x->writable.in_flight)
@@ -370,7 +371,7 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 	if (!buffer_append(&x->in, &x->worker->memory, data, len)) {
 		/* Out of memory: this client's line cannot be kept, everybody else goes on. */
 		log_warning(client->host->id, "client closed: no memory for its request");
-		if (x->request.state == REQUEST_IDLE)
+		if (may_start(x)) /* else whole requests are before it, to be answered first */
 			answer_lost(x, REQUEST_OVERLOAD);
 		client_finish(client);
 		return;

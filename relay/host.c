@@ -187,6 +187,11 @@ host_withdraw(struct host *host, struct request *request)
 void
 host_requeue(struct host *host, struct request *request)
 {
+	const struct request *next = TAILQ_FIRST(&host->queue);
+
+	/* Only the head's time is looked at: it may not be later than that of those behind. */
+	if (next != NULL && next->since < request->since)
+		request->since = next->since;
 	TAILQ_INSERT_HEAD(&host->queue, request, entry);
 	queue_added(host, request);
 	host->worker->stats.moved++;

@@ -204,10 +204,16 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 		leave_host(worker, worker->hosts[i]);
 }
 
+static bool
+nothing_left(const struct worker *worker)
+{
+	return worker->state == WORKER_STOPPING && worker->hosts_count == 0;
+}
+
 static void
 stop_if_done(struct worker *worker)
 {
-	if (worker->state != WORKER_STOPPING || worker->hosts_count > 0)
+	if (!nothing_left(worker))
 		return;
 	uring_timer_clear(worker->ring, &worker->stop_timer);
 	if (worker->channel_op.in_flight) {
@@ -248,7 +254,8 @@ on_message(struct worker *worker, const struct channel_message *message, int fd)
 static void
 watch_channel(struct worker *worker)
 {
-	unsigned events = POLLIN | (channel_pending(worker->channel) ? POLLOUT : 0u);
+	worker->channel_writes = channel_pending(worker->channel);
+	unsigned events = POLLIN | (worker->channel_writes ? POLLOUT : 0u);
 
 	uring_poll(worker->ring, &worker->channel_op, channel_fd(worker->channel), events);
 }
@@ -262,7 +269,7 @@ on_channel(struct uring_op *op, int res, const uint8_t *data)
 	int got = 0;
 
 	(void)data;
-	if (res == -ECANCELED)
+	if (res == -ECANCELED && nothing_left(worker))
 		return;
 	/* A bounded number per turn: a flood of messages must not hold up the clients. */
 	for (int i = 0; i < CHANNEL_MESSAGES_PER_TURN; i++) {
@@ -282,6 +289,15 @@ on_channel(struct uring_op *op, int res, const uint8_t *data)
 }
 
 /* --- turns ------------------------------------------------------------------------------------------- */
+
+/* What had to be queued leaves when there is room: ends the poll that does not look for it. */
+static void
+mind_channel(struct worker *worker)
+{
+	if (channel_pending(worker->channel) && !worker->channel_writes &&
+	    worker->channel_op.in_flight)
+		uring_cancel(worker->ring, &worker->channel_op);
+}
 
 static void
 flush_output(struct worker *worker)
@@ -309,6 +325,7 @@ worker_turn(struct worker *worker)
 	if (worker->state == WORKER_STOPPED)
 		return 0;
 	flush_output(worker);
+	mind_channel(worker);
 	int error = uring_turn(worker->ring);
 	slab_turn(&worker->clients);
 	slab_turn(&worker->exchanges);

@@ -65,6 +65,7 @@ struct worker {
 	struct exchange_list dirty_exchanges; /* have output for this turn's end */
 	struct link_list dirty_links;
 	struct uring_op channel_op;
+	bool channel_writes; /* channel_op waits for room, too */
 	struct uring_timer stop_timer;
 	struct uring_timer accept_timer; /* armed = accepting is paused */
 	struct uring_timer hurry_timer;  /* armed = the next turn does not wait */

@@ -3,19 +3,22 @@
  * every bound.
  *
  * The yardstick for ciphertext is libgcrypt, for hex and lengths the C library; neither is used by
- * the codec.
+ * the codec.  What depends on cipher or digits is done by every path that this processor has.
  */
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <gcrypt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "wire/enc.h"
+#include "wire/hex_path.h"
+#include "wire/idea_path.h"
 #include "wire/line.h"
 
-#define PLAIN_MAX 700
-#define FRAME_MAX 2048
+#define PLAIN_MAX 2000
+#define FRAME_MAX (2 * PLAIN_MAX + 64)
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -61,6 +64,29 @@ random_next(uint64_t *state)
 	return z ^ z >> 31;
 }
 
+/* Does the same by every path that works here, one and the same for cipher and digits. */
+static void
+on_every_path(void (*check)(void))
+{
+	for (size_t i = 0; idea_paths[i] != NULL; i++) {
+		cr_assert_not_null(hex_paths[i]);
+		cr_assert_str_eq(idea_paths[i]->name, hex_paths[i]->name);
+		if (!idea_paths[i]->usable() || !hex_paths[i]->usable())
+			continue;
+		idea_path_use(idea_paths[i]);
+		hex_path_use(hex_paths[i]);
+		check();
+	}
+}
+
+#define TEST_ON_EVERY_PATH(name)     \
+	static void name(void);      \
+	Test(enc, name)              \
+	{                            \
+		on_every_path(name); \
+	}                            \
+	static void name(void)
+
 static void
 assert_bytes(const struct wire_out *out, const void *want, size_t n, const char *what)
 {
@@ -97,7 +123,7 @@ static const struct {
 	{ A_B_LF, "x", 1, "enc:1:568187e8e4cb1fe6" },
 };
 
-Test(enc, encodes_as_seen)
+TEST_ON_EVERY_PATH(encodes_as_seen)
 {
 	for (size_t i = 0; i < COUNT(seen); i++) {
 		struct idea_key key = key_of(seen[i].key);
@@ -110,7 +136,7 @@ Test(enc, encodes_as_seen)
 	}
 }
 
-Test(enc, decodes_as_seen)
+TEST_ON_EVERY_PATH(decodes_as_seen)
 {
 	for (size_t i = 0; i < COUNT(seen); i++) {
 		struct idea_key key = key_of(seen[i].key);
@@ -171,7 +197,7 @@ static const struct {
 	{ "con_lost", NULL, 0 },
 };
 
-Test(enc, odd_replies)
+TEST_ON_EVERY_PATH(odd_replies)
 {
 	struct idea_key key = key_of(REMHUB3);
 
@@ -188,7 +214,7 @@ Test(enc, odd_replies)
 }
 
 /* Each byte value in the place of a length digit, of a hex digit, and of the second colon. */
-Test(enc, every_byte_in_every_place)
+TEST_ON_EVERY_PATH(every_byte_in_every_place)
 {
 	for (int c = 0; c < 256; c++) {
 		uint8_t length[] = "enc:_:00", hex[] = "enc:1:0_", colon[] = "enc:1_00";
@@ -202,8 +228,41 @@ Test(enc, every_byte_in_every_place)
 	}
 }
 
+/*
+ * Each byte value in the place of each digit of a frame: another digit, the end of the digits at a
+ * colon, or no frame.
+ */
+TEST_ON_EVERY_PATH(every_byte_in_the_place_of_every_digit)
+{
+	struct idea_key key = key_of(MSUL1);
+	uint8_t plain[60], room[FRAME_MAX], back[FRAME_MAX];
+	struct wire_out out = wire_out(room, sizeof room);
+	size_t head = strlen("enc:60:");
+
+	memset(plain, 'p', sizeof plain);
+	enc_encode(&out, &key, wire_span(plain, sizeof plain));
+	for (size_t at = head; at < out.len; at++) {
+		uint8_t digit = room[at];
+		size_t before = (at - head + 15) / 16 * 8;
+		for (int c = 0; c < 256; c++) {
+			struct wire_out got = wire_out(back, sizeof back);
+			bool frame = c == ':' || isxdigit(c);
+			size_t want = c == ':' && before < 60 ? before : 60;
+
+			room[at] = (uint8_t)c;
+			cr_assert_eq(enc_is_frame(wire_span(room, out.len)), frame);
+			cr_assert_eq(enc_decode(&got, &key, wire_span(room, out.len)),
+				     frame ? WIRE_OK : WIRE_BAD_FORM);
+			cr_assert_eq(got.len, frame ? want : 0, "%d at %zu", c, at);
+			if (frame)
+				cr_assert_arr_eq(back, plain, (at - head) / 16 * 8);
+		}
+		room[at] = digit;
+	}
+}
+
 /* A frame cut short at any byte is either no frame or one of fewer digits, never anything else. */
-Test(enc, every_truncation)
+TEST_ON_EVERY_PATH(every_truncation)
 {
 	static const char frame[] = "enc:16:6fc77e55c5c00a1fb77dfaaf131cefff0574694e205a85aa";
 	struct idea_key key = key_of(MSUL1);
@@ -226,7 +285,7 @@ Test(enc, every_truncation)
 }
 
 /* A short last group means zeros: the same as the digits filled up by hand. */
-Test(enc, short_last_group_is_zero_filled)
+TEST_ON_EVERY_PATH(short_last_group_is_zero_filled)
 {
 	struct idea_key key = key_of(MSUL1);
 
@@ -270,7 +329,7 @@ yardstick(char *frame, const uint8_t *raw, const uint8_t *plain, size_t n)
 }
 
 /* All lengths across the batch borders, into exactly their room; one byte less writes nothing. */
-Test(enc, every_length_and_its_exact_room)
+TEST_ON_EVERY_PATH(every_length_and_its_exact_room)
 {
 	uint8_t raw[IDEA_KEY_SIZE], plain[PLAIN_MAX];
 	struct idea_key key = key_of(LONG_IDS);
@@ -316,7 +375,7 @@ Test(enc, every_length_and_its_exact_room)
 }
 
 /* n may claim anything up to what the digits amount to, in the middle of a batch and of a block. */
-Test(enc, every_claimed_length)
+TEST_ON_EVERY_PATH(every_claimed_length)
 {
 	struct idea_key key = key_of(ODD_IDS);
 	uint8_t plain[600], room[FRAME_MAX], line[FRAME_MAX];
@@ -352,7 +411,7 @@ Test(enc, sizes)
 	cr_assert_eq(enc_frame_size(SIZE_MAX / 2), SIZE_MAX);
 }
 
-Test(enc, appends_and_overflow_sticks)
+TEST_ON_EVERY_PATH(appends_and_overflow_sticks)
 {
 	struct idea_key key = key_of(REMHUB3);
 	uint8_t room[64];
@@ -399,7 +458,7 @@ stream_frames(const uint8_t *stream, size_t len, size_t at)
 	return count;
 }
 
-Test(enc, frames_in_two_pieces_at_every_position)
+TEST_ON_EVERY_PATH(frames_in_two_pieces_at_every_position)
 {
 	uint8_t stream[FRAME_MAX];
 	struct wire_out out = wire_out(stream, sizeof stream);

@@ -1,5 +1,6 @@
 /*
- * test_idea.c - IDEA against libgcrypt and the published vector, on random, weak and extreme keys.
+ * test_idea.c - IDEA against libgcrypt and the published vector, on random, weak and extreme keys,
+ * by every path that this processor has.
  *
  * The random cases repeat: the seed is fixed unless RELAY_SEED gives another one, and is printed.
  */
@@ -9,10 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire/idea.h"
+#include "wire/idea_path.h"
 
 #define BLOCKS_MAX 40
 #define BYTES_MAX  (BLOCKS_MAX * IDEA_BLOCK_SIZE)
+
+/* For counts of blocks and alignments; an instruction set may care for 32 bytes. */
+#define LONG_BLOCKS    250
+#define LONG_MAX_BYTES (LONG_BLOCKS * IDEA_BLOCK_SIZE)
+#define ALIGNMENTS     32
 
 static uint64_t random_state;
 
@@ -63,6 +69,20 @@ yardstick(uint8_t *encrypted, uint8_t *decrypted, const uint8_t *raw, const uint
 	gcry_cipher_close(cipher);
 }
 
+/* Starting with NULL, each path that works here, made the one in use; then NULL again. */
+static const struct idea_path *
+next_path(const struct idea_path *last)
+{
+	const struct idea_path *const *at = idea_paths;
+
+	while (last != NULL && *at++ != last)
+		;
+	while (*at != NULL && !(*at)->usable())
+		at++;
+	idea_path_use(*at);
+	return *at;
+}
+
 static void
 compare(const uint8_t *raw, const uint8_t *in, size_t blocks)
 {
@@ -72,14 +92,39 @@ compare(const uint8_t *raw, const uint8_t *in, size_t blocks)
 
 	yardstick(want_enc, want_dec, raw, in, n);
 	idea_key_init(&key, raw);
-	idea_encrypt(&key, got, in, blocks);
-	cr_assert_arr_eq(got, want_enc, n);
-	idea_decrypt(&key, got, got, blocks);
-	cr_assert_arr_eq(got, in, n, "decryption in place undoes encryption");
-	idea_decrypt(&key, got, in, blocks);
-	cr_assert_arr_eq(got, want_dec, n);
-	idea_encrypt(&key, got, got, blocks);
-	cr_assert_arr_eq(got, in, n, "encryption in place undoes decryption");
+	for (const struct idea_path *p = NULL; (p = next_path(p)) != NULL;) {
+		idea_encrypt(&key, got, in, blocks);
+		cr_assert_arr_eq(got, want_enc, n, "%s", p->name);
+		idea_decrypt(&key, got, got, blocks);
+		cr_assert_arr_eq(got, in, n, "%s: decryption undoes encryption", p->name);
+		idea_decrypt(&key, got, in, blocks);
+		cr_assert_arr_eq(got, want_dec, n, "%s", p->name);
+		idea_encrypt(&key, got, got, blocks);
+		cr_assert_arr_eq(got, in, n, "%s: encryption undoes decryption", p->name);
+	}
+}
+
+/* The last path works everywhere, others are on the list before it, and NULL takes the first. */
+Test(idea, paths)
+{
+	const struct idea_path *first = next_path(NULL);
+	size_t count = 0;
+
+	cr_assert_not_null(first);
+	cr_assert_eq(idea_path_used(), first, "one is in use although none was asked for");
+	while (idea_paths[count] != NULL)
+		count++;
+	cr_assert_eq(idea_paths[count - 1], &idea_path_portable);
+	cr_assert(idea_path_portable.usable());
+	for (size_t i = 0; i < count; i++) {
+		fprintf(stderr, "test_idea: %s: %s\n", idea_paths[i]->name,
+			idea_paths[i]->usable() ? "compared" : "not on this processor");
+		cr_assert_leq(idea_paths[i]->group, IDEA_GROUP_MAX);
+	}
+	idea_path_use(&idea_path_portable);
+	cr_assert_eq(idea_path_used(), &idea_path_portable);
+	idea_path_use(NULL);
+	cr_assert_eq(idea_path_used(), first);
 }
 
 Test(idea, published_vector)
@@ -97,6 +142,27 @@ Test(idea, published_vector)
 	cr_assert_arr_eq(got, want, sizeof want);
 	idea_decrypt(&key, got, want, 1);
 	cr_assert_arr_eq(got, plain, sizeof plain);
+}
+
+/* The same in all lanes of a group; the one block alone has code of its own. */
+Test(idea, published_vector_in_every_lane)
+{
+	static const uint8_t raw[IDEA_KEY_SIZE] = {
+		0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8
+	};
+	static const uint8_t plain[] = { 0, 0, 0, 1, 0, 2, 0, 3 };
+	static const uint8_t want[] = { 0x11, 0xfb, 0xed, 0x2b, 0x01, 0x98, 0x6d, 0xe5 };
+	uint8_t blocks[BYTES_MAX];
+	struct idea_key key;
+
+	idea_key_init(&key, raw);
+	for (const struct idea_path *p = NULL; (p = next_path(p)) != NULL;) {
+		for (size_t at = 0; at < BYTES_MAX; at += IDEA_BLOCK_SIZE)
+			memcpy(blocks + at, plain, IDEA_BLOCK_SIZE);
+		idea_encrypt(&key, blocks, blocks, BLOCKS_MAX);
+		for (size_t at = 0; at < BYTES_MAX; at += IDEA_BLOCK_SIZE)
+			cr_assert_arr_eq(blocks + at, want, sizeof want, "%s: %zu", p->name, at);
+	}
 }
 
 Test(idea, random_keys_and_blocks, .init = yardstick_start)
@@ -153,50 +219,78 @@ Test(idea, weak_keys, .init = yardstick_start)
 	}
 }
 
-/* Any count of blocks gives the same as one block at a time, and touches nothing beyond them. */
-Test(idea, every_count_of_blocks)
+/* A block stands for itself: what one alone becomes, it becomes among any number of others. */
+static void
+one_by_one(const struct idea_key *key, uint8_t *out, const uint8_t *in, size_t blocks)
 {
-	uint8_t raw[IDEA_KEY_SIZE], in[BYTES_MAX], single[BYTES_MAX], got[BYTES_MAX + 1];
+	for (size_t i = 0; i < blocks * IDEA_BLOCK_SIZE; i += IDEA_BLOCK_SIZE)
+		idea_block(key->encrypt, out + i, in + i);
+}
+
+static void
+assert_untouched(const uint8_t *from, const uint8_t *to, const char *name, size_t blocks)
+{
+	for (; from < to; from++)
+		cr_assert_eq(*from, 0xa5, "%s: beside %zu blocks", name, blocks);
+}
+
+/*
+ * Every count up to 2,000 bytes, from and to memory of every alignment: right, and nothing written
+ * beside it.
+ */
+Test(idea, every_count_of_blocks_at_every_alignment)
+{
+	uint8_t raw[IDEA_KEY_SIZE], in[LONG_MAX_BYTES + ALIGNMENTS], want[LONG_MAX_BYTES];
+	uint8_t got[LONG_MAX_BYTES + 2 * ALIGNMENTS];
 	struct idea_key key;
 
 	random_start(1);
 	random_fill(raw, sizeof raw);
-	random_fill(in, sizeof in);
 	idea_key_init(&key, raw);
-	for (size_t i = 0; i < BYTES_MAX; i += IDEA_BLOCK_SIZE)
-		idea_encrypt(&key, single + i, in + i, 1);
-	for (size_t blocks = 0; blocks <= BLOCKS_MAX; blocks++) {
+	for (size_t blocks = 0; blocks <= LONG_BLOCKS; blocks++) {
 		size_t n = blocks * IDEA_BLOCK_SIZE;
-		memset(got, 0xa5, sizeof got);
-		idea_encrypt(&key, got, in, blocks);
-		cr_assert_arr_eq(got, single, n);
-		for (size_t i = n; i < sizeof got; i++)
-			cr_assert_eq(got[i], 0xa5, "byte %zu after %zu blocks", i, blocks);
-		idea_decrypt(&key, got, got, blocks);
-		cr_assert_arr_eq(got, in, n);
-		for (size_t i = n; i < sizeof got; i++)
-			cr_assert_eq(got[i], 0xa5, "byte %zu after %zu blocks", i, blocks);
+		size_t from = blocks % ALIGNMENTS;
+
+		random_fill(in, sizeof in);
+		one_by_one(&key, want, in + from, blocks);
+		for (const struct idea_path *p = NULL; (p = next_path(p)) != NULL;)
+			for (size_t at = 0; at < ALIGNMENTS; at++) {
+				memset(got, 0xa5, sizeof got);
+				idea_encrypt(&key, got + at, in + from, blocks);
+				cr_assert_arr_eq(got + at, want, n, "%s: %zu", p->name, blocks);
+				assert_untouched(got, got + at, p->name, blocks);
+				assert_untouched(got + at + n, got + sizeof got, p->name, blocks);
+				idea_decrypt(&key, got + at, got + at, blocks);
+				cr_assert_arr_eq(got + at, in + from, n, "%s: %zu", p->name,
+						 blocks);
+				assert_untouched(got + at + n, got + sizeof got, p->name, blocks);
+			}
 	}
 }
 
-Test(idea, unaligned_memory)
+Test(idea, rounded_counts_are_whole_groups)
 {
-	uint8_t raw[IDEA_KEY_SIZE + 1], in[BYTES_MAX], want[BYTES_MAX], shifted[BYTES_MAX + 8];
+	for (const struct idea_path *p = NULL; (p = next_path(p)) != NULL;)
+		for (size_t blocks = 0; blocks <= LONG_BLOCKS; blocks++) {
+			size_t rounded = idea_blocks_round(blocks);
+			cr_assert_geq(rounded, blocks);
+			cr_assert_lt(rounded, blocks + IDEA_GROUP_MAX);
+			cr_assert(blocks < 2 ? rounded == blocks : rounded % p->group == 0,
+				  "%s: %zu -> %zu", p->name, blocks, rounded);
+		}
+}
+
+Test(idea, unaligned_key)
+{
+	uint8_t raw[IDEA_KEY_SIZE + 1];
 	struct idea_key key, same;
 
 	random_start(3);
 	random_fill(raw, sizeof raw);
-	random_fill(in, sizeof in);
 	idea_key_init(&key, raw + 1);
 	memmove(raw, raw + 1, IDEA_KEY_SIZE);
 	idea_key_init(&same, raw);
 	cr_assert_arr_eq(&key, &same, sizeof key);
-	idea_encrypt(&key, want, in, BLOCKS_MAX);
-	for (size_t offset = 0; offset < 8; offset++) {
-		memcpy(shifted + offset, in, sizeof in);
-		idea_encrypt(&key, shifted + offset, shifted + offset, BLOCKS_MAX);
-		cr_assert_arr_eq(shifted + offset, want, sizeof want, "offset %zu", offset);
-	}
 }
 
 Test(idea, key_wipe_leaves_nothing)

@@ -2,13 +2,16 @@
  * enc.c - `enc:<n>:<hex>` frames made from plaintext, and plaintext made from frames.
  *
  * Works straight between the input and the room claimed in the output, a small batch of blocks at a
- * time; the batch on the stack only ever holds ciphertext, except for one padded or cut block at
- * the end of a message.  Never looks into the plaintext, and owns nothing.
+ * time; the batch on the stack only ever holds ciphertext, except for the last one of a message,
+ * whose plaintext is padded or cut there.  Never looks into the plaintext, and owns nothing.
  */
 #include "wire/enc.h"
 
+#include "wire/hex.h"
+
 #define BLOCK_DIGITS ((size_t)2 * IDEA_BLOCK_SIZE)
 #define BATCH        32
+#define BATCH_SIZE   ((size_t)BATCH * IDEA_BLOCK_SIZE)
 #define PREFIX       "enc:"
 #define PREFIX_LEN   (sizeof PREFIX - 1)
 
@@ -17,42 +20,6 @@ struct frame {
 	size_t claimed;
 	struct wire_span hex;
 };
-
-/* The value of a hex digit plus one; 0 for every other byte. */
-static const uint8_t hex_values[256] = {
-	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
-	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
-	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
-	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
-};
-
-static uint8_t
-hex_nibble(uint8_t digit)
-{
-	return (uint8_t)(hex_values[digit] - 1);
-}
-
-static uint8_t *
-hex_put(uint8_t *to, const uint8_t *bytes, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		*to++ = (uint8_t)digits[bytes[i] >> 4];
-		*to++ = (uint8_t)digits[bytes[i] & 0xf];
-	}
-	return to;
-}
-
-/* `n` digits, already checked; an odd last one is a high nibble whose low one is zero. */
-static void
-hex_get(uint8_t *bytes, const uint8_t *digits, size_t n)
-{
-	for (size_t i = 0; i + 1 < n; i += 2)
-		*bytes++ = (uint8_t)(hex_nibble(digits[i]) << 4 | hex_nibble(digits[i + 1]));
-	if (n % 2 != 0)
-		*bytes = (uint8_t)(hex_nibble(digits[n - 1]) << 4);
-}
 
 static size_t
 decimal_len(size_t n)
@@ -86,10 +53,24 @@ enc_frame_size(size_t n)
 	return fixed + blocks * BLOCK_DIGITS;
 }
 
+/* The last blocks of a message, 1 to BATCH: what is missing in the last one is spaces. */
+static void
+encode_last(uint8_t *to, const struct idea_key *key, const uint8_t *from, size_t n)
+{
+	uint8_t batch[BATCH_SIZE];
+	size_t blocks = n / IDEA_BLOCK_SIZE + 1;
+
+	memset(batch, ' ', sizeof batch);
+	if (n > 0)
+		memcpy(batch, from, n);
+	idea_encrypt(key, batch, batch, idea_blocks_round(blocks));
+	hex_put(to, batch, blocks * IDEA_BLOCK_SIZE);
+}
+
 void
 enc_encode(struct wire_out *out, const struct idea_key *key, struct wire_span plain)
 {
-	uint8_t batch[BATCH * IDEA_BLOCK_SIZE];
+	uint8_t batch[BATCH_SIZE];
 	uint8_t *to = wire_out_room(out, enc_frame_size(plain.len));
 	if (to == NULL)
 		return;
@@ -99,21 +80,12 @@ enc_encode(struct wire_out *out, const struct idea_key *key, struct wire_span pl
 	*to++ = ':';
 
 	const uint8_t *from = plain.data;
-	size_t whole = plain.len / IDEA_BLOCK_SIZE;
-	while (whole > 0) {
-		size_t now = whole < BATCH ? whole : BATCH;
-		idea_encrypt(key, batch, from, now);
-		to = hex_put(to, batch, now * IDEA_BLOCK_SIZE);
-		from += now * IDEA_BLOCK_SIZE;
-		whole -= now;
+	size_t left = plain.len;
+	for (; left >= BATCH_SIZE; left -= BATCH_SIZE, from += BATCH_SIZE, to += 2 * BATCH_SIZE) {
+		idea_encrypt(key, batch, from, BATCH);
+		hex_put(to, batch, BATCH_SIZE);
 	}
-
-	size_t rest = plain.len % IDEA_BLOCK_SIZE;
-	memset(batch, ' ', IDEA_BLOCK_SIZE);
-	if (rest > 0)
-		memcpy(batch, from, rest);
-	idea_encrypt(key, batch, batch, 1);
-	hex_put(to, batch, IDEA_BLOCK_SIZE);
+	encode_last(to, key, from, left);
 }
 
 static bool
@@ -133,10 +105,9 @@ frame_parse(struct frame *frame, struct wire_span line)
 	if (at == digits || at == end || *at++ != ':')
 		return false;
 
-	const uint8_t *hex = at;
-	while (at < end && hex_values[*at] != 0)
-		at++;
-	*frame = (struct frame){ claimed, wire_span(hex, (size_t)(at - hex)) };
+	frame->claimed = claimed;
+	frame->hex = wire_span(at, hex_span(at, (size_t)(end - at)));
+	at += frame->hex.len;
 	return at == end || *at == ':';
 }
 
@@ -163,21 +134,26 @@ enc_decoded_bound(struct wire_span line)
 	return (line.len / BLOCK_DIGITS + 1) * IDEA_BLOCK_SIZE;
 }
 
-/* The last block of a message: its digits may be short, and only `n` of its bytes are wanted. */
+/*
+ * The last blocks of a message, at most BATCH: the digits of the last one may be short, and only
+ * `n` bytes of them all are wanted.
+ */
 static void
 decode_last(uint8_t *to, const struct idea_key *key, struct wire_span hex, size_t n)
 {
-	uint8_t block[IDEA_BLOCK_SIZE] = { 0 };
+	uint8_t batch[BATCH_SIZE] = { 0 };
+	size_t blocks = (n + IDEA_BLOCK_SIZE - 1) / IDEA_BLOCK_SIZE;
+	size_t digits = blocks * BLOCK_DIGITS;
 
-	hex_get(block, hex.data, hex.len < BLOCK_DIGITS ? hex.len : BLOCK_DIGITS);
-	idea_decrypt(key, block, block, 1);
-	memcpy(to, block, n);
+	hex_get(batch, hex.data, hex.len < digits ? hex.len : digits);
+	idea_decrypt(key, batch, batch, idea_blocks_round(blocks));
+	memcpy(to, batch, n);
 }
 
 enum wire_status
 enc_decode(struct wire_out *out, const struct idea_key *key, struct wire_span line)
 {
-	uint8_t batch[BATCH * IDEA_BLOCK_SIZE];
+	uint8_t batch[BATCH_SIZE];
 	struct frame frame;
 	if (!frame_parse(&frame, line))
 		return WIRE_BAD_FORM;
@@ -188,21 +164,14 @@ enc_decode(struct wire_out *out, const struct idea_key *key, struct wire_span li
 	if (to == NULL)
 		return WIRE_BAD_LONG;
 
-	/* A block is whole if all its digits came and all its bytes are wanted. */
+	/* More is wanted after each of these batches, so all of its own digits are there. */
 	struct wire_span hex = frame.hex;
-	size_t whole = hex.len / BLOCK_DIGITS;
-	if (whole > wanted / IDEA_BLOCK_SIZE)
-		whole = wanted / IDEA_BLOCK_SIZE;
-	size_t rest = wanted - whole * IDEA_BLOCK_SIZE;
-	while (whole > 0) {
-		size_t now = whole < BATCH ? whole : BATCH;
-		hex_get(batch, hex.data, now * BLOCK_DIGITS);
-		idea_decrypt(key, to, batch, now);
-		hex = wire_span(hex.data + now * BLOCK_DIGITS, hex.len - now * BLOCK_DIGITS);
-		to += now * IDEA_BLOCK_SIZE;
-		whole -= now;
+	for (; wanted > BATCH_SIZE; wanted -= BATCH_SIZE, to += BATCH_SIZE) {
+		hex_get(batch, hex.data, 2 * BATCH_SIZE);
+		idea_decrypt(key, to, batch, BATCH);
+		hex = wire_span(hex.data + 2 * BATCH_SIZE, hex.len - 2 * BATCH_SIZE);
 	}
-	if (rest > 0)
-		decode_last(to, key, hex, rest);
+	if (wanted > 0)
+		decode_last(to, key, hex, wanted);
 	return WIRE_OK;
 }

@@ -9,9 +9,9 @@
 
 #include "wire/wire.h"
 
-#define IDEA_KEY_SIZE	16
+#define IDEA_KEY_SIZE   16
 #define IDEA_BLOCK_SIZE 8
-#define IDEA_SUBKEYS	52
+#define IDEA_SUBKEYS    52
 
 struct idea_key {
 	uint16_t encrypt[IDEA_SUBKEYS];
@@ -27,5 +27,12 @@ void idea_key_wipe(struct idea_key *key);
 /* `blocks` blocks from `in` to `out`; the two may be the same memory. */
 void idea_encrypt(const struct idea_key *key, uint8_t *out, const uint8_t *in, size_t blocks);
 void idea_decrypt(const struct idea_key *key, uint8_t *out, const uint8_t *in, size_t blocks);
+
+/*
+ * The count from `blocks` up that costs no more on this processor: who has room for so many may as
+ * well have them done, which is quicker than a part of a group.  At most IDEA_GROUP_MAX - 1 more.
+ */
+#define IDEA_GROUP_MAX 16
+size_t idea_blocks_round(size_t blocks);
 
 #endif

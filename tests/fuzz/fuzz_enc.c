@@ -1,5 +1,6 @@
 /*
- * fuzz_enc.c - any bytes survive encoding and decoding, and any line is a frame or is left alone.
+ * fuzz_enc.c - any bytes survive encoding and decoding, any line is a frame or is left alone, and
+ * every path that this processor has says the same.
  *
  * Input: 16 bytes of key, then bytes that are first the plaintext, then a line as a peer might send
  * it, then the digits of a frame that is well-formed but for its claimed length.
@@ -8,6 +9,8 @@
 #include <stdlib.h>
 
 #include "wire/enc.h"
+#include "wire/hex_path.h"
+#include "wire/idea_path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,6 +56,60 @@ reference_is_frame(struct wire_span line)
 	return true;
 }
 
+/* Makes path `i` of both lists the one in use, or says that it does not work here. */
+static bool
+enter_path(size_t i)
+{
+	must(hex_paths[i] != NULL);
+	if (!idea_paths[i]->usable() || !hex_paths[i]->usable())
+		return false;
+	idea_path_use(idea_paths[i]);
+	hex_path_use(hex_paths[i]);
+	return true;
+}
+
+static void
+leave_paths(void)
+{
+	idea_path_use(NULL);
+	hex_path_use(NULL);
+}
+
+/* What the fastest path made of the plaintext, all others make of it. */
+static void
+check_encode_paths(const struct idea_key *key, struct wire_span plain, struct wire_span frame)
+{
+	uint8_t *room = exactly(frame.len);
+
+	for (size_t i = 0; idea_paths[i] != NULL; i++) {
+		struct wire_out out = wire_out(room, frame.len);
+		if (!enter_path(i))
+			continue;
+		enc_encode(&out, key, plain);
+		must(!out.overflow && wire_span_equal(wire_span(room, out.len), frame));
+	}
+	leave_paths();
+	free(room);
+}
+
+static void
+check_decode_paths(const struct idea_key *key, struct wire_span line, bool frame,
+		   struct wire_span plain)
+{
+	uint8_t *room = exactly(plain.len);
+
+	for (size_t i = 0; idea_paths[i] != NULL; i++) {
+		struct wire_out out = wire_out(room, plain.len);
+		if (!enter_path(i))
+			continue;
+		must(enc_is_frame(line) == frame);
+		must(enc_decode(&out, key, line) == (frame ? WIRE_OK : WIRE_BAD_FORM));
+		must(!out.overflow && wire_span_equal(wire_span(room, out.len), plain));
+	}
+	leave_paths();
+	free(room);
+}
+
 /* Encodes into exactly enough room, then decodes into exactly enough room. */
 static void
 check_round_trip(const struct idea_key *key, struct wire_span plain)
@@ -69,6 +126,8 @@ check_round_trip(const struct idea_key *key, struct wire_span plain)
 	must(enc_decoded_bound(wire_span(frame, size)) >= plain.len);
 	must(enc_decode(&got, key, wire_span(frame, size)) == WIRE_OK);
 	must(wire_span_equal(wire_span(back, got.len), plain));
+	check_encode_paths(key, plain, wire_span(frame, size));
+	check_decode_paths(key, wire_span(frame, size), true, plain);
 
 	struct wire_out small = wire_out(frame, size - 1);
 	enc_encode(&small, key, plain);
@@ -89,6 +148,7 @@ check_line(const struct idea_key *key, struct wire_span line)
 	must(enc_decode(&out, key, line) == (frame ? WIRE_OK : WIRE_BAD_FORM));
 	must(!out.overflow);
 	must(frame || out.len == 0);
+	check_decode_paths(key, line, frame, wire_span(room, out.len));
 	if (out.len > 0) {
 		uint8_t *smaller = exactly(out.len - 1);
 		struct wire_out small = wire_out(smaller, out.len - 1);

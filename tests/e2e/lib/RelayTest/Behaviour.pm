@@ -78,7 +78,8 @@ sub workers {
 	my @pids;
 	wait_for(
 		sub {
-			@pids = split ' ', slurp('/proc/' . $relay->pid . '/task/' . $relay->pid . '/children') // '';
+			@pids = grep { (slurp("/proc/$_/comm") // '') =~ /^worker-/ } split ' ',
+				slurp('/proc/' . $relay->pid . '/task/' . $relay->pid . '/children') // '';
 			return @pids >= ($count // 1);
 		},
 		10
