@@ -34,12 +34,14 @@ WIRE_SRC  := wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_t
 URING_SRC := uring/explain.c uring/timer.c uring/uring.c
 RELAY_SRC := relay/buffer.c relay/channel.c relay/client.c relay/conf_scan.c relay/config.c \
 	     relay/config_diff.c relay/config_diff_text.c relay/config_print.c \
-	     relay/daemonize.c relay/host.c relay/hosts_file.c relay/keeper.c \
-	     relay/legacy_log.c relay/link.c relay/listener.c relay/log.c relay/loncapa.c \
-	     relay/memory.c relay/path_steps.c relay/pid_file.c relay/relay_conf.c \
-	     relay/report.c relay/request.c relay/resolve.c relay/service_manager.c \
-	     relay/settings.c relay/slab.c relay/text_file.c relay/watch.c relay/worker.c \
-	     relay/worker_process.c
+	     relay/daemonize.c relay/file_write.c relay/host.c relay/hosts_file.c \
+	     relay/keeper.c relay/legacy_log.c relay/link.c relay/listener.c relay/log.c \
+	     relay/loncapa.c relay/memory.c relay/path_steps.c relay/pid_file.c \
+	     relay/relay_conf.c relay/report.c relay/request.c relay/resolve.c \
+	     relay/service_manager.c relay/settings.c relay/slab.c relay/spool.c \
+	     relay/spool_backoff.c relay/spool_file.c relay/spool_hosts.c relay/spool_list.c \
+	     relay/spool_sending.c relay/storage.c relay/storage_disk.c relay/storage_queue.c \
+	     relay/text_file.c relay/watch.c relay/worker.c relay/worker_process.c
 BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/load.c \
 	     bench/load_client.c bench/load_meters.c bench/load_options.c bench/load_report.c \
 	     bench/load_request.c bench/pattern.c bench/peer_conn.c bench/peer_options.c \
@@ -48,10 +50,11 @@ BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/lo
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
 
 TESTS := test_buffer test_channel test_config test_config_diff test_daemonize test_enc \
-	     test_explain test_hex test_hist test_hosts_file test_hosts_tab test_idea test_legacy_log \
-	     test_line test_listener test_log test_lond test_memory test_perlvar \
-	     test_pid_file test_relay_conf test_report test_resolve test_service_manager \
-	     test_settings test_slab test_timer test_uring test_uring_ops test_watch
+	     test_explain test_file_write test_hex test_hist test_hosts_file test_hosts_tab \
+	     test_idea test_legacy_log test_line test_listener test_log test_lond test_memory \
+	     test_perlvar test_pid_file test_relay_conf test_report test_resolve \
+	     test_service_manager test_settings test_slab test_spool test_spool_bounds \
+	     test_spool_kill test_storage test_timer test_uring test_uring_ops test_watch
 FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
 
 # What runs is shown short; V=1 shows the commands.
