@@ -1,0 +1,210 @@
+package RelayBench::Run;
+
+# RelayBench::Run - one run: peer and relay started anew, the load, all meters, everything ended.  The relay has the first
+# processor, the load and the peer share the second.
+
+use strict;
+use warnings;
+use Exporter 'import';
+use JSON::PP ();
+use List::Util qw(min);
+use RelayBench::Contestant qw(contestant limit_of_files program);
+use RelayBench::Meter;
+use RelayBench::Site;
+use Time::HiRes qw(time);
+
+our @EXPORT_OK = qw(run_once processors);
+
+use constant {
+	WARMUP => 0.4,
+	RELOAD_EVERY => 0.2,
+	STALLED_CLIENTS => 50,
+	SPARE_FILES => 200,    # of a relay: besides its clients and links
+};
+
+# The processors this may use, at most two: (of the relay, of load and peer), as taskset takes them.
+sub processors {
+	my ($cores) = @_;
+	my ($list) = RelayBench::Site::read_file('/proc/self/status') =~ /^Cpus_allowed_list:\s*(\S+)/m;
+	my @all = map { /(\d+)-(\d+)/ ? $1 .. $2 : $_ } split /,/, $list // '0';
+	return ($all[0], $all[0]) if @all == 1;
+	return ($cores > 1 ? "$all[0],$all[1]" : $all[0], $all[1]);
+}
+
+sub start_peers {
+	my ($site, $scenario, $variant, $cpus) = @_;
+	my @ids = $site->ids;
+	my @spare = splice @ids, @ids - $scenario->{spare};
+	my @common = ('--id', 'h1', '--local', 'bench', '--protocol', contestant($variant)->{peer});
+	push @common, '--rate', $scenario->{peer_rate} if $scenario->{peer_rate};
+	my @peers;
+	for my $set ([ 'peer', \@ids ], [ 'spare', \@spare, $variant->{stalled} ? '--silence' : () ]) {
+		my ($name, $hosts, @options) = @$set;
+		next unless @$hosts;
+		my $peer = $site->spawn(
+			$name, $cpus, program('relay-peer'), (map { ('--listen', $site->address($_)) } @$hosts), @common, @options
+		);
+		push @peers, $peer;
+		my $count = @$hosts;
+		$site->wait_said($peer, qr/(listening .*\n){$count}/);
+	}
+	return $peers[0];
+}
+
+# All processes of a relay; some listen before they have forked them all.
+sub family_of {
+	my ($relay, $count) = @_;
+	my @family;
+	RelayBench::Site::wait_for(sub { @family = RelayBench::Site::family($relay->{pid}); @family >= $count }, 10)
+	    or die 'the relay has ' . @family . " processes instead of $count\n";
+	return @family;
+}
+
+# Which sockets, and how much of what.
+sub load_options {
+	my ($site, $scenario, $variant) = @_;
+	my $contestant = contestant($variant);
+	my @ids = $site->ids;
+	splice @ids, @ids - $scenario->{spare};
+	my $per_client = $contestant->{descriptors};
+	my $idle = $per_client ? min($scenario->{idle}, int((limit_of_files() - SPARE_FILES) / $per_client)) : 0;
+	my @options = map { $variant->{name} eq 'none' ? ('--tcp', $site->address($_)) : ('--unix', $site->path($_)) } @ids;
+	my %option = (
+		protocol => $contestant->{load}, clients => $scenario->{clients}, depth => $scenario->{depth},
+		'request-bytes' => $scenario->{request}, 'reply-bytes' => $scenario->{reply}, idle => $idle,
+		'connect-per' => $scenario->{connect_per}, encrypt => $variant->{enc} ? 100 : 0,
+	);
+	$option{rate} = $scenario->{rate} if $scenario->{rate};
+	push @options, map { ("--$_", $option{$_}) } sort keys %option;
+	return ($idle, @options);
+}
+
+# Clients that wait for the peer that does not answer, as long as the run lasts.
+sub start_stalled {
+	my ($site, $scenario, $variant, $cpus) = @_;
+	my ($last) = reverse $site->ids;
+	my $name = contestant($variant)->{load};
+	my $load = $site->spawn(
+		'stalled', $cpus, program('relay-bench'), 'load', '--unix', $site->path($last), '--protocol', $name,
+		'--clients', STALLED_CLIENTS, '--requests', 1_000_000_000, '--timeout', 86400,
+	);
+	select undef, undef, undef, 0.1;
+	return $load;
+}
+
+sub wait_load {
+	my ($load, $relay, $variant, $limit) = @_;
+	my $end = time + $limit;
+	my $next = time + RELOAD_EVERY;
+	while (!defined RelayBench::Site::ended($load)) {
+		return "no end within $limit s" if time > $end;
+		if ($variant->{reload} && time >= $next) {
+			kill 'HUP', $relay->{pid};
+			$next += RELOAD_EVERY;
+		}
+		select undef, undef, undef, 0.005;
+	}
+	return undef;
+}
+
+# What the report needs of the load's own result.
+sub result_of {
+	my ($json, $idle) = @_;
+	my ($relay, $window) = ($json->{relay} || {}, $json->{window});
+	my $seconds = $window->{seconds} || 1;
+	my %result = (
+		rate => $window->{requests_per_second}, requests => $window->{requests}, seconds => $window->{seconds},
+		own_cpu => $window->{own_cpu_us_per_request}, peer_cpu => $json->{peer}{cpu_us_per_request},
+		own_cores => $window->{own_cores}, peer_cores => $json->{peer}{cpu_ns} / 1e9 / $seconds,
+		latency => $json->{latency_us}, counts => $json->{counts},
+	);
+	return \%result unless $json->{relay};
+	my $requests = $window->{requests} || 1;
+	$result{cpu} = $relay->{cpu_us_per_request};
+	$result{relay_cores} = $relay->{cpu_ns} / 1e9 / $seconds;
+	$result{switches} = ($relay->{voluntary_switches} + $relay->{involuntary_switches}) / $requests;
+	$result{complete} = $relay->{complete} ? 1 : 0;
+	$result{rss} = $relay->{rss_end} / 1e6;
+	$result{base} = $relay->{rss_anon_before} / 1e6;
+	$result{end} = $relay->{rss_anon_end} / 1e6;
+	$result{idle} = ($relay->{rss_anon_connected} - $relay->{rss_anon_before}) / $idle if $idle;
+	$result{idle_clients} = $idle if $idle;
+	return \%result;
+}
+
+# Runs a scenario once on one contestant.  how: seconds, or requests; count => [names] to count instead of timing;
+# cpus => [relay, load] instead of the scenario's; grind => 1 for the instructions of the relay.  Returns the result, which has `fault` if the run failed.
+sub run_once {
+	my ($scenario, $variant, %how) = @_;
+	my $result = eval { run_inside(RelayBench::Site->new(hosts => $scenario->{hosts}), $scenario, $variant, %how) };
+	$result //= { fault => $@ };
+	# In tables a fault has one line.
+	$result->{fault} =~ s/\s*\n\s*(?!$)/; /g, $result->{fault} =~ s/\s+$// if defined $result->{fault};
+	return $result;
+}
+
+sub run_inside {
+	my ($site, $scenario, $variant, %how) = @_;
+	my $contestant = contestant($variant);
+	my ($relay_cpus, $load_cpus) = $how{cpus} ? @{ $how{cpus} } : processors($scenario->{cores});
+	my $peer = start_peers($site, $scenario, $variant, $load_cpus);
+	my ($idle, @options) = load_options($site, $scenario, $variant);
+	my ($relay, @family);
+	if ($contestant->{command}) {
+		my @grind = $how{grind} ? grind_command($site) : ();
+		$relay = $site->spawn('relay', $relay_cpus, @grind, $contestant->{command}->($site, $scenario, $variant));
+		$site->wait_open($relay);
+		@family = family_of($relay, $contestant->{processes} ? $contestant->{processes}->($scenario, $variant) : 1);
+		push @options, '--relay-pid', join ',', @family;
+	}
+	start_stalled($site, $scenario, $variant, $load_cpus) if $variant->{stalled};
+	my $meter = $how{count} && @family ? RelayBench::Meter->attach($site, \@family, @{ $how{count} }) : undef;
+	push @options, '--hook', $meter->hook if $meter;
+	push @options, $how{requests} ? ('--requests', $how{requests}) : ('--seconds', $how{seconds});
+	my $json = $site->dir . '/load.json';
+	my $load = $site->spawn(
+		'load', $load_cpus, program('relay-bench'), 'load', '--strict', '--warmup', $how{warmup} // WARMUP,
+		'--peer-pid', $peer->{pid}, '--json', $json, @options,
+	);
+	my $fault = wait_load($load, $relay, $variant, ($how{seconds} // 0) + 60);
+	my $text = RelayBench::Site::read_file($json);
+	my $result = $text eq '' ? {} : result_of(JSON::PP->new->decode($text), $idle);
+	$fault //= fault_of($load, $relay, $text);
+	$result->{fault} = $fault if defined $fault;
+	$result->{counted} = $meter->counts if $meter && !defined $fault;
+	$result->{instructions} = ground($site) if $how{grind};
+	return $result;
+}
+
+# Runs a program and all its children under callgrind.
+sub grind_command {
+	my ($site) = @_;
+	my $out = $site->dir . '/callgrind';
+	return (program('valgrind'), '--tool=callgrind', '--trace-children=yes', "--callgrind-out-file=$out.%p");
+}
+
+# Ends what ran under callgrind and adds up the instructions of all processes.
+sub ground {
+	my ($site) = @_;
+	my $sum = 0;
+	$site->finish;
+	for my $file (glob $site->dir . '/callgrind.*') {
+		my ($total) = RelayBench::Site::read_file($file) =~ /^totals: (\d+)/m;
+		$sum += $total // 0;
+	}
+	return $sum;
+}
+
+sub fault_of {
+	my ($load, $relay, $text) = @_;
+	if ($relay && defined RelayBench::Site::ended($relay)) {
+		return "the relay ended: " . RelayBench::Site::read_file($relay->{err}) =~ s/\s+$//r;
+	}
+	return undef if $load->{status} == 0;
+	my ($said) = grep { length } RelayBench::Site::read_file($load->{err}), 'exit status ' . ($load->{status} >> 8);
+	my ($fault) = $text =~ /"fault": "(.*?)"/;
+	my ($counts) = $text =~ /"counts": \{ (.*?) \}/;
+	return join '; ', grep { defined } $fault, $said =~ s/\s+$//r, $counts;
+}
+
+1;
