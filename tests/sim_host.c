@@ -1,0 +1,238 @@
+/*
+ * sim_host.c - what the control side does to the worker: hosts are added, changed, moved, renewed
+ * and removed by messages; peers go down and come back.
+ */
+#include "tests/sim.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static struct channel_message
+host_message(const struct sim_host *host, enum channel_type type)
+{
+	struct channel_message message = { .type = type };
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(host->port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	message.host.index = host->index;
+	message.host.address_len = sizeof address;
+	memcpy(&message.host.address, &address, sizeof address);
+	memcpy(message.host.id, host->id, sizeof host->id);
+	memcpy(message.host.local_id, "local", sizeof "local");
+	message.host.settings = host->settings;
+	return message;
+}
+
+/* --- peers that go down
+ * ------------------------------------------------------------------------------ */
+
+static void
+on_flap(struct uring_timer *timer)
+{
+	struct sim_host *host = uring_container_of(timer, struct sim_host, flap);
+	struct sim *sim = host->sim;
+	bool down = host->refusing || host->silent;
+
+	if (down) {
+		host->refusing = host->silent = false;
+	} else {
+		host->refusing = sim_chance(sim, 700);
+		host->silent = !host->refusing;
+		sim_cover(sim, SIM_PEER_DOWN);
+	}
+	sim_trace(sim, "%s: peer %s", host->id,
+		  host->refusing ? "refuses"
+		  : host->silent ? "is silent"
+				 : "is back");
+	fake_timer_set(sim->ring, timer, sim_now(sim) + MS(100 + sim_below(sim, 12000)));
+}
+
+/* --- hosts
+ * ------------------------------------------------------------------------------------------- */
+
+void
+sim_host_add(struct sim *sim)
+{
+	struct sim_host *host = &sim->hosts[sim->hosts_count];
+
+	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++ };
+	sim_host_plan(sim, host);
+	host->flap.due = on_flap;
+	host->listener = fake_listener(sim->ring);
+	host->present = true;
+	struct channel_message message = host_message(host, CHANNEL_HOST_ADD);
+	fake_channel_say(sim->channel, &message, host->listener);
+	sim_trace(sim,
+		  "%s: added, line %u, links %u, pipeline %u, queue %u ms, reply %u ms, fault %u",
+		  host->id, (unsigned)host->settings.line_max, host->settings.links_max,
+		  host->settings.pipeline, (unsigned)host->settings.queue_timeout_ms,
+		  (unsigned)host->settings.reply_timeout_ms, host->fault_chance);
+	if (sim->plan.flaps)
+		fake_timer_set(sim->ring, &host->flap, sim_now(sim) + MS(sim_below(sim, 5000)));
+}
+
+/* An index that is taken: the worker must refuse it and close the listener that came with it. */
+static void
+add_again(struct sim *sim, const struct sim_host *host)
+{
+	struct channel_message message = host_message(host, CHANNEL_HOST_ADD);
+
+	fake_channel_say(sim->channel, &message, fake_listener(sim->ring));
+	sim_cover(sim, SIM_HOST_REFUSED);
+}
+
+static void
+change(struct sim *sim, struct sim_host *host)
+{
+	bool moves = sim_chance(sim, 500);
+
+	if (moves)
+		host->port ^= 1;
+	if (!moves || sim_chance(sim, 300))
+		sim_host_settings(sim, host);
+	sim_cover(sim, moves ? SIM_HOST_MOVED : SIM_HOST_CHANGED);
+	sim_trace(sim, "%s: %s", host->id, moves ? "moved" : "settings changed");
+	struct channel_message message = host_message(host, CHANNEL_HOST_CHANGE);
+	fake_channel_say(sim->channel, &message, -1);
+}
+
+static void
+remove_host(struct sim *sim, struct sim_host *host)
+{
+	struct channel_message message = host_message(host, CHANNEL_HOST_REMOVE);
+
+	host->present = false;
+	fake_channel_say(sim->channel, &message, -1);
+	sim_cover(sim, SIM_HOST_REMOVED);
+	sim_trace(sim, "%s: removed", host->id);
+	/* The number is free again only when the last client is gone, so a new host gets a new one.
+	 */
+	if (sim->hosts_count < SIM_HOSTS_MAX) {
+		sim_host_add(sim);
+		sim_cover(sim, SIM_HOST_ADDED);
+	}
+}
+
+void
+sim_host_renew(struct sim *sim, struct sim_host *host)
+{
+	struct channel_message message = host_message(host, CHANNEL_HOST_CHANGE);
+
+	if (sim->worker.hosts_cap <= host->index || sim->worker.hosts[host->index] == NULL)
+		return;
+	sim_cover(sim, SIM_HOST_RENEWED);
+	sim_trace(sim, "%s: renewed", host->id);
+	host_change(sim->worker.hosts[host->index], &message.host, true);
+}
+
+static unsigned
+present_hosts(const struct sim *sim)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < sim->hosts_count; i++)
+		count += sim->hosts[i].present;
+	return count;
+}
+
+static void
+act(struct sim *sim)
+{
+	struct sim_host *host = &sim->hosts[sim_below(sim, sim->hosts_count)];
+
+	if (!host->present)
+		return;
+	uint64_t what = sim_below(sim, 10);
+	if (what < 5 && sim->plan.changes)
+		change(sim, host);
+	else if (what < 7 && sim->plan.changes)
+		sim->renew = host;
+	else if (what == 7 && sim->plan.changes)
+		add_again(sim, host);
+	else if (what == 8 && sim->plan.removals && present_hosts(sim) > 2)
+		remove_host(sim, host);
+}
+
+/* What may still be under way when the stop comes: a wait in the queue, then one for the reply. */
+static uint64_t
+longest_ms(const struct sim *sim)
+{
+	uint64_t longest = 0;
+
+	for (unsigned i = 0; i < sim->hosts_count; i++) {
+		uint64_t ms = 3 * sim->hosts[i].queue_most_ms + 2 * sim->hosts[i].reply_most_ms;
+		longest = ms > longest ? ms : longest;
+	}
+	return longest;
+}
+
+static void
+stop(struct sim *sim)
+{
+	uint64_t timeout_ms = longest_ms(sim) + 10000;
+
+	sim->stopping = true;
+	for (unsigned i = 0; i < sim->hosts_count; i++)
+		sim->hosts[i].present = false;
+	if (sim->plan.orphan) {
+		fake_channel_end(sim->channel);
+		timeout_ms = ORPHAN_STOP_MS;
+		sim_cover(sim, SIM_STOP_ORPHAN);
+	} else {
+		if (sim->plan.short_stop)
+			timeout_ms = sim_below(sim, 500);
+		struct channel_message message = { .type = CHANNEL_STOP };
+		message.stop.timeout_ms = timeout_ms;
+		fake_channel_say(sim->channel, &message, -1);
+	}
+	sim->stop_due = sim_now(sim) + MS(timeout_ms) + SECONDS(2);
+	sim_trace(sim, "stop, %u ms", (unsigned)timeout_ms);
+}
+
+static void
+on_event(struct uring_timer *timer)
+{
+	struct sim *sim = uring_container_of(timer, struct sim, events);
+
+	bool done = sim_clients_done(sim);
+
+	sim_check_time(sim);
+	if (!sim->stopping)
+		act(sim);
+	if (!sim->stopping &&
+	    (done || (sim->plan.stop_at != 0 && sim_now(sim) > sim->plan.stop_at))) {
+		if (!done)
+			sim_cover(sim, SIM_STOP_BUSY);
+		stop(sim);
+	}
+	fake_timer_set(sim->ring, timer, sim_now(sim) + MS(50 + sim_below(sim, 3000)));
+}
+
+/* Now and then nobody reads what the worker says. */
+static void
+on_held(struct uring_timer *timer)
+{
+	struct sim *sim = uring_container_of(timer, struct sim, held);
+
+	if (channel_pending(sim->channel))
+		sim_cover(sim, SIM_LOG_HELD);
+	sim->holding = !sim->holding;
+	sim->released_at = sim_now(sim);
+	fake_channel_hold(sim->channel, sim->holding);
+	fake_timer_set(sim->ring, timer, sim_now(sim) + MS(100 + sim_below(sim, 5000)));
+}
+
+void
+sim_hosts_start(struct sim *sim)
+{
+	for (int i = 0; i < 3; i++)
+		sim_host_add(sim);
+	sim->events.due = on_event;
+	fake_timer_set(sim->ring, &sim->events, sim_now(sim) + MS(sim_below(sim, 500)));
+	sim->held.due = on_held;
+	if (sim->plan.holds_channel)
+		fake_timer_set(sim->ring, &sim->held, sim_now(sim) + MS(sim_below(sim, 500)));
+}
