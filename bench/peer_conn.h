@@ -39,6 +39,9 @@ struct pending {
 	uint8_t data[];
 };
 
+STAILQ_HEAD(pending_queue, pending);
+LIST_HEAD(conn_list, conn);
+
 /* What all connections share. */
 struct peer {
 	const struct peer_options *options;
@@ -52,8 +55,8 @@ struct peer {
 	struct reply_scratch scratch;
 	struct bytes reply;   /* a reply on its way to its connection */
 	struct bytes receive; /* what one read brought */
-	LIST_HEAD(, conn) conns;
-	LIST_HEAD(, conn) dead;
+	struct conn_list conns;
+	struct conn_list dead;
 };
 
 struct conn {
@@ -73,7 +76,7 @@ struct conn {
 	struct bytes in; /* what could not be handled yet; usually empty */
 	size_t scanned;  /* bytes of it known to hold no LF */
 	struct bytes out;
-	STAILQ_HEAD(, pending) queue;
+	struct pending_queue queue;
 	size_t queued_bytes;
 	struct transcript_sides sides;
 	struct wire_span challenge;

@@ -6,6 +6,17 @@
 #include <assert.h>
 #include <string.h>
 
+static uint8_t *
+move_to_front(struct buffer *buffer)
+{
+	size_t len = buffer_len(buffer);
+
+	memmove(buffer->data, buffer_at(buffer), len);
+	buffer->head = 0;
+	buffer->tail = len;
+	return buffer->data + len;
+}
+
 uint8_t *
 buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
 {
@@ -14,12 +25,8 @@ buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
 	if (n <= buffer->cap - buffer->tail && buffer->data != NULL)
 		return buffer->data + buffer->tail;
 	/* Move to the front only when that frees half of the memory: otherwise it would be done over and over. */
-	if (n <= buffer->cap - len && buffer->head >= buffer->cap / 2 && buffer->data != NULL) {
-		memmove(buffer->data, buffer_at(buffer), len);
-		buffer->head = 0;
-		buffer->tail = len;
-		return buffer->data + len;
-	}
+	if (n <= buffer->cap - len && buffer->head >= buffer->cap / 2 && buffer->data != NULL)
+		return move_to_front(buffer);
 	/* The consumed part is kept while growing: simpler, and gone at the next time that the buffer runs empty. */
 	if (n > SIZE_MAX / 4 - buffer->tail)
 		return NULL;
@@ -32,8 +39,8 @@ buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
 	if (data == NULL && want > buffer->tail + n && buffer->tail + n > buffer->cap)
 		data = memory_resize(memory, buffer->data, buffer->cap, buffer->tail,
 		    buffer->tail + n, &got);
-	if (data == NULL)
-		return NULL;
+	if (data == NULL) /* over the budget: then moving is worth it at any rate */
+		return n <= buffer->cap - len && buffer->data != NULL ? move_to_front(buffer) : NULL;
 	buffer->data = data;
 	buffer->cap = got;
 	return data + buffer->tail;

@@ -195,14 +195,17 @@ channel_send(struct channel *channel, const struct channel_message *message, int
 	return enqueue(channel, message, fd);
 }
 
-/* Keeps the first descriptor, closes all others. */
-static void
+/* Keeps the first descriptor, closes all others.  Returns how many there were. */
+static size_t
 collect_fds(struct msghdr *msg, int *fd)
 {
+	size_t all = 0;
+
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL; cmsg = CMSG_NXTHDR(msg, cmsg)) {
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		all += count;
 		for (size_t i = 0; i < count; i++) {
 			int got;
 			memcpy(&got, CMSG_DATA(cmsg) + i * sizeof got, sizeof got);
@@ -212,6 +215,7 @@ collect_fds(struct msghdr *msg, int *fd)
 				close(got);
 		}
 	}
+	return all;
 }
 
 int
@@ -235,11 +239,11 @@ channel_receive(struct channel *channel, struct channel_message *message, int *f
 		return 0;
 	if (got < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
-	collect_fds(&msg, fd);
+	size_t fds = collect_fds(&msg, fd);
 	if (got == 0 && *fd < 0)
 		return -EPIPE;
 	if ((size_t)got < sizeof message->type || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-	    (size_t)got != message_size(message->type)) {
+	    (size_t)got != message_size(message->type) || fds > 1) {
 		if (*fd >= 0)
 			close(*fd);
 		*fd = -1;

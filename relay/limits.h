@@ -25,7 +25,7 @@
 #define RECONNECT_MIN_MS 50u
 #define RECONNECT_MAX_MS 30000u
 
-/* A link that lived this long, or answered anything, was a good one: its end starts no backoff. */
+/* A link that lived this long, or was sent a request, was a good one: its end starts no backoff. */
 #define LINK_GOOD_MS 1000u
 
 /* How often accepting is tried again after descriptors or memory ran out. */

@@ -300,7 +300,11 @@ void
 link_close(struct link *link, enum request_result result, const char *why)
 {
 	uint64_t age = worker_now(worker_of(link)) - link->ready_at;
-	bool worked = link->ready_at != 0 && (link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
+	const struct request *first = TAILQ_FIRST(&link->in_flight);
+	/* Lost with a request on it: what a client asked for must not cost the other clients a pause. */
+	bool carried = first != NULL && first->out_start < link->out_given;
+	bool worked = link->ready_at != 0 &&
+	    (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
 	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, result, why);
 }

@@ -93,7 +93,9 @@ memory_resize(struct memory *memory, void *old, size_t old_size, size_t keep, si
 	size_t size = round_up(want);
 	void *at;
 
-	if (size - old_size > memory->max - memory->used || memory->used > memory->max) {
+	/* The first test keeps `size` from having wrapped around. */
+	if (want > memory->max || memory->used > memory->max ||
+	    size - old_size > memory->max - memory->used) {
 		memory->refused++;
 		return NULL;
 	}

@@ -71,6 +71,8 @@ void
 timer_heap_set(struct timer_heap *heap, struct uring_timer *timer, uint64_t at)
 {
 	assert(timer->due != NULL);
+	if (at < heap->floor)
+		at = heap->floor;
 	if (timer->slot == 0) {
 		if (heap->count == heap->cap)
 			grow(heap);
@@ -112,10 +114,12 @@ timer_heap_next(const struct timer_heap *heap)
 void
 timer_heap_expire(struct timer_heap *heap, uint64_t now)
 {
-	/* Bounded by what was armed at the start, so that a timer cannot spin by arming itself. */
-	for (uint32_t budget = heap->count; budget > 0 && timer_heap_next(heap) <= now; budget--) {
+	/* What callbacks arm waits for the next call: none can spin by arming itself, or keep the others from their turn. */
+	heap->floor = now + 1;
+	while (heap->count > 0 && heap->timers[0]->at <= now) {
 		struct uring_timer *timer = heap->timers[0];
 		timer_heap_clear(heap, timer);
 		timer->due(timer);
 	}
+	heap->floor = 0;
 }

@@ -20,6 +20,7 @@ struct timer_heap {
 	struct uring_timer **timers;
 	uint32_t count;
 	uint32_t cap;
+	uint64_t floor; /* what callbacks of timer_heap_expire arm is due at this time at the earliest, 0 outside */
 };
 
 void timer_heap_fini(struct timer_heap *heap);

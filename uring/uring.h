@@ -80,6 +80,7 @@ bool uring_iowait(const struct uring *ring);
 /*
  * One turn: submit, wait until something completes or a timer is due, then call back: first every send
  * submitted since the last turn (so that any other callback finds all sends settled), then the rest, then timers.
+ * A send that is taken whole does not end the wait: an owner that goes on only after it arms a timer for uring_now().
  * 0, or a negative errno that means the ring is unusable.
  */
 int uring_turn(struct uring *ring);
