@@ -235,10 +235,13 @@ channel_receive(struct channel *channel, struct channel_message *message, int *f
 
 	*fd = -1;
 	ssize_t got = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	/* It ended without reading all of ours: told once, before what it had sent itself. */
+	if (got < 0 && errno == ECONNRESET)
+		got = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return -errno;
 	size_t fds = collect_fds(&msg, fd);
 	if (got == 0 && *fd < 0)
 		return -EPIPE;

@@ -32,12 +32,26 @@ struct control_text {
 	char text[CONTROL_TEXT_MAX];
 };
 
+enum control_delayed_state {
+	CONTROL_DELAYED_NONE,
+	CONTROL_DELAYED_ASKED,   /* the storage looks for the next one */
+	CONTROL_DELAYED_SENDING, /* a worker has it */
+	CONTROL_DELAYED_ENDING,  /* answered; the storage removes it */
+};
+
+struct control_delayed {
+	enum control_delayed_state state;
+	uint32_t worker; /* SENDING */
+	uint64_t token;  /* likewise, the storage's */
+};
+
 struct control_host {
 	char id[HOST_ID_MAX + 1];
 	uint32_t index; /* CONTROL_INDEX_NONE: the keeper has not answered */
 	int listener;   /* ours; -1 = none */
 	bool listed;    /* `listen` was sent */
 	bool resolving;
+	uint32_t question; /* number of the last one asked of the resolver */
 	char *address; /* text */
 	uint16_t port;
 	struct host_settings settings;
@@ -47,6 +61,7 @@ struct control_host {
 	uint64_t up;           /* bit N: worker N has a usable link */
 	struct control_text status;
 	struct control_text last_log;
+	struct control_delayed delayed;
 };
 
 struct control_worker {
@@ -73,6 +88,9 @@ struct control {
 	struct resolver *resolver;
 	struct storage *storage;
 	struct watch *watch; /* NULL unless hosts_watch */
+	bool delayed_hosts_changed; /* the storage does not know the table as it is */
+	bool scanning;              /* for delayed messages */
+	uint64_t scan_at;           /* ms; the next time */
 	struct control_text status;
 	struct control_text last_log;
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
@@ -109,11 +127,12 @@ void control_delayed_host_up(struct control *control, struct control_host *host)
 void control_delayed_hosts_changed(struct control *control);
 void control_on_delayed_done(struct control *control, const struct channel_delayed *message);
 void control_on_storage(struct control *control);
+void control_delayed_give_up(struct control *control, struct control_host *host);
 void control_delayed_worker_gone(struct control *control, uint32_t worker);
 
 /* --- control_log.c */
 
-/* One line to standard error and to lonc.log; `who` is a process' name for the former. */
+/* One line to lonc.log and, under the process' name `who`, to standard error (NULL: it is there already). */
 void control_log(struct control *control, const char *who, pid_t pid, enum log_level level,
     const char *host, const char *text);
 void control_write_status(struct control *control);

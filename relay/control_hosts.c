@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -249,6 +250,9 @@ control_on_listener(struct control *control, const struct channel_listen *messag
 		return;
 	}
 	host->listener = fd;
+	control_delayed_hosts_changed(control);
+	if (host->resolved_len == 0)
+		control_resolve(control, host);
 	if (control->listed)
 		tell_workers(control, host, true);
 }
@@ -290,7 +294,7 @@ control_resolve(struct control *control, struct control_host *host)
 	}
 	if (host->resolving || host->index == CONTROL_INDEX_NONE)
 		return; /* asked when it has its index */
-	uint64_t token = (uint64_t)host->port << 32 | host->index;
+	uint64_t token = (uint64_t)++host->question << 32 | host->index;
 	host->resolving = resolver_ask(control->resolver, token, host->address, host->port);
 }
 
@@ -302,8 +306,8 @@ control_on_resolved(struct control *control)
 	while (resolver_take(control->resolver, &answer)) {
 		struct control_host *host =
 		    control_host_at(control, (uint32_t)(answer.token & 0xffffffffu));
-		if (host == NULL || !host->resolving)
-			continue;
+		if (host == NULL || !host->resolving || answer.token >> 32 != host->question)
+			continue; /* of a name that it has no more */
 		host->resolving = false;
 		if (answer.error != 0)
 			log_error(host->id, "address %s cannot be resolved: %s", host->address,
@@ -335,6 +339,7 @@ host_delete(struct control *control, struct control_host *host)
 	struct channel_message message = { .type = CHANNEL_UNLISTEN };
 
 	tell_workers(control, host, false);
+	control_delayed_give_up(control, host);
 	if (host->index != CONTROL_INDEX_NONE) {
 		message.listen.index = host->index;
 		channel_send(control->keeper, &message, -1);
@@ -451,11 +456,15 @@ apply_new(struct control *control, struct config *next)
 	config_diff_free(&diff);
 	if (!keep_started(control, next) || !config_diff_make(&diff, &control->config, next))
 		return false;
-	config_diff_summary(&diff, text, sizeof text);
+	if (control->loaded)
+		config_diff_summary(&diff, text, sizeof text);
+	else
+		snprintf(text, sizeof text, "%zu hosts", next->host_count);
 	struct config before = control->config;
 	control->config = *next;
 	control->list_next = 0;
 	apply(control, &diff);
+	control_delayed_hosts_changed(control);
 	config_diff_free(&diff);
 	config_free(&before);
 	log_info(NULL, "configuration: %s", text);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Room for the status of this many hosts at a time; the file is composed as a whole. */
+/* Room for one row of the status file. */
 #define STATUS_ROW_MAX (HOST_ID_MAX + 2 * CONTROL_TEXT_MAX + 128)
 
 void
@@ -33,20 +33,19 @@ control_log(struct control *control, const char *who, pid_t pid, enum log_level 
     const char *host, const char *text)
 {
 	char line[LEGACY_LOG_LINE_MAX];
-	char path[PATH_MAX];
 	struct control_host *about = NULL;
 
 	if (host != NULL && host[0] != '\0')
 		about = control_host_by_id(control, host);
 	control_set_text(about != NULL ? &about->last_log : &control->last_log, text);
-	log_write(who, level, host, text);
+	if (who != NULL)
+		log_write(who, level, host, text);
 	if (control->daemons_dir == NULL)
 		return;
 	const struct control_text *status = about != NULL ? &about->status : &control->status;
 	size_t len = legacy_log_line(line, sizeof line, time(NULL), pid,
 	    about != NULL ? about->id : "PARENT", legacy_text(status), text);
-	snprintf(path, sizeof path, "%s/logs/lonc.log", control->daemons_dir);
-	storage_append(control->storage, path, line, len); /* what finds no room is counted there */
+	storage_log(control->storage, line, len); /* what finds no room is counted there */
 }
 
 /* The worker that serves it first. */
@@ -87,7 +86,9 @@ control_write_status(struct control *control)
 			    host->id, legacy_text(&host->status), legacy_text(&host->last_log));
 	}
 	snprintf(path, sizeof path, "%s/lon-status/loncstatus.txt", control->doc_root);
-	if (!storage_replace(control->storage, path, text, len))
-		log_error(NULL, "the status file cannot be written now: too much is waiting for the disk");
+	int error = storage_replace(control->storage, path, text, len);
+	if (error == 0)
+		return; /* the text went with it */
 	free(text);
+	log_error(NULL, "the status file cannot be written: %s", strerror(-error));
 }

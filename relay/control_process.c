@@ -301,7 +301,7 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 	want(&slots[SLOT_RESOLVER], resolver_fd(control->resolver), POLLIN);
 	want(&slots[SLOT_STORAGE], storage_fd(control->storage), POLLIN);
 	want(&slots[SLOT_WATCH], control->watch == NULL ? -1 : watch_fd(control->watch), POLLIN);
-	for (uint32_t i = 0; i < CONTROL_WORKERS_MAX; i++) {
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		struct channel *channel = control->workers[i].channel;
 		if (channel != NULL)
 			want(&slots[SLOT_WORKERS + i], channel_fd(channel), channel_events(channel));
@@ -317,10 +317,11 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	control_pump(control);
 	say_ready(control);
 	fill(control, slots);
-	if (poll(slots, SLOTS, wait_ms(control, child_clock_ms())) < 0 && errno != EINTR)
+	nfds_t count = SLOT_WORKERS + control->options->worker_count;
+	if (poll(slots, count, wait_ms(control, child_clock_ms())) < 0 && errno != EINTR)
 		return false;
 	/* Workers first: what they said before the keeper's stop is part of the story. */
-	for (uint32_t i = 0; i < CONTROL_WORKERS_MAX; i++) {
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		if (slots[SLOT_WORKERS + i].revents != 0)
 			read_worker(control, i);
 	}
@@ -339,7 +340,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 static void
 read_rest(struct control *control)
 {
-	for (uint32_t i = 0; i < CONTROL_WORKERS_MAX; i++) {
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		while (control->workers[i].channel != NULL &&
 		    read_channel(control, control->workers[i].channel, (int)i) == 0 &&
 		    control->workers[i].channel != NULL) {
@@ -358,13 +359,12 @@ init(struct control *control, const struct control_options *options)
 	*control = (struct control){ .options = options };
 	control->keeper = channel_new(KEEPER_FD);
 	control->resolver = resolver_new();
-	control->storage = storage_new(options);
 	if (started->daemons_dir != NULL)
 		control->daemons_dir = strdup(started->daemons_dir);
 	if (started->doc_root != NULL)
 		control->doc_root = strdup(started->doc_root);
 	control_set_text(&control->status, "Forking ...");
-	return control->keeper != NULL && control->resolver != NULL && control->storage != NULL &&
+	return control->keeper != NULL && control->resolver != NULL &&
 	    control_delayed_init(control);
 }
 
@@ -383,7 +383,14 @@ control_process(int channel_fd, const struct control_options *options)
 		_exit(EXIT_OS);
 	}
 	log_set_sink(log_here, &control);
+	if (options->first)
+		control_log(&control, "keeper", options->keeper_pid, LOG_WARNING, NULL,
+		    "CRITICAL: ---------- Starting ----------");
 	load(&control);
+	if (options->first && !control.loaded) {
+		storage_free(control.storage);
+		_exit(EXIT_CONFIG);
+	}
 	control_set_text(&control.status, "Main loop");
 	while (round_once(&control, slots))
 		;

@@ -14,6 +14,7 @@ struct control_options {
 	const struct config *started; /* the configuration that the keeper started with: what needs a restart stays so */
 	uint32_t worker_count;
 	pid_t keeper_pid;
+	bool first; /* the relay has not served yet: without a good configuration it ends */
 };
 
 _Noreturn void control_process(int channel_fd, const struct control_options *options);

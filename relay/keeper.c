@@ -11,7 +11,6 @@
 #include "relay/daemonize.h"
 #include "relay/listener_table.h"
 #include "relay/log.h"
-#include "relay/pid_file.h"
 #include "relay/service_manager.h"
 #include "relay/stats.h"
 #include "relay/worker_process.h"
@@ -131,6 +130,7 @@ start_control(struct keeper *keeper)
 		.started = keeper->options->config,
 		.worker_count = keeper->worker_count,
 		.keeper_pid = getpid(),
+		.first = !keeper->announced,
 	};
 	int channel_fd;
 	int result = child_fork(&keeper->control, &channel_fd);
@@ -147,6 +147,18 @@ start_control(struct keeper *keeper)
 
 /* --- messages ---------------------------------------------------------------------------------------- */
 
+/* A socket that the service manager made for a host is as good as one of ours. */
+static void
+adopt(struct keeper *keeper, const char *id)
+{
+	char path[sizeof(struct sockaddr_un)];
+
+	snprintf(path, sizeof path, "%s/%s", keeper->settings->socket_dir, id);
+	int fd = service_manager_take_socket(keeper->options->manager, id, path);
+	if (fd >= 0 && listener_table_adopt(&keeper->listeners, id, fd) != 0)
+		close(fd);
+}
+
 static void
 on_listen(struct keeper *keeper, const char *id)
 {
@@ -154,7 +166,7 @@ on_listen(struct keeper *keeper, const char *id)
 	struct listener_entry *entry = NULL;
 
 	adopt(keeper, id);
-	strncpy(answer.listen.id, id, sizeof answer.listen.id - 1);
+	snprintf(answer.listen.id, sizeof answer.listen.id, "%s", id);
 	answer.listen.error = listener_table_open(&keeper->listeners, id, &entry);
 	if (answer.listen.error == 0)
 		answer.listen.index = entry->index;
@@ -179,18 +191,6 @@ announce(struct keeper *keeper)
 	if (keeper->options->daemonize != NULL &&
 	    daemonize_ready(keeper->options->daemonize, false) != 0)
 		log_error(NULL, "cannot let go of the terminal: %s", strerror(errno));
-}
-
-/* A socket that the service manager made for a host is as good as one of ours. */
-static void
-adopt(struct keeper *keeper, const char *id)
-{
-	char path[sizeof(struct sockaddr_un)];
-
-	snprintf(path, sizeof path, "%s/%s", keeper->settings->socket_dir, id);
-	int fd = service_manager_take_socket(keeper->options->manager, id, path);
-	if (fd >= 0 && listener_table_adopt(&keeper->listeners, id, fd) != 0)
-		close(fd);
 }
 
 static void

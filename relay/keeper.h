@@ -8,7 +8,6 @@
 #include "relay/config.h"
 
 struct daemonize;
-struct pid_file;
 struct service_manager;
 
 /* What a relay process ends with (sysexits). */
@@ -25,7 +24,6 @@ struct keeper_options {
 	const struct config_source *source; /* from which control reads it again and again */
 	struct service_manager *manager;
 	struct daemonize *daemonize; /* NULL in the foreground */
-	struct pid_file *pid_file;
 };
 
 /* Serves until TERM or INT.  Returns an exit status. */

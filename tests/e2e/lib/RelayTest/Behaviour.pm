@@ -12,7 +12,7 @@ use RelayTest;
 use RelayTest::Client;
 
 our @EXPORT = qw(
-    watched requests times_seen connections opened_now ended_by_relay
+    watched requests times_seen arrived connections opened_now ended_by_relay
     workers anon_kib limited_relay
     replies gather crowd_ask same_length
 );
@@ -41,6 +41,13 @@ sub requests {
 sub times_seen {
 	my ($record, $text) = @_;
 	return scalar grep { index($_->[1], $text) >= 0 } requests($record);
+}
+
+# The same, once it is at least `count`: the record is written a moment after the reply.
+sub arrived {
+	my ($record, $text, $count) = @_;
+	wait_for(sub { times_seen($record, $text) >= $count }, 5);
+	return times_seen($record, $text);
 }
 
 # How many connections were ever made.
@@ -116,8 +123,8 @@ sub replies {
 sub gather {
 	my ($seconds, @clients) = @_;
 	my $end = time + scale($seconds);
-	my %open = map { $_->socket->fileno => $_ } @clients;
-	my $select = IO::Select->new(map { $_->socket } @clients);
+	my %open = map { $_->socket->fileno => $_ } grep { index($_->pending, "\n") < 0 && !$_->{eof} } @clients;
+	my $select = IO::Select->new(map { $_->socket } values %open);
 	while (%open && time < $end) {
 		for my $socket ($select->can_read($end - time)) {
 			my $client = $open{ $socket->fileno };
