@@ -84,6 +84,17 @@ child_ended(struct child *child)
 }
 
 void
+child_silence(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+void
 child_let_go(const int *keep, int count)
 {
 	int high[KEEP_MAX];

@@ -31,6 +31,9 @@ int child_fork(struct child *child, int *channel_fd);
 /* The process has ended: decides when the next one is due. At once after a good life, else with a growing delay. */
 void child_ended(struct child *child);
 
+/* For the new process of a relay in the background: standard input, output and error are nobody's any more. */
+void child_silence(void);
+
 /*
  * For the new process: keeps the descriptors `keep[0..count)`, which become 3, 4, ..., closes all others, and takes
  * signals back to what a worker or control wants: those of a terminal are the keeper's business.

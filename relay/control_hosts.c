@@ -242,6 +242,8 @@ control_on_listener(struct control *control, const struct channel_listen *messag
 	if (message->error != 0) {
 		log_error(message->id, "cannot listen on %s/%s: %s",
 		    control->config.relay.socket_dir, message->id, strerror(-message->error));
+		if (host != NULL)
+			host->listed = false; /* the next reload asks again */
 	}
 	if (host == NULL || fd < 0 || host->index != CONTROL_INDEX_NONE ||
 	    !place(control, host, message->index)) {

@@ -113,6 +113,8 @@ start_worker(struct keeper *keeper, uint32_t i)
 	int channel_fd;
 	int result = child_fork(&worker->child, &channel_fd);
 
+	if (result == 0 && keeper->options->daemonize != NULL)
+		child_silence();
 	if (result == 0)
 		worker_process(channel_fd, worker->stats, worker->child.name, &options);
 	if (result < 0) {
@@ -135,6 +137,8 @@ start_control(struct keeper *keeper)
 	int channel_fd;
 	int result = child_fork(&keeper->control, &channel_fd);
 
+	if (result == 0 && keeper->options->daemonize != NULL)
+		child_silence();
 	if (result == 0)
 		control_process(channel_fd, &options);
 	if (result < 0) {
@@ -276,6 +280,16 @@ stop_child(struct keeper *keeper, struct child *child)
 		kill(child->pid, SIGKILL); /* it does not even read its channel */
 }
 
+static bool
+workers_alive(const struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->worker_count; i++) {
+		if (keeper->workers[i].child.pid != 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 begin_stop(struct keeper *keeper)
 {
@@ -285,16 +299,8 @@ begin_stop(struct keeper *keeper)
 	service_manager_stopping(keeper->options->manager);
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		stop_child(keeper, &keeper->workers[i].child);
-}
-
-static bool
-workers_alive(const struct keeper *keeper)
-{
-	for (uint32_t i = 0; i < keeper->worker_count; i++) {
-		if (keeper->workers[i].child.pid != 0)
-			return true;
-	}
-	return false;
+	if (!workers_alive(keeper))
+		stop_child(keeper, &keeper->control);
 }
 
 static void
