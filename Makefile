@@ -49,8 +49,10 @@ BENCH_SRC := bench/address.c bench/bytes.c bench/hist.c bench/load.c bench/load_
 	     bench/peer_tricks.c bench/process.c bench/transcript.c bench/usage.c bench/wakes.c
 MAIN_SRC  := bench/bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
 
-TESTS := test_config test_enc test_hist test_hosts_file test_hosts_tab test_idea test_line \
-	 test_lond test_perlvar test_relay_conf test_report test_settings
+TESTS := test_buffer test_config test_config_diff test_daemonize test_enc test_hist \
+	     test_hosts_file test_hosts_tab test_idea test_legacy_log test_line test_lond \
+	     test_memory test_perlvar test_pid_file test_relay_conf test_report \
+	     test_service_manager test_settings test_slab test_timer test_watch
 FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
 
 # What runs is shown short; V=1 shows the commands.

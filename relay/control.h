@@ -94,7 +94,6 @@ struct control {
 	struct control_text status;
 	struct control_text last_log;
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
-	char *doc_root;
 };
 
 /* --- control_hosts.c */

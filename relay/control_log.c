@@ -66,7 +66,7 @@ control_write_status(struct control *control)
 	size_t rows = 1;
 	time_t now = time(NULL);
 
-	if (control->doc_root == NULL)
+	if (control->config.doc_root == NULL)
 		return;
 	for (uint32_t i = 0; i < control->hosts_cap; i++)
 		rows += control->hosts[i] != NULL;
@@ -85,7 +85,7 @@ control_write_status(struct control *control)
 			len += legacy_log_status_row(text + len, size - len, pid_of(control, host),
 			    host->id, legacy_text(&host->status), legacy_text(&host->last_log));
 	}
-	snprintf(path, sizeof path, "%s/lon-status/loncstatus.txt", control->doc_root);
+	snprintf(path, sizeof path, "%s/lon-status/loncstatus.txt", control->config.doc_root);
 	int error = storage_replace(control->storage, path, text, len);
 	if (error == 0)
 		return; /* the text went with it */

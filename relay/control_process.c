@@ -361,8 +361,6 @@ init(struct control *control, const struct control_options *options)
 	control->resolver = resolver_new();
 	if (started->daemons_dir != NULL)
 		control->daemons_dir = strdup(started->daemons_dir);
-	if (started->doc_root != NULL)
-		control->doc_root = strdup(started->doc_root);
 	control_set_text(&control->status, "Forking ...");
 	return control->keeper != NULL && control->resolver != NULL &&
 	    control_delayed_init(control);

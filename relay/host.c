@@ -309,9 +309,11 @@ host_on_link_closed(struct host *host, enum link_end end, const char *why)
 		host->failures = 0;
 		if (host->usable == 0)
 			host_set_state(host, HOST_CONNECTING, why);
+		host_pump(host); /* what came back may go on another link */
 		break;
 	case LINK_END_FAILED:
 		link_failed(host, why);
+		host_pump(host);
 		break;
 	case LINK_END_IDLE:
 		if (host->usable == 0 && host->opening == 0)
@@ -392,9 +394,27 @@ close_opening(struct host *host)
 
 	for (link = TAILQ_FIRST(&host->others); link != NULL; link = next) {
 		next = TAILQ_NEXT(link, entry);
-		if (link->state == LINK_CONNECTING || link->state == LINK_HANDSHAKE)
+		if (link->generation != host->generation &&
+		    (link->state == LINK_CONNECTING || link->state == LINK_HANDSHAKE))
 			link_dismiss(link, LINK_END_UNWANTED, "renewed");
 	}
+}
+
+/* Links that have more or less room now, or less time. */
+static void
+update_links(struct host *host)
+{
+	struct link *link;
+	struct link *next;
+
+	for (int i = 0; i < 2; i++) {
+		for (link = TAILQ_FIRST(i == 0 ? &host->ready : &host->others); link != NULL;
+		     link = next) {
+			next = TAILQ_NEXT(link, entry);
+			link_on_settings(link);
+		}
+	}
+	host_pump(host);
 }
 
 /* Old links serve on until one of the new generation is ready. */
@@ -403,9 +423,12 @@ next_generation(struct host *host)
 {
 	host->generation++;
 	host->current = 0;
-	close_opening(host);
 	host->failures = 0;
 	host->next_connect = 0;
+	if (host->state == HOST_ASLEEP)
+		host_set_state(host, HOST_CONNECTING, NULL);
+	/* Last: each one that ends may open another, to where the host is now. */
+	close_opening(host);
 }
 
 void
@@ -416,12 +439,11 @@ host_change(struct host *host, const struct channel_host *message)
 
 	host->settings = message->settings;
 	memcpy(host->local_id, message->local_id, sizeof host->local_id);
+	update_links(host);
 	if (moved) {
-		next_generation(host);
 		host->address = message->address;
 		host->address_len = message->address_len;
-		if (host->state == HOST_ASLEEP)
-			host_set_state(host, HOST_CONNECTING, NULL);
+		next_generation(host);
 	}
 	host_arm_accepts(host);
 	want_links(host);

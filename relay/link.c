@@ -181,6 +181,15 @@ on_due(struct uring_timer *timer)
 		link_dismiss(link, LINK_END_IDLE, "idle");
 }
 
+void
+link_on_settings(struct link *link)
+{
+	if (link->state == LINK_CLOSING)
+		return;
+	update_room(link);
+	arm(link);
+}
+
 /* --- closing ----------------------------------------------------------------------------------------- */
 
 static void
@@ -470,12 +479,21 @@ deliver(struct link *link, struct request *request, struct wire_span line, struc
 	return true;
 }
 
+/* Whether a request has left whole and has no reply yet. */
+static bool
+expects_reply(const struct link *link)
+{
+	const struct request *request = TAILQ_FIRST(&link->in_flight);
+
+	return request != NULL && request->out_end <= link->out_given;
+}
+
 static void
 on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 {
 	struct request *request = TAILQ_FIRST(&link->in_flight);
 
-	if (request == NULL || request->out_end > link->out_given) {
+	if (!expects_reply(link)) {
 		link_close(link, REQUEST_LINK_LOST, "reply without a request");
 		return;
 	}
@@ -546,6 +564,8 @@ on_handshake_line(struct link *link, struct wire_span line)
 		link_close(link, REQUEST_LINK_LOST, why);
 		return;
 	}
+	if (buffer_len(&link->out) == 0)
+		buffer_release(&link->out, memory_of(link));
 	if (link->lond.state == LOND_READY)
 		become_ready(link, build_key);
 }
@@ -622,6 +642,9 @@ on_input(struct link *link, const uint8_t *data, size_t len)
 	link->scanned = buffer_len(&link->in);
 	if (link->scanned == 0)
 		buffer_release(&link->in, memory);
+	else if (link->state != LINK_HANDSHAKE && !expects_reply(link))
+		/* It would become the beginning of the next reply. */
+		link_close(link, REQUEST_LINK_LOST, "reply without a request");
 }
 
 static void
@@ -697,7 +720,8 @@ link_open(struct host *host, struct courier *courier)
 	host->links_count++;
 	count(link, LINK_CONNECTING, true);
 	worker->stats->connects++;
-	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&host->address,
+	link->address = host->address;
+	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&link->address,
 	    host->address_len);
 	arm(link);
 	return link;

@@ -41,6 +41,7 @@ struct link {
 	bool dirty; /* in worker->dirty_links */
 	int fd;
 	uint32_t generation;
+	struct sockaddr_storage address; /* of its own: the host's may change while it connects */
 	struct uring_op connect;
 	struct uring_op recv;
 	struct uring_op writable;
@@ -75,6 +76,9 @@ bool link_take(struct link *link, struct request *request, struct wire_span line
 
 /* Sends what is in the output; called at the end of the turn for dirty links. */
 void link_flush(struct link *link);
+
+/* The settings of its host have changed. */
+void link_on_settings(struct link *link);
 
 /* Takes no new requests; closes now or when the last reply is in. */
 void link_retire(struct link *link);

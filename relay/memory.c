@@ -21,7 +21,7 @@ struct memory_block {
 void
 memory_init(struct memory *memory, uint64_t max)
 {
-	*memory = (struct memory){ .max = max };
+	*memory = (struct memory){ .max = max, .large_max = max };
 }
 
 void
@@ -91,11 +91,11 @@ memory_resize(struct memory *memory, void *old, size_t old_size, size_t keep, si
 {
 	assert(keep <= old_size && want > old_size);
 	size_t size = round_up(want);
+	uint64_t max = size > MEMORY_SMALL_MAX ? memory->large_max : memory->max;
 	void *at;
 
 	/* The first test keeps `size` from having wrapped around. */
-	if (want > memory->max || memory->used > memory->max ||
-	    size - old_size > memory->max - memory->used) {
+	if (want > max || memory->used > max || size - old_size > max - memory->used) {
 		memory->refused++;
 		return NULL;
 	}

@@ -13,17 +13,20 @@
 #define MEMORY_CLASSES	 8	   /* blocks of 512 bytes to 64 KiB, doubling */
 #define MEMORY_BLOCK_MIN 512u
 #define MEMORY_SPARE_MAX (1u << 20) /* bytes of unused blocks kept for the next turn */
+#define MEMORY_SMALL_MAX 8192u	   /* blocks up to this size may use what is above large_max */
 
 struct memory_block;
 
 struct memory {
 	uint64_t max;
+	uint64_t large_max; /* large blocks are had only up to here: who asks for little is served still */
 	uint64_t used;  /* handed out */
 	uint64_t spare; /* kept in the cache */
 	uint64_t refused;
 	struct memory_block *free[MEMORY_CLASSES];
 };
 
+/* Without a reserve for small blocks: whoever wants one lowers large_max. */
 void memory_init(struct memory *memory, uint64_t max);
 
 /* Gives the cache back.  Nothing may be handed out any more. */

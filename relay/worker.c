@@ -253,6 +253,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 		.stats = stats,
 	};
 	memory_init(&worker->memory, options->memory_max);
+	worker->memory.large_max -= options->memory_max / 8; /* see memory_tight() */
 	slab_init(&worker->clients, sizeof(struct client));
 	slab_init(&worker->exchanges, sizeof(struct exchange));
 	slab_init(&worker->links, sizeof(struct link));

@@ -34,7 +34,10 @@ void timer_heap_clear(struct timer_heap *heap, struct uring_timer *timer);
 /* The earliest deadline, UINT64_MAX if none. */
 uint64_t timer_heap_next(const struct timer_heap *heap);
 
-/* Runs every timer due at `now`; one armed again by its own callback for `now` or before waits for the next call. */
+/*
+ * Runs every timer due at `now`.  What a callback arms for `now` or before is due just after `now`: it waits for
+ * a later call.
+ */
 void timer_heap_expire(struct timer_heap *heap, uint64_t now);
 
 static inline bool

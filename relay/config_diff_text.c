@@ -1,0 +1,297 @@
+/*
+ * config_diff_text.c - a diff of two configurations in words, for a log line or the answer to who
+ * asked for a reload.
+ *
+ * Never prints and never allocates: texts go into the caller's buffer.  What stands in hosts.tab is
+ * shown in printable ASCII only, so that it can neither break a line nor speak to a terminal.
+ */
+#include "relay/config_diff.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wire/wire.h"
+
+/* Bytes of one value that are shown. */
+enum {
+	VALUE_MAX = 256
+};
+
+static void
+put(struct wire_out *out, const char *text)
+{
+	wire_out_bytes(out, text, strlen(text));
+}
+
+__attribute__((format(printf, 2, 3))) static void
+put_format(struct wire_out *out, const char *format, ...)
+{
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	put(out, text);
+}
+
+/* NULL is shown as a word, which no value is: values that are texts stand in quotes. */
+static void
+put_printable(struct wire_out *out, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		text = "unset";
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < ' ' || c >= 0x7f)
+			put_format(out, "\\x%02x", c);
+		else
+			wire_out_bytes(out, &c, 1);
+	}
+}
+
+static void
+put_id(struct wire_out *out, const struct config_host *host)
+{
+	put(out, "host \"");
+	put_printable(out, host->id);
+	put(out, "\"");
+}
+
+/* Ends the text; one that found no room ends in dots.  The room for the NUL was kept. */
+static void
+finish(struct wire_out *out)
+{
+	static const char dots[] = "...";
+	size_t len = sizeof dots - 1;
+
+	if (out->overflow && out->cap >= len) {
+		if (out->len > out->cap - len)
+			out->len = out->cap - len;
+		memcpy(out->data + out->len, dots, len);
+		out->len += len;
+	}
+	out->data[out->len] = '\0';
+}
+
+static void
+put_values(struct wire_out *out, const struct setting *setting, const void *before,
+	   const void *after)
+{
+	char text[VALUE_MAX];
+
+	put(out, " ");
+	setting_format(setting, setting_load(setting, before), text, sizeof text);
+	put_printable(out, text);
+	put(out, " -> ");
+	setting_format(setting, setting_load(setting, after), text, sizeof text);
+	put_printable(out, text);
+}
+
+/* "relay.port", "defaults.pipeline", "lonDaemons"; for a host its id. */
+static void
+put_subject(struct wire_out *out, const struct config_diff *diff,
+	    const struct config_diff_entry *entry)
+{
+	switch (entry->kind) {
+	case CONFIG_DIFF_RELAY:
+		put_format(out, "relay.%s", settings_table[entry->setting].key);
+		break;
+	case CONFIG_DIFF_DEFAULT:
+		put_format(out, "defaults.%s", settings_table[entry->setting].key);
+		break;
+	case CONFIG_DIFF_VARIABLE:
+		put(out, loncapa_var_name(entry->variable));
+		break;
+	case CONFIG_DIFF_REMOVED:
+		put_id(out, &diff->before->hosts[entry->before]);
+		break;
+	case CONFIG_DIFF_ADDED:
+	case CONFIG_DIFF_CHANGED:
+	case CONFIG_DIFF_UNCHANGED:
+		put_id(out, &diff->after->hosts[entry->after]);
+		break;
+	case CONFIG_DIFF_KIND_COUNT:
+		break;
+	}
+}
+
+static void
+put_variable(struct wire_out *out, const struct config_diff *diff, enum loncapa_var variable)
+{
+	bool daemons = variable == LONCAPA_DAEMONS;
+
+	put(out, " ");
+	put_printable(out, daemons ? diff->before->daemons_dir : diff->before->doc_root);
+	put(out, " -> ");
+	put_printable(out, daemons ? diff->after->daemons_dir : diff->after->doc_root);
+}
+
+static void
+put_part(struct wire_out *out, enum config_diff_part part, const struct config_host *a,
+	 const struct config_host *b)
+{
+	const char *before = NULL, *after = NULL;
+
+	switch (part) {
+	case CONFIG_DIFF_PORT:
+		put_format(out, "port %u -> %u", a->port, b->port);
+		return;
+	case CONFIG_DIFF_ADDRESS:
+		put(out, "address ");
+		before = a->address, after = b->address;
+		break;
+	case CONFIG_DIFF_DOMAIN:
+		put(out, "domain ");
+		before = a->domain, after = b->domain;
+		break;
+	case CONFIG_DIFF_ROLE:
+		put(out, "role ");
+		before = a->role, after = b->role;
+		break;
+	case CONFIG_DIFF_NAME:
+		put(out, "name ");
+		before = a->name, after = b->name;
+		break;
+	}
+	put_printable(out, before);
+	put(out, " -> ");
+	put_printable(out, after);
+}
+
+static void
+put_changes(struct wire_out *out, const struct config_diff *diff,
+	    const struct config_diff_entry *entry)
+{
+	static const enum config_diff_part parts[] = {
+
+#define X(name, text, bit) name,
+		CONFIG_DIFF_PARTS(X)
+#undef X
+	};
+	const struct config_host *a = &diff->before->hosts[entry->before];
+	const struct config_host *b = &diff->after->hosts[entry->after];
+	const char *between = " changed: ";
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		if ((entry->parts & parts[i]) == 0)
+			continue;
+		put(out, between);
+		put_part(out, parts[i], a, b);
+		between = ", ";
+	}
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		if ((entry->settings >> i & 1) == 0)
+			continue;
+		put(out, between);
+		put(out, settings_table[i].key);
+		put_values(out, &settings_table[i], &a->settings, &b->settings);
+		between = ", ";
+	}
+}
+
+void
+config_diff_text(const struct config_diff *diff, size_t index, char *text, size_t size)
+{
+	const struct config_diff_entry *entry = &diff->entries[index];
+	struct wire_out out = wire_out(text, size - 1);
+
+	assert(index < diff->count);
+	put_subject(&out, diff, entry);
+	switch (entry->kind) {
+	case CONFIG_DIFF_RELAY:
+		put_values(&out, &settings_table[entry->setting], &diff->before->relay,
+			   &diff->after->relay);
+		break;
+	case CONFIG_DIFF_DEFAULT:
+		put_values(&out, &settings_table[entry->setting], &diff->before->defaults,
+			   &diff->after->defaults);
+		break;
+	case CONFIG_DIFF_VARIABLE:
+		put_variable(&out, diff, entry->variable);
+		break;
+	case CONFIG_DIFF_ADDED:
+		put(&out, " added: address ");
+		put_printable(&out, diff->after->hosts[entry->after].address);
+		put_format(&out, ", port %u", diff->after->hosts[entry->after].port);
+		break;
+	case CONFIG_DIFF_CHANGED:
+		put_changes(&out, diff, entry);
+		break;
+	case CONFIG_DIFF_REMOVED:
+	case CONFIG_DIFF_UNCHANGED:
+		put_format(&out, " %s", config_diff_kind_text(entry->kind));
+		break;
+	case CONFIG_DIFF_KIND_COUNT:
+		break;
+	}
+	if (entry->restart)
+		put(&out, " (needs a restart)");
+	finish(&out);
+}
+
+/* Settings and variables come before all hosts. */
+static bool
+is_host(const struct config_diff_entry *entry)
+{
+	return entry->kind >= CONFIG_DIFF_REMOVED;
+}
+
+void
+config_diff_summary(const struct config_diff *diff, char *text, size_t size)
+{
+	struct wire_out out = wire_out(text, size - 1);
+	const char *between = "; changed: ";
+
+	put_format(&out, "hosts: %zu added, %zu removed, %zu changed, %zu unchanged",
+		   diff->counts[CONFIG_DIFF_ADDED], diff->counts[CONFIG_DIFF_REMOVED],
+		   diff->counts[CONFIG_DIFF_CHANGED], diff->counts[CONFIG_DIFF_UNCHANGED]);
+	for (size_t i = 0; i < diff->count && !is_host(&diff->entries[i]); i++) {
+		put(&out, between);
+		put_subject(&out, diff, &diff->entries[i]);
+		between = ", ";
+	}
+	finish(&out);
+}
+
+/* A host entry names the settings that are to blame. */
+static void
+put_host_restarts(struct wire_out *out, const struct config_diff *diff,
+		  const struct config_diff_entry *entry)
+{
+	const char *between = ": ";
+
+	put_subject(out, diff, entry);
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		if ((entry->settings >> i & 1) == 0 || settings_table[i].apply != SETTING_RESTART)
+			continue;
+		put_format(out, "%s%s", between, settings_table[i].key);
+		between = ", ";
+	}
+}
+
+void
+config_diff_refusal(const struct config_diff *diff, char *text, size_t size)
+{
+	struct wire_out out = wire_out(text, size - 1);
+	const char *between = "";
+
+	for (size_t i = 0; i < diff->count && diff->restarts > 0; i++) {
+		const struct config_diff_entry *entry = &diff->entries[i];
+
+		if (!entry->restart)
+			continue;
+		put(&out, between);
+		if (is_host(entry))
+			put_host_restarts(&out, diff, entry);
+		else
+			put_subject(&out, diff, entry);
+		between = ", ";
+	}
+	if (diff->restarts > 0)
+		put(&out, diff->restarts == 1 ? " needs a restart" : " need a restart");
+	finish(&out);
+}

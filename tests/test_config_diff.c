@@ -1,0 +1,299 @@
+/*
+ * test_config_diff.c - what a reload would change: hosts and settings, by name, and what only a
+ * restart can take over.
+ */
+#include "tests/config_site.h"
+
+#include "relay/config_diff.h"
+
+static struct config before;
+static struct config_diff diff;
+static char text[CONFIG_DIFF_TEXT_MAX];
+
+static void
+tear_down_all(void)
+{
+	config_diff_free(&diff);
+	config_free(&before);
+	tear_down();
+}
+
+TestSuite(config_diff, .init = set_up, .fini = tear_down_all);
+
+/* The configuration as it stands becomes the one before. */
+static void
+keep(void)
+{
+	config_free(&before);
+	cr_assert(load());
+	before = config;
+	config = (struct config){ .hosts = NULL };
+}
+
+static void
+compare(void)
+{
+	cr_assert(load());
+	config_diff_free(&diff);
+	cr_assert(config_diff_make(&diff, &before, &config));
+}
+
+static const char *
+text_of(size_t entry)
+{
+	cr_assert_lt(entry, diff.count);
+	config_diff_text(&diff, entry, text, sizeof text);
+	return text;
+}
+
+static const char *
+summary(void)
+{
+	config_diff_summary(&diff, text, sizeof text);
+	return text;
+}
+
+static const char *
+refusal(void)
+{
+	config_diff_refusal(&diff, text, sizeof text);
+	return text;
+}
+
+Test(config_diff, nothing)
+{
+	keep();
+	/* Other lines, the other order: the same hosts. */
+	write_text("hosts.tab", "# comment\nnsdl2:nsdl:access:nsdl.example:[::1]\n"
+				"msul1:msu:library:msu.example:127.0.0.1\n");
+	compare();
+	cr_assert(config_diff_is_empty(&diff));
+	cr_assert_eq(diff.count, 2);
+	cr_assert_eq(diff.restarts, 0);
+	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_UNCHANGED);
+	cr_assert_eq(diff.entries[0].before, 1);
+	cr_assert_eq(diff.entries[0].after, 0);
+	cr_assert_eq(diff.entries[1].before, 0);
+	cr_assert_eq(diff.entries[1].after, 1);
+	cr_assert_str_eq(text_of(0), "host \"nsdl2\" unchanged");
+	cr_assert_str_eq(summary(), "hosts: 0 added, 0 removed, 0 changed, 2 unchanged");
+	cr_assert_str_eq(refusal(), "");
+}
+
+Test(config_diff, hosts_come_go_and_change)
+{
+	write_text("hosts.tab", "a:d:r:n:10.0.0.1\nb:d:r:n:10.0.0.2\nc:d:r:n:10.0.0.3\n"
+				"d:d:r:n:10.0.0.4\n");
+	keep();
+	write_text("hosts.tab", "e:d:r:n:10.0.0.5\nd:d:r:n:10.0.0.4\nc:d2:r2:n2:[::1]\n"
+				"b:d:r:n:10.0.0.2\n");
+	write_text("relay.conf", "host b { pipeline = 4 idle_timeout = 90s }\n");
+	compare();
+	cr_assert_eq(diff.count, 5);
+	cr_assert_not(config_diff_is_empty(&diff));
+	cr_assert_str_eq(summary(), "hosts: 1 added, 1 removed, 2 changed, 1 unchanged");
+
+	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_REMOVED);
+	cr_assert_eq(diff.entries[0].before, 0);
+	cr_assert_eq(diff.entries[0].after, CONFIG_DIFF_NONE);
+	cr_assert_str_eq(text_of(0), "host \"a\" removed");
+	cr_assert_eq(diff.entries[1].kind, CONFIG_DIFF_ADDED);
+	cr_assert_eq(diff.entries[1].before, CONFIG_DIFF_NONE);
+	cr_assert_eq(diff.entries[1].after, 0);
+	cr_assert_str_eq(text_of(1), "host \"e\" added: address 10.0.0.5, port 5663");
+	cr_assert_eq(diff.entries[2].kind, CONFIG_DIFF_UNCHANGED);
+	cr_assert_eq(diff.entries[2].before, 3);
+	cr_assert_eq(diff.entries[2].after, 1);
+
+	cr_assert_eq(diff.entries[3].kind, CONFIG_DIFF_CHANGED);
+	cr_assert_eq(diff.entries[3].parts, CONFIG_DIFF_ADDRESS | CONFIG_DIFF_DOMAIN |
+						CONFIG_DIFF_ROLE | CONFIG_DIFF_NAME);
+	cr_assert_eq(diff.entries[3].settings, 0);
+	cr_assert_str_eq(text_of(3), "host \"c\" changed: address 10.0.0.3 -> ::1, "
+				     "domain d -> d2, role r -> r2, name n -> n2");
+
+	cr_assert_eq(diff.entries[4].kind, CONFIG_DIFF_CHANGED);
+	cr_assert_eq(diff.entries[4].parts, 0);
+	cr_assert_eq(diff.entries[4].settings, UINT64_C(1) << SETTING_host_pipeline |
+						   UINT64_C(1) << SETTING_host_idle_timeout);
+	cr_assert_not(diff.entries[4].restart);
+	cr_assert_str_eq(text_of(4), "host \"b\" changed: pipeline 1 -> 4, idle_timeout 1h -> 90s");
+}
+
+Test(config_diff, defaults_reach_the_hosts_that_inherit)
+{
+	write_text("relay.conf", "host msul1 { pipeline = 9 }\n");
+	keep();
+	write_text("relay.conf", "host msul1 { pipeline = 9 }\ndefaults { pipeline = 2 }\n");
+	compare();
+	cr_assert_eq(diff.count, 3);
+	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_DEFAULT);
+	cr_assert_eq(diff.entries[0].setting, SETTING_host_pipeline);
+	cr_assert_str_eq(text_of(0), "defaults.pipeline 1 -> 2");
+	cr_assert_eq(diff.entries[1].kind, CONFIG_DIFF_UNCHANGED);
+	cr_assert_eq(diff.entries[2].kind, CONFIG_DIFF_CHANGED);
+	cr_assert_str_eq(text_of(2), "host \"nsdl2\" changed: pipeline 1 -> 2");
+	cr_assert_str_eq(
+	    summary(),
+	    "hosts: 0 added, 0 removed, 1 changed, 1 unchanged; changed: defaults.pipeline");
+}
+
+Test(config_diff, live_settings)
+{
+	write_text("relay.conf", "relay { stop_timeout = 5s }\n");
+	keep();
+	write_loncapa("PerlSetVar lonDocRoot /var/www\nPerlSetVar londPort 5664\n");
+	write_text("relay.conf", "");
+	compare();
+	cr_assert_eq(diff.restarts, 0);
+	cr_assert_eq(diff.count, 5);
+	cr_assert_str_eq(text_of(0), "relay.port 5663 -> 5664");
+	cr_assert_str_eq(text_of(1), "relay.stop_timeout 5s -> 10s");
+	cr_assert_eq(diff.entries[2].kind, CONFIG_DIFF_VARIABLE);
+	cr_assert_eq(diff.entries[2].variable, LONCAPA_DOC_ROOT);
+	cr_assert_str_eq(text_of(2), "lonDocRoot unset -> /var/www");
+	cr_assert_eq(diff.entries[3].parts, CONFIG_DIFF_PORT);
+	cr_assert_str_eq(text_of(4), "host \"nsdl2\" changed: port 5663 -> 5664");
+	cr_assert_str_eq(refusal(), "");
+}
+
+Test(config_diff, what_needs_a_restart_is_named)
+{
+	char variable[300];
+
+	keep();
+	write_text("relay.conf", "relay { workers = 3 }\n");
+	compare();
+	cr_assert_eq(diff.restarts, 1);
+	cr_assert(diff.entries[0].restart);
+	cr_assert_eq(diff.entries[0].setting, SETTING_relay_workers);
+	cr_assert_str_eq(text_of(0), "relay.workers 0 -> 3 (needs a restart)");
+	cr_assert_str_eq(refusal(), "relay.workers needs a restart");
+
+	snprintf(variable, sizeof variable, "PerlSetVar lonDaemons %s/other\n", dir);
+	write_loncapa(variable);
+	write_text("relay.conf", "relay { workers = 3 user = www stop_timeout = 1s }\n");
+	compare();
+	cr_assert_str_eq(text_of(1), "relay.user unset -> \"www\" (needs a restart)");
+	/* The two directories follow from lonDaemons; the stop timeout is live. */
+	cr_assert_eq(diff.restarts, 5);
+	cr_assert_str_eq(refusal(),
+			 "relay.workers, relay.user, relay.run_dir, relay.state_dir, lonDaemons "
+			 "need a restart");
+}
+
+/* Every setting is compared, whichever the table holds. */
+Test(config_diff, every_setting_counts)
+{
+	keep();
+	cr_assert(load());
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+		bool relay = setting->section == SETTING_SECTION_RELAY;
+		void *to = relay ? (void *)&config.relay : (void *)&config.hosts[1].settings;
+		struct setting_value old = setting_load(setting, to);
+		char *kept = old.text != NULL ? strdup(old.text) : NULL;
+
+		cr_assert(setting_store(
+		    setting, to,
+		    (struct setting_value){ .number = old.number == 0, .text = "/other" }));
+		config_diff_free(&diff);
+		cr_assert(config_diff_make(&diff, &before, &config));
+		const struct config_diff_entry *entry = &diff.entries[relay ? 0 : 1];
+		cr_assert_eq(diff.count, relay ? 3 : 2, "%s", setting->key);
+		cr_assert_eq(entry->kind, relay ? CONFIG_DIFF_RELAY : CONFIG_DIFF_CHANGED);
+		cr_assert_eq(relay ? entry->setting : i, i);
+		cr_assert_eq(entry->settings, relay ? 0 : UINT64_C(1) << i);
+		cr_assert_eq(entry->restart, setting->apply == SETTING_RESTART);
+		cr_assert_eq(diff.restarts, setting->apply == SETTING_RESTART);
+		cr_assert(setting_store(
+		    setting, to, (struct setting_value){ .number = old.number, .text = kept }));
+		free(kept);
+	}
+	config_diff_free(&diff);
+	cr_assert(config_diff_make(&diff, &before, &config));
+	cr_assert(config_diff_is_empty(&diff));
+}
+
+Test(config_diff, from_and_to_nothing)
+{
+	write_text("hosts.tab", "");
+	keep();
+	write_text("hosts.tab", "a:d:r:n:10.0.0.1\n");
+	compare();
+	cr_assert_eq(diff.counts[CONFIG_DIFF_ADDED], 1);
+	keep();
+	write_text("hosts.tab", "");
+	compare();
+	cr_assert_eq(diff.count, 1);
+	cr_assert_eq(diff.counts[CONFIG_DIFF_REMOVED], 1);
+	keep();
+	compare();
+	cr_assert_eq(diff.count, 0);
+	cr_assert(config_diff_is_empty(&diff));
+}
+
+Test(config_diff, texts_are_printable_and_bounded)
+{
+	char small[48];
+
+	keep();
+	write_text("hosts.tab",
+		   "we\x1bird\xff:d:r:n:10.0.0.1\n"
+		   "nsdl2:nsdl:access:a rather long name that finds no room at all:[::1]\n"
+		   "msul1:msu:library:msu.example:127.0.0.1\n");
+	compare();
+	cr_assert_str_eq(text_of(0), "host \"we\\x1bird\\xff\" added: address 10.0.0.1, port 5663");
+	for (size_t size = 1; size <= sizeof small; size++) {
+		memset(small, 'z', sizeof small);
+		config_diff_text(&diff, 1, small, size);
+		cr_assert_eq(strlen(small), strnlen(small, size - 1));
+		if (size > 4)
+			cr_assert_str_eq(small + strlen(small) - 3, "...", "%zu", size);
+		for (size_t i = size; i < sizeof small; i++)
+			cr_assert_eq(small[i], 'z', "nothing behind the room");
+	}
+	config_diff_summary(&diff, small, sizeof small);
+	cr_assert_lt(strlen(small), sizeof small);
+}
+
+static struct config_host
+make_host(size_t number, const char *address)
+{
+	struct config_host host = { .port = 5663 };
+
+	cr_assert_gt(asprintf(&host.id, "host%zu", number), 0);
+	host.domain = strdup("d");
+	host.role = strdup("r");
+	host.name = strdup("n");
+	host.address = strdup(address);
+	return host;
+}
+
+/* All hosts there can be, backwards: each finds its own by id. */
+Test(config_diff, many_hosts)
+{
+	enum {
+		COUNT = CONFIG_HOSTS_MAX
+	};
+
+	before.hosts = calloc(COUNT, sizeof *before.hosts);
+	config.hosts = calloc(COUNT, sizeof *config.hosts);
+	before.host_count = config.host_count = COUNT;
+	for (size_t i = 0; i < COUNT; i++) {
+		before.hosts[i] = make_host(i, "10.0.0.1");
+		/* The host numbered 0 goes, COUNT comes. */
+		config.hosts[i] = make_host(COUNT - i, i % 1000 == 1 ? "10.0.0.2" : "10.0.0.1");
+	}
+	cr_assert(config_diff_make(&diff, &before, &config));
+	cr_assert_eq(diff.counts[CONFIG_DIFF_REMOVED], 1);
+	cr_assert_eq(diff.counts[CONFIG_DIFF_ADDED], 1);
+	cr_assert_eq(diff.counts[CONFIG_DIFF_CHANGED], 66);
+	cr_assert_eq(diff.count, COUNT + 1);
+	for (size_t i = 2; i < diff.count; i++) {
+		const struct config_diff_entry *entry = &diff.entries[i];
+
+		cr_assert_eq(entry->after, i - 1);
+		cr_assert_str_eq(before.hosts[entry->before].id, config.hosts[entry->after].id);
+	}
+}
