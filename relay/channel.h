@@ -26,6 +26,7 @@
 #define CHANNEL_TYPES(X)                                                                           \
 	X(CHANNEL_READY, "ready", none)             /* W, C -> K  -                          */    \
 	X(CHANNEL_STOP, "stop", stop)               /* K -> W, C  stop                       */    \
+	X(CHANNEL_STOP_TIMEOUT, "stop_timeout", stop) /* C -> K   stop: of the next one      */    \
 	X(CHANNEL_CONTROL, "control", none)         /* K -> W     -, the channel to control  */    \
 	X(CHANNEL_WORKER, "worker", worker)         /* K -> C     worker, the channel to it  */    \
 	X(CHANNEL_STATS, "stats", worker)           /* K -> C     worker, its statistics     */    \

@@ -130,6 +130,23 @@ send_line(struct control *control, struct control_host *host, const struct spool
 	return false;
 }
 
+/* The index may have become another host's since the storage was asked.  The name is that of the log: made printable. */
+static bool
+is_for(const struct control_host *host, const char *name)
+{
+	size_t id_len = strlen(host->id);
+	size_t len = strlen(name);
+
+	if (len <= id_len || name[len - id_len - 1] != '.')
+		return false;
+	for (size_t i = 0; i < id_len; i++) {
+		unsigned char c = (unsigned char)host->id[i];
+		if (name[len - id_len + i] != (c < 0x20 || c == 0x7f ? '?' : host->id[i]))
+			return false;
+	}
+	return true;
+}
+
 static void
 on_next(struct control *control, const struct storage_result *result)
 {
@@ -141,7 +158,7 @@ on_next(struct control *control, const struct storage_result *result)
 	switch (result->next.answer) {
 	case SPOOL_ENTRY:
 		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE ||
-		    !send_line(control, host, entry))
+		    !is_for(host, entry->name) || !send_line(control, host, entry))
 			storage_release(control->storage, entry->token);
 		return;
 	case SPOOL_SET_ASIDE:

@@ -234,6 +234,14 @@ control_pump(struct control *control)
 		pump_worker(control, i);
 }
 
+static void
+unlisten(struct control *control, uint32_t index)
+{
+	struct channel_message message = { .type = CHANNEL_UNLISTEN, .listen = { .index = index } };
+
+	channel_send(control->keeper, &message, -1);
+}
+
 void
 control_on_listener(struct control *control, const struct channel_listen *message, int fd)
 {
@@ -244,6 +252,8 @@ control_on_listener(struct control *control, const struct channel_listen *messag
 		    control->config.relay.socket_dir, message->id, strerror(-message->error));
 		if (host != NULL)
 			host->listed = false; /* the next reload asks again */
+	} else if (host == NULL) {
+		unlisten(control, message->index); /* removed while this was on its way */
 	}
 	if (host == NULL || fd < 0 || host->index != CONTROL_INDEX_NONE ||
 	    !place(control, host, message->index)) {
@@ -338,13 +348,10 @@ take_config(struct control_host *host, const struct config_host *from)
 static void
 host_delete(struct control *control, struct control_host *host)
 {
-	struct channel_message message = { .type = CHANNEL_UNLISTEN };
-
 	tell_workers(control, host, false);
 	control_delayed_give_up(control, host);
 	if (host->index != CONTROL_INDEX_NONE) {
-		message.listen.index = host->index;
-		channel_send(control->keeper, &message, -1);
+		unlisten(control, host->index);
 		control->hosts[host->index] = NULL;
 	}
 	if (host->listener >= 0)
@@ -415,6 +422,14 @@ apply(struct control *control, const struct config_diff *diff)
 	}
 }
 
+static bool
+keep_text(char **text, const char *started)
+{
+	free(*text);
+	*text = started == NULL ? NULL : strdup(started);
+	return *text != NULL || started == NULL;
+}
+
 /* What cannot change while running keeps the value that it was started with. */
 static bool
 keep_started(struct control *control, struct config *config)
@@ -429,7 +444,7 @@ keep_started(struct control *control, struct config *config)
 		if (!setting_store(setting, &config->relay, value))
 			return false;
 	}
-	return true;
+	return keep_text(&config->daemons_dir, started->daemons_dir);
 }
 
 static void
@@ -438,9 +453,23 @@ log_report(const struct report *report)
 	for (size_t i = 0; i < report->count; i++) {
 		const struct report_entry *entry = &report->entries[i];
 		enum log_level level = entry->severity == REPORT_WARNING ? LOG_WARNING : LOG_ERROR;
-		log_line(level, NULL, "%s:%u: %s", entry->file == NULL ? "-" : entry->file,
-		    entry->line, entry->text);
+		const char *file = entry->file == NULL ? "-" : entry->file;
+		const char *text = entry->text == NULL ? "out of memory" : entry->text;
+		if (entry->line != 0)
+			log_line(level, NULL, "%s:%u: %s", file, entry->line, text);
+		else
+			log_line(level, NULL, "%s: %s", file, text);
 	}
+}
+
+/* The keeper's clock; it reads no configuration while it runs. */
+static void
+tell_stop_timeout(struct control *control)
+{
+	struct channel_message message = { .type = CHANNEL_STOP_TIMEOUT,
+		.stop = { control->config.relay.stop_timeout_ms } };
+
+	channel_send(control->keeper, &message, -1);
 }
 
 static bool
@@ -456,19 +485,21 @@ apply_new(struct control *control, struct config *next)
 	if (text[0] != '\0')
 		log_error(NULL, "%s; until then the old value stays", text);
 	config_diff_free(&diff);
-	if (!keep_started(control, next) || !config_diff_make(&diff, &control->config, next))
+	/* The diff refers to both of them as long as it is used. */
+	struct config before = control->config;
+	if (!keep_started(control, next) || !config_diff_make(&diff, &before, next))
 		return false;
 	if (control->loaded)
 		config_diff_summary(&diff, text, sizeof text);
 	else
 		snprintf(text, sizeof text, "%zu hosts", next->host_count);
-	struct config before = control->config;
 	control->config = *next;
 	control->list_next = 0;
 	apply(control, &diff);
 	control_delayed_hosts_changed(control);
 	config_diff_free(&diff);
 	config_free(&before);
+	tell_stop_timeout(control);
 	log_info(NULL, "configuration: %s", text);
 	return true;
 }

@@ -49,6 +49,7 @@ struct keeper {
 	uint32_t worker_count;
 	uint32_t clients_max; /* of one worker */
 	int signals;
+	uint64_t stop_timeout_ms;
 	uint64_t stopping_at; /* 0 = running */
 	uint64_t beat_at;     /* next word to the service manager's watchdog; UINT64_MAX = none */
 	bool announced;       /* to the service manager: ready */
@@ -225,6 +226,10 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 		if (control)
 			listener_table_close(&keeper->listeners, message->listen.index);
 		return;
+	case CHANNEL_STOP_TIMEOUT:
+		if (control)
+			keeper->stop_timeout_ms = message->stop.timeout_ms;
+		return;
 	case CHANNEL_SYNC_BEGIN:
 		if (control)
 			listener_table_mark(&keeper->listeners);
@@ -272,7 +277,7 @@ static void
 stop_child(struct keeper *keeper, struct child *child)
 {
 	struct channel_message message = { .type = CHANNEL_STOP,
-		.stop = { keeper->settings->stop_timeout_ms } };
+		.stop = { keeper->quit ? 0 : keeper->stop_timeout_ms } };
 
 	child->restart_at = 0;
 	if (child->pid != 0 &&
@@ -427,7 +432,7 @@ run_child_clock(struct keeper *keeper, struct child *child, uint64_t now)
 	if (child->pid == 0)
 		return UINT64_MAX;
 	uint64_t end = keeper->stopping_at + KILL_AFTER_MS +
-	    (keeper->quit ? 0 : keeper->settings->stop_timeout_ms);
+	    (keeper->quit ? 0 : keeper->stop_timeout_ms);
 	if (end <= now)
 		kill(child->pid, SIGKILL);
 	return end <= now ? now + 100 : end;
@@ -558,6 +563,7 @@ keeper_run(const struct keeper_options *options)
 		.settings = &options->config->relay,
 		.control = { .name = "control" },
 		.beat_at = options->manager->watchdog_ms > 0 ? child_clock_ms() : UINT64_MAX,
+		.stop_timeout_ms = options->config->relay.stop_timeout_ms,
 		.status = EXIT_OK,
 	};
 

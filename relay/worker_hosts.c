@@ -80,7 +80,13 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 
 	if (host != NULL && strcmp(host->id, message->id) == 0) {
 		host->synced = true;
-		host_change(host, message);
+		/* A new control process may not have resolved its name yet: what is known stays good. */
+		struct channel_host known = *message;
+		if (known.address_len == 0) {
+			known.address = host->address;
+			known.address_len = host->address_len;
+		}
+		host_change(host, &known);
 		worker_tell_state(worker, host->index, host->state == HOST_UP);
 		if (listener >= 0)
 			uring_close(worker->ring, listener);
