@@ -91,6 +91,17 @@ control_delayed_deadline(const struct control *control)
 	return control->scanning || !control->listed ? UINT64_MAX : control->scan_at;
 }
 
+/* Another scan may find more after this long. */
+static void
+scan_within(struct control *control, uint64_t wait_ms)
+{
+	uint64_t wait = wait_ms < SCAN_AGAIN_MS ? SCAN_AGAIN_MS : wait_ms;
+	uint64_t at = child_clock_ms() + (wait < SCAN_EVERY_MS ? wait : SCAN_EVERY_MS);
+
+	if (at < control->scan_at)
+		control->scan_at = at;
+}
+
 /* --- one host's messages ----------------------------------------------------------------------------- */
 
 static void
@@ -170,8 +181,10 @@ on_next(struct control *control, const struct storage_result *result)
 		    spool_verdict_text(entry->verdict), strerror(-entry->error));
 		break;
 	case SPOOL_NONE:
+		scan_within(control, entry->wait_ms);
+		return;
 	case SPOOL_BUSY:
-		return; /* the next scan looks again */
+		return; /* asked again when that ends, or after a scan */
 	}
 	if (host != NULL)
 		ask_next(control, host);
@@ -223,11 +236,8 @@ control_delayed_worker_gone(struct control *control, uint32_t worker)
 static void
 on_scanned(struct control *control, const struct storage_result *result)
 {
-	uint64_t wait = result->scan.wait_ms < SCAN_EVERY_MS ? result->scan.wait_ms : SCAN_EVERY_MS;
-
 	control->scanning = false;
-	if (control->scan_at != 0) /* a host came up meanwhile: at once */
-		control->scan_at = child_clock_ms() + (wait < SCAN_AGAIN_MS ? SCAN_AGAIN_MS : wait);
+	scan_within(control, result->scan.wait_ms); /* sooner if a host came up meanwhile */
 	for (size_t i = 0; i < result->scan.ready_count; i++) {
 		struct control_host *host = control_host_at(control, result->scan.ready[i]);
 		if (host != NULL)

@@ -211,6 +211,13 @@ read_worker(struct control *control, uint32_t number)
 
 /* --- watched files ----------------------------------------------------------------------------------- */
 
+/* Until something could be read: those that the keeper was started with. */
+static const struct relay_settings *
+settings_now(const struct control *control)
+{
+	return control->loaded ? &control->config.relay : &control->options->started->relay;
+}
+
 /* The files that the configuration is made of. */
 static void
 watch_files(struct control *control)
@@ -221,7 +228,7 @@ watch_files(struct control *control)
 	size_t count = 0;
 	const struct config_source *source = control->options->source;
 
-	paths[count++] = control->config.relay.hosts_file;
+	paths[count++] = settings_now(control)->hosts_file;
 	if (source->conf_file != NULL)
 		paths[count++] = source->conf_file;
 	if (source->loncapa_dir != NULL) {
@@ -239,7 +246,7 @@ watch_files(struct control *control)
 static void
 update_watch(struct control *control)
 {
-	if (control->config.relay.hosts_watch) {
+	if (settings_now(control)->hosts_watch) {
 		watch_files(control);
 	} else if (control->watch != NULL) {
 		watch_close(control->watch);
@@ -250,6 +257,9 @@ update_watch(struct control *control)
 static void
 load(struct control *control)
 {
+	/* Watched before they are read, so that no change falls in between; what is read may name others. */
+	if (control->watch == NULL)
+		update_watch(control);
 	control_load(control);
 	update_watch(control);
 }

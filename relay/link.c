@@ -507,10 +507,11 @@ on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 	update_room(link);
 	if (link->in_flight_count == 0)
 		arm(link); /* the idle clock may be shorter than the one of replies */
-	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
-		link_dismiss(link, LINK_END_UNWANTED, "renewed");
 	struct host *host = link->host;
 	request->done(request, delivered ? REQUEST_ANSWERED : REQUEST_TOO_LONG);
+	/* Not before: the end of its link would be the end of a courier that has its answer. */
+	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
+		link_dismiss(link, LINK_END_UNWANTED, "renewed");
 	host_pump(host);
 }
 

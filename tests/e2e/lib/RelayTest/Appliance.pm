@@ -22,9 +22,11 @@ our @EXPORT = qw(
 # ---- processes ----
 
 # Starts the relay and waits until it says that all servers are there; unlike $site->relay it asks no host for anything.
+# An array among the options holds words to put before the command.
 sub appliance {
 	my ($site, @options) = @_;
-	my $process = spawn('relayd', $site->command(@options));
+	my @before = map { ref ? @$_ : () } @options;
+	my $process = spawn('relayd', @before, $site->command(grep { !ref } @options));
 	wait_for(sub { defined $process->ended || $process->err =~ /Done starting initial servers/ }, 10);
 	die "relayd ended early\n" if defined $process->ended;
 	die "relayd does not start\n" unless $process->err =~ /Done starting initial servers/;
