@@ -29,7 +29,7 @@ const char *
 channel_type_text(enum channel_type type)
 {
 	switch (type) {
-#define X(name, text)                                                                              \
+#define X(name, text, payload)                                                                            \
 	case name:                                                                                 \
 		return text;
 		CHANNEL_TYPES(X)
@@ -42,19 +42,14 @@ channel_type_text(enum channel_type type)
 static size_t
 message_size(enum channel_type type)
 {
-	const size_t head = offsetof(struct channel_message, host);
+	const size_t head = offsetof(struct channel_message, none);
 
 	switch (type) {
-	case CHANNEL_HOST_ADD:
-	case CHANNEL_HOST_CHANGE:
-	case CHANNEL_HOST_REMOVE:
-		return head + sizeof(struct channel_host);
-	case CHANNEL_STOP:
-		return head + sizeof(struct channel_stop);
-	case CHANNEL_READY:
-		return head;
-	case CHANNEL_LOG:
-		return head + sizeof(struct channel_log);
+#define X(name, text, payload)                                                                     \
+	case name:                                                                                 \
+		return head + sizeof(struct channel_##payload);
+		CHANNEL_TYPES(X)
+#undef X
 	}
 	return 0;
 }
@@ -106,6 +101,12 @@ int
 channel_fd(const struct channel *channel)
 {
 	return channel->fd;
+}
+
+uint32_t
+channel_queued(const struct channel *channel)
+{
+	return channel->queued;
 }
 
 bool
@@ -234,10 +235,13 @@ channel_receive(struct channel *channel, struct channel_message *message, int *f
 
 	*fd = -1;
 	ssize_t got = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	/* It ended without reading all of ours: told once, before what it had sent itself. */
+	if (got < 0 && errno == ECONNRESET)
+		got = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return -errno;
 	size_t fds = collect_fds(&msg, fd);
 	if (got == 0 && *fd < 0)
 		return -EPIPE;

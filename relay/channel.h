@@ -16,32 +16,85 @@
 #include "relay/limits.h"
 #include "relay/log.h"
 
-/* type, direction, payload, descriptor */
+/*
+ * K = keeper, C = control process, W = worker.  After the arrow: the payload (a member of the union; "-" = none), then the
+ * descriptor if there is one.
+ *
+ * A sync (SYNC_BEGIN, everything that shall exist, SYNC_END) makes the other end equal to the sender's table: what it was not
+ * told about goes.  So a restarted control process or worker needs no memory of its own.
+ */
 #define CHANNEL_TYPES(X)                                                                           \
-	X(CHANNEL_HOST_ADD, "host_add")       /* -> worker, channel_host, the listening socket */  \
-	X(CHANNEL_HOST_CHANGE, "host_change") /* -> worker, channel_host */                        \
-	X(CHANNEL_HOST_REMOVE, "host_remove") /* -> worker, channel_host: index only */            \
-	X(CHANNEL_STOP, "stop")               /* -> worker, channel_stop */                        \
-	X(CHANNEL_READY, "ready")             /* worker ->, nothing: its ring works */             \
-	X(CHANNEL_LOG, "log")                 /* worker ->, channel_log */
+	X(CHANNEL_READY, "ready", none)             /* W, C -> K  -                          */    \
+	X(CHANNEL_STOP, "stop", stop)               /* K -> W, C  stop                       */    \
+	X(CHANNEL_STOP_TIMEOUT, "stop_timeout", stop) /* C -> K   stop: of the next one      */    \
+	X(CHANNEL_CONTROL, "control", none)         /* K -> W     -, the channel to control  */    \
+	X(CHANNEL_WORKER, "worker", worker)         /* K -> C     worker, the channel to it  */    \
+	X(CHANNEL_STATS, "stats", worker)           /* K -> C     worker, its statistics     */    \
+	X(CHANNEL_SIGNAL, "signal", signal)         /* K -> C     signal                     */    \
+	X(CHANNEL_LISTEN, "listen", listen)         /* C -> K     listen                     */    \
+	X(CHANNEL_UNLISTEN, "unlisten", listen)     /* C -> K     listen                     */    \
+	X(CHANNEL_LISTENER, "listener", listen)     /* K -> C     listen, the socket         */    \
+	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)   /* C -> K, W  -                          */    \
+	X(CHANNEL_SYNC_END, "sync_end", none)       /* C -> K, W  -; K -> C: all are answered */   \
+	X(CHANNEL_HOST_ADD, "host_add", host)       /* C -> W     host, its listening socket */    \
+	X(CHANNEL_HOST_CHANGE, "host_change", host) /* C -> W     host                       */    \
+	X(CHANNEL_HOST_REMOVE, "host_remove", name) /* C -> W     name                       */    \
+	X(CHANNEL_RENEW, "renew", none)             /* C -> W     -: new links for old       */    \
+	X(CHANNEL_RETRY, "retry", none)             /* C -> W     -: end all backoffs        */    \
+	X(CHANNEL_DELAYED, "delayed", delayed)      /* C -> W     delayed, memfd of the line */    \
+	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
+	X(CHANNEL_HOST_STATE, "host_state", name)   /* W -> C     name: up or not            */    \
+	X(CHANNEL_RESOLVE, "resolve", name)         /* W -> C     name: look its address up  */    \
+	X(CHANNEL_LOG, "log", log)                  /* W, K -> C  log                        */
 
 enum channel_type {
-#define X(name, text) name,
+#define X(name, text, payload) name,
 	CHANNEL_TYPES(X)
 #undef X
 };
 
+struct channel_none {
+	uint32_t unused;
+};
+
 struct channel_host {
-	uint32_t index; /* names the host in all later messages */
-	uint32_t address_len;
+	uint32_t index; /* names the host in all later messages; given by the keeper */
+	uint32_t address_len; /* 0 = not known (yet) */
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
 	struct sockaddr_storage address;
 	struct host_settings settings;
 };
 
+struct channel_name {
+	uint32_t index;
+	uint32_t up; /* HOST_STATE: whether a link can be used */
+};
+
 struct channel_stop {
 	uint64_t timeout_ms; /* what is under way may take so long */
+};
+
+struct channel_worker {
+	uint32_t number;
+	int32_t pid; /* 0: it is gone */
+};
+
+struct channel_signal {
+	int32_t number;
+};
+
+struct channel_listen {
+	uint32_t index; /* not in LISTEN */
+	int32_t error;  /* LISTENER: 0, or the negative errno of the failure (then without a socket) */
+	char id[HOST_ID_MAX + 1];
+};
+
+struct channel_delayed {
+	uint32_t index;
+	uint32_t answered; /* DELAYED_DONE: whether a non-empty answer line came in time */
+	uint64_t token;    /* the sender's */
+	uint64_t length;   /* bytes of the line in the memfd */
 };
 
 struct channel_log {
@@ -53,8 +106,14 @@ struct channel_log {
 struct channel_message {
 	enum channel_type type;
 	union {
+		struct channel_none none;
 		struct channel_host host;
+		struct channel_name name;
 		struct channel_stop stop;
+		struct channel_worker worker;
+		struct channel_signal signal;
+		struct channel_listen listen;
+		struct channel_delayed delayed;
 		struct channel_log log;
 	};
 };
@@ -70,6 +129,9 @@ void channel_free(struct channel *channel);
 /* For poll: readable = channel_receive, writable (wanted while channel_pending) = channel_flush. */
 int channel_fd(const struct channel *channel);
 bool channel_pending(const struct channel *channel);
+
+/* Messages that wait to be sent. */
+uint32_t channel_queued(const struct channel *channel);
 
 /*
  * Sends or queues.  `fd` (-1: none) stays the caller's: a queued one is duplicated.

@@ -144,7 +144,7 @@ client_close(struct client *client)
 static bool
 answer_lost(struct exchange *x, enum request_result result)
 {
-	x->worker->stats.results[result]++;
+	x->worker->stats->results[result]++;
 	mark_dirty(x);
 	return buffer_append(&x->out, &x->worker->memory, CON_LOST, sizeof CON_LOST - 1);
 }
@@ -193,7 +193,7 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 			client_finish(client);
 			return len;
 		}
-		x->worker->stats.requests++;
+		x->worker->stats->requests++;
 		if (host_submit(client->host, &x->request, line, &why) == HOST_REFUSED &&
 		    !answer_lost(x, why))
 			client_close(client);
@@ -254,16 +254,16 @@ request_on_done(struct request *request, enum request_result result)
 	bool answered = true;
 
 	if (client == NULL) {
-		x->worker->stats.results[result]++;
+		x->worker->stats->results[result]++;
 		exchange_free(x);
 		return;
 	}
 	if (client->state == CLIENT_CLOSING) {
-		x->worker->stats.results[result]++;
+		x->worker->stats->results[result]++;
 		return;
 	}
 	if (result == REQUEST_ANSWERED) {
-		x->worker->stats.results[result]++;
+		x->worker->stats->results[result]++;
 		mark_dirty(x);
 	} else {
 		answered = answer_lost(x, result);
@@ -451,6 +451,6 @@ client_accept(struct host *host, int fd)
 	LIST_INSERT_HEAD(&host->clients, client, entry);
 	host->clients_count++;
 	worker->clients_count++;
-	worker->stats.accepted++;
+	worker->stats->accepted++;
 	uring_recv(worker->ring, &client->recv, fd);
 }

@@ -8,6 +8,7 @@
 #include "relay/host.h"
 
 #include "relay/client.h"
+#include "relay/courier.h"
 #include "relay/link.h"
 #include "relay/log.h"
 
@@ -42,10 +43,14 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		return;
 	/* Quiet between connecting and asleep: nothing a person would act on. */
 	if (next == HOST_UP)
-		log_info(host->id, "up");
+		log_info(host->id, "%s online", host->id);
 	else if (next == HOST_DOWN)
-		log_warning(host->id, "down: %s", why);
+		log_warning(host->id, "connection to %s lost or refused: %s", host->id, why);
+	bool was_up = host->state == HOST_UP;
 	host->state = next;
+	/* The index of one that leaves may be another's by now. */
+	if (was_up != (next == HOST_UP) && !host->leaving)
+		worker_tell_state(host->worker, host->index, next == HOST_UP);
 	if (next == HOST_DOWN)
 		host->down_since = worker_now(host->worker);
 }
@@ -194,7 +199,7 @@ host_requeue(struct host *host, struct request *request)
 		request->since = next->since;
 	TAILQ_INSERT_HEAD(&host->queue, request, entry);
 	queue_added(host, request);
-	host->worker->stats.moved++;
+	host->worker->stats->moved++;
 }
 
 void
@@ -260,17 +265,20 @@ link_failed(struct host *host, const char *why)
 	if (host->failures < 32)
 		host->failures++;
 	host->next_connect = worker_now(host->worker) + backoff(host);
-	if (host->usable == 0)
-		host_set_state(host, HOST_DOWN, why);
+	if (host->usable > 0)
+		return;
+	host_set_state(host, HOST_DOWN, why);
+	/* Its name may mean another address by now; the answer, if it changed, comes as host_change. */
+	if (!host->leaving)
+		worker_ask_address(host->worker, host->index);
 }
 
 static void
 want_links(struct host *host)
 {
 	while (wants_another(host) && worker_now(host->worker) >= host->next_connect) {
-		int error = link_open(host);
-		if (error != 0)
-			link_failed(host, strerror(-error));
+		if (link_open(host, NULL) == NULL)
+			link_failed(host, strerror(errno));
 		else if (host->state == HOST_ASLEEP)
 			host_set_state(host, HOST_CONNECTING, NULL);
 	}
@@ -414,26 +422,33 @@ update_links(struct host *host)
 	host_pump(host);
 }
 
+/* Old links serve on until one of the new generation is ready. */
+static void
+next_generation(struct host *host)
+{
+	host->generation++;
+	host->current = 0;
+	host->failures = 0;
+	host->next_connect = 0;
+	if (host->state == HOST_ASLEEP)
+		host_set_state(host, HOST_CONNECTING, NULL);
+	/* Last: each one that ends may open another, to where the host is now. */
+	close_opening(host);
+}
+
 void
-host_change(struct host *host, const struct channel_host *message, bool renew)
+host_change(struct host *host, const struct channel_host *message)
 {
 	bool moved = host->address_len != message->address_len ||
 	    memcmp(&host->address, &message->address, message->address_len) != 0;
 
 	host->settings = message->settings;
+	memcpy(host->local_id, message->local_id, sizeof host->local_id);
 	update_links(host);
-	if (moved || renew) {
-		/* Old links serve on until one of the new generation is ready. */
-		host->generation++;
-		host->current = 0;
+	if (moved) {
 		host->address = message->address;
 		host->address_len = message->address_len;
-		host->failures = 0;
-		host->next_connect = 0;
-		if (host->state == HOST_ASLEEP)
-			host_set_state(host, HOST_CONNECTING, NULL);
-		/* Last: each one that ends may open another, to where the host is now. */
-		close_opening(host);
+		next_generation(host);
 	}
 	host_arm_accepts(host);
 	want_links(host);
@@ -441,7 +456,25 @@ host_change(struct host *host, const struct channel_host *message, bool renew)
 }
 
 void
-host_leave(struct host *host)
+host_renew(struct host *host)
+{
+	if (host->state == HOST_ASLEEP)
+		return; /* the next link is a new one anyway */
+	next_generation(host);
+	want_links(host);
+	arm(host);
+}
+
+void
+host_retry(struct host *host)
+{
+	host->next_connect = 0;
+	want_links(host);
+	arm(host);
+}
+
+void
+host_leave(struct host *host, bool farewell)
 {
 	struct client *client;
 	struct client *next;
@@ -449,6 +482,7 @@ host_leave(struct host *host)
 	if (host->leaving)
 		return;
 	host->leaving = true;
+	host->farewell.state = farewell ? FAREWELL_WANTED : FAREWELL_NONE;
 	for (int i = 0; i < HOST_ACCEPTS_MAX; i++) {
 		if (host->accepts[i].op.in_flight)
 			uring_cancel(host->worker->ring, &host->accepts[i].op);
@@ -480,7 +514,9 @@ host_reap(struct host *host)
 {
 	if (!host->leaving || host->clients_count > 0 || host->queue_count > 0)
 		return false;
-	/* Nobody waits any more: links have no purpose. */
+	/* Nobody waits any more: after the farewell links have no purpose. */
+	if (!farewell_say(host))
+		return false;
 	dismiss_links(host);
 	for (int i = 0; i < HOST_ACCEPTS_MAX; i++) {
 		if (host->accepts[i].op.in_flight)
@@ -493,6 +529,7 @@ void
 host_free(struct host *host)
 {
 	assert(host->links_count == 0 && host->opening == 0 && host->usable == 0);
+	assert(host->courier == NULL);
 	uring_timer_clear(host->worker->ring, &host->timer);
 	uring_close(host->worker->ring, host->listener);
 	free(host);

@@ -8,6 +8,7 @@
 #define RELAY_HOST_H
 
 #include "relay/channel.h"
+#include "relay/farewell.h"
 #include "relay/request.h"
 #include "relay/worker.h"
 #include "wire/wire.h"
@@ -37,6 +38,8 @@ struct host {
 	uint32_t index;
 	enum host_state state;
 	bool leaving; /* removed: takes nothing new, goes when all is finished */
+	bool synced;  /* named since the last sync_begin */
+	TAILQ_ENTRY(host) leaving_entry;
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
 	struct host_settings settings;
@@ -64,6 +67,9 @@ struct host {
 	uint64_t next_connect; /* not before */
 	uint64_t down_since;
 	struct uring_timer timer;
+
+	struct courier *courier; /* NULL = no delayed messages under way */
+	struct farewell farewell;
 };
 
 /* How a link ended, as far as the pool is concerned. */
@@ -79,11 +85,17 @@ enum host_answer { HOST_TAKEN, HOST_REFUSED };
 /* A new host from its message; takes over `listener`.  NULL without memory (then the caller closes it). */
 struct host *host_new(struct worker *worker, const struct channel_host *message, int listener);
 
-/* Settings at once; a changed address (or `renew`) makes new links before the old ones go. */
-void host_change(struct host *host, const struct channel_host *message, bool renew);
+/* Settings at once; a changed address makes new links before the old ones go. */
+void host_change(struct host *host, const struct channel_host *message);
 
-/* Takes nothing new from now on; finishes what is under way. */
-void host_leave(struct host *host);
+/* Makes new links for the old ones, which serve until the first new one is ready. */
+void host_renew(struct host *host);
+
+/* Tries at once if it waits for the end of a backoff. */
+void host_retry(struct host *host);
+
+/* Takes nothing new from now on; finishes what is under way; then says farewell to the peer, if asked to. */
+void host_leave(struct host *host, bool farewell);
 
 /*
  * For leaving hosts, between turns: ends what has no purpose any more.  true = nothing is left, host_free may be called.

@@ -1,142 +1,105 @@
 /*
- * keeper.c - listeners, worker processes, signals.  One poll loop that never waits for anything else.
+ * keeper.c - children, listening sockets, signals.  One poll loop that never waits for anything else.
  *
- * Every host has a home: the worker (its index modulo the number of workers) that is given its listening socket.  The
- * keeper keeps a copy, so that clients can connect whatever happens to the worker, and a restarted worker gets it again.
+ * It connects its children: each worker has a channel to the keeper, with which it lives and ends, and one to control.  When
+ * one of the two is started anew, the keeper makes a new pair and hands the ends out.
  */
 #include "relay/keeper.h"
 
-#include "relay/channel.h"
-#include "relay/listener.h"
+#include "relay/child.h"
+#include "relay/control_process.h"
+#include "relay/daemonize.h"
+#include "relay/listener_table.h"
 #include "relay/log.h"
-#include "relay/resolve.h"
+#include "relay/service_manager.h"
+#include "relay/stats.h"
 #include "relay/worker_process.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-	RESTART_MIN_MS = 50,
-	RESTART_MAX_MS = 5000,
-	GOOD_LIFE_MS = 1000,   /* a worker that was ready for so long is restarted at once */
-	KILL_AFTER_MS = 2000,  /* on top of stop_timeout */
-	RESERVED_FDS = 64,     /* of a worker: ring, channel, room for whatever comes */
-};
-
-struct keeper_host {
-	struct listener listener;
-	struct channel_host message;
+	KILL_AFTER_MS = 3000,   /* on top of stop_timeout */
+	RESERVED_FDS = 64,      /* of a worker: ring, channels, room for whatever comes */
+	CONTROL_BACKLOG = 1024, /* messages to control above which none of its own are read */
 };
 
 struct keeper_worker {
-	pid_t pid; /* 0 = none */
-	struct channel *channel;
-	uint64_t ready_at;   /* 0 = not yet */
-	uint64_t restart_at; /* while there is no process */
-	unsigned backoff_ms;
-	char name[24];
+	struct child child;
+	int stats; /* memfd of its statistics; outlives it */
 };
 
 struct keeper {
-	struct config *config;
-	struct keeper_host *hosts;
+	const struct keeper_options *options;
+	const struct relay_settings *settings;
+	struct listener_table listeners;
+	struct child control;
 	struct keeper_worker *workers;
 	uint32_t worker_count;
 	uint32_t clients_max; /* of one worker */
 	int signals;
+	uint64_t stop_timeout_ms;
 	uint64_t stopping_at; /* 0 = running */
+	uint64_t beat_at;     /* next word to the service manager's watchdog; UINT64_MAX = none */
+	bool announced;       /* to the service manager: ready */
+	bool quit;            /* end without waiting for what is under way */
 	enum exit_status status;
 };
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
+/* --- logging ----------------------------------------------------------------------------------------- */
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-/* --- hosts ------------------------------------------------------------------------------------------- */
-
+/* Standard error, and control for the log file. */
 static void
-describe_host(struct keeper *keeper, size_t i)
+log_to_control(void *context, enum log_level level, const char *host, const char *text)
 {
-	const struct config_host *from = &keeper->config->hosts[i];
-	struct channel_host *to = &keeper->hosts[i].message;
+	struct keeper *keeper = context;
+	struct channel_message message = { .type = CHANNEL_LOG, .log = { .level = level } };
 
-	to->index = (uint32_t)i;
-	strncpy(to->id, from->id, sizeof to->id - 1);
-	strncpy(to->local_id, keeper->config->relay.host_id, sizeof to->local_id - 1);
-	to->settings = from->settings;
-	int error = resolve_address(from->address, from->port, &to->address, &to->address_len);
-	if (error != 0)
-		/* Served nevertheless: its clients get con_lost, as for any host that is down. */
-		log_error(from->id, "address %s cannot be resolved: %s", from->address,
-		    resolve_error_text(error));
+	log_write("keeper", level, host, text);
+	if (keeper->control.channel == NULL)
+		return;
+	if (host != NULL)
+		strncpy(message.log.host, host, sizeof message.log.host - 1);
+	strncpy(message.log.text, text, sizeof message.log.text - 1);
+	channel_send(keeper->control.channel, &message, -1);
 }
 
-static bool
-open_listener(struct keeper *keeper, size_t i)
-{
-	const struct relay_settings *relay = &keeper->config->relay;
-	const char *id = keeper->config->hosts[i].id;
-	int error = listener_open(&keeper->hosts[i].listener, relay->socket_dir, id,
-	    (mode_t)relay->socket_mode);
+/* --- introducing children to each other -------------------------------------------------------------- */
 
-	if (error != 0)
-		log_error(id, "cannot listen on %s/%s: %s", relay->socket_dir, id,
-		    strerror(-error));
-	return error == 0;
-}
-
-static bool
-open_hosts(struct keeper *keeper)
-{
-	size_t open = 0;
-	size_t count = keeper->config->host_count;
-
-	keeper->hosts = calloc(count + 1, sizeof *keeper->hosts);
-	if (keeper->hosts == NULL)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		keeper->hosts[i].listener.fd = -1;
-	for (size_t i = 0; i < count; i++) {
-		describe_host(keeper, i);
-		open += open_listener(keeper, i);
-	}
-	log_info(NULL, "serving %zu of %zu hosts in %s", open, count,
-	    keeper->config->relay.socket_dir);
-	return open > 0 || count == 0;
-}
-
-/* --- workers ----------------------------------------------------------------------------------------- */
-
+/* A new channel between control and a worker. */
 static void
-send_hosts(struct keeper *keeper, uint32_t home)
+introduce(struct keeper *keeper, uint32_t i)
 {
-	struct keeper_worker *worker = &keeper->workers[home];
+	struct child *worker = &keeper->workers[i].child;
+	struct channel_message to_worker = { .type = CHANNEL_CONTROL };
+	struct channel_message to_control = { .type = CHANNEL_WORKER,
+		.worker = { .number = i, .pid = worker->pid } };
+	int ends[2];
 
-	for (size_t i = home; i < keeper->config->host_count; i += keeper->worker_count) {
-		struct keeper_host *host = &keeper->hosts[i];
-		struct channel_message message = { .type = CHANNEL_HOST_ADD, .host = host->message };
-		if (host->listener.fd < 0)
-			continue;
-		int error = channel_send(worker->channel, &message, host->listener.fd);
-		if (error != 0)
-			log_error(host->message.id, "cannot be given to %s: %s", worker->name,
-			    strerror(-error));
+	if (worker->channel == NULL || keeper->control.channel == NULL)
+		return;
+	int error = channel_pair(ends);
+	if (error != 0) {
+		log_error(NULL, "no channel for %s: %s", worker->name, strerror(-error));
+		return;
 	}
+	channel_send(worker->channel, &to_worker, ends[0]);
+	channel_send(keeper->control.channel, &to_control, ends[1]);
+	to_control.type = CHANNEL_STATS;
+	channel_send(keeper->control.channel, &to_control, keeper->workers[i].stats);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void
@@ -144,119 +107,230 @@ start_worker(struct keeper *keeper, uint32_t i)
 {
 	struct keeper_worker *worker = &keeper->workers[i];
 	struct worker_options options = {
-		.memory_max = keeper->config->relay.memory_max / keeper->worker_count,
+		.memory_max = keeper->settings->memory_max / keeper->worker_count,
 		.clients_max = keeper->clients_max,
-		.seed = now_ms() * 0x9e3779b97f4a7c15u + i + 1,
+		.seed = child_clock_ms() * 0x9e3779b97f4a7c15u + i + 1,
 	};
-	int ends[2];
-	int error = channel_pair(ends);
+	int channel_fd;
+	int result = child_fork(&worker->child, &channel_fd);
 
-	worker->ready_at = 0;
-	worker->restart_at = now_ms() + worker->backoff_ms;
-	if (error != 0) {
-		log_error(NULL, "%s cannot be started: %s", worker->name, strerror(-error));
+	if (result == 0 && keeper->options->daemonize != NULL)
+		child_silence();
+	if (result == 0)
+		worker_process(channel_fd, worker->stats, worker->child.name, &options);
+	if (result < 0) {
+		log_error(NULL, "%s cannot be started: %s", worker->child.name, strerror(-result));
 		return;
 	}
-	pid_t pid = fork();
-	if (pid == 0)
-		worker_process(ends[1], worker->name, &options); /* never returns */
-	close(ends[1]);
-	if (pid < 0) {
-		log_error(NULL, "%s cannot be started: %s", worker->name, strerror(errno));
-		close(ends[0]);
+	introduce(keeper, i);
+}
+
+static void
+start_control(struct keeper *keeper)
+{
+	struct control_options options = {
+		.source = keeper->options->source,
+		.started = keeper->options->config,
+		.worker_count = keeper->worker_count,
+		.keeper_pid = getpid(),
+		.first = !keeper->announced,
+	};
+	int channel_fd;
+	int result = child_fork(&keeper->control, &channel_fd);
+
+	if (result == 0 && keeper->options->daemonize != NULL)
+		child_silence();
+	if (result == 0)
+		control_process(channel_fd, &options);
+	if (result < 0) {
+		log_error(NULL, "control cannot be started: %s", strerror(-result));
 		return;
 	}
-	worker->pid = pid;
-	worker->channel = channel_new(ends[0]);
-	if (worker->channel == NULL) {
-		close(ends[0]); /* the child sees the end of its channel and goes */
+	for (uint32_t i = 0; i < keeper->worker_count; i++)
+		introduce(keeper, i);
+}
+
+/* --- messages ---------------------------------------------------------------------------------------- */
+
+/* A socket that the service manager made for a host is as good as one of ours. */
+static void
+adopt(struct keeper *keeper, const char *id)
+{
+	char path[sizeof(struct sockaddr_un)];
+
+	snprintf(path, sizeof path, "%s/%s", keeper->settings->socket_dir, id);
+	int fd = service_manager_take_socket(keeper->options->manager, id, path);
+	if (fd >= 0 && listener_table_adopt(&keeper->listeners, id, fd) != 0)
+		close(fd);
+}
+
+static void
+on_listen(struct keeper *keeper, const char *id)
+{
+	struct channel_message answer = { .type = CHANNEL_LISTENER };
+	struct listener_entry *entry = NULL;
+
+	adopt(keeper, id);
+	snprintf(answer.listen.id, sizeof answer.listen.id, "%s", id);
+	answer.listen.error = listener_table_open(&keeper->listeners, id, &entry);
+	if (answer.listen.error == 0)
+		answer.listen.index = entry->index;
+	channel_send(keeper->control.channel, &answer,
+	    answer.listen.error == 0 ? entry->listener.fd : -1);
+}
+
+static void
+announce(struct keeper *keeper)
+{
+	if (keeper->announced || keeper->control.ready_at == 0)
 		return;
+	for (uint32_t i = 0; i < keeper->worker_count; i++) {
+		if (keeper->workers[i].child.ready_at == 0)
+			return;
 	}
-	send_hosts(keeper, i);
+	keeper->announced = true;
+	log_info(NULL, "Done starting initial servers");
+	service_manager_ready(keeper->options->manager, NULL);
+	/* Sockets of hosts that are not in the table: nobody will serve them. */
+	service_manager_close_rest(keeper->options->manager, NULL);
+	if (keeper->options->daemonize != NULL &&
+	    daemonize_ready(keeper->options->daemonize, false) != 0)
+		log_error(NULL, "cannot let go of the terminal: %s", strerror(errno));
+}
+
+static void
+on_message(struct keeper *keeper, struct child *child, struct channel_message *message)
+{
+	bool control = child == &keeper->control;
+
+	switch (message->type) {
+	case CHANNEL_READY:
+		/* Control says it again at the end of each reload. */
+		if (keeper->announced && control)
+			service_manager_ready(keeper->options->manager, NULL);
+		child->ready_at = child_clock_ms();
+		announce(keeper);
+		return;
+	case CHANNEL_LOG: /* from a worker that has no control yet */
+		message->log.host[sizeof message->log.host - 1] = '\0';
+		message->log.text[sizeof message->log.text - 1] = '\0';
+		log_line(message->log.level, message->log.host, "%s", message->log.text);
+		return;
+	case CHANNEL_LISTEN:
+		if (!control)
+			break;
+		message->listen.id[sizeof message->listen.id - 1] = '\0';
+		on_listen(keeper, message->listen.id);
+		return;
+	case CHANNEL_UNLISTEN:
+		if (control)
+			listener_table_close(&keeper->listeners, message->listen.index);
+		return;
+	case CHANNEL_STOP_TIMEOUT:
+		if (control)
+			keeper->stop_timeout_ms = message->stop.timeout_ms;
+		return;
+	case CHANNEL_SYNC_BEGIN:
+		if (control)
+			listener_table_mark(&keeper->listeners);
+		return;
+	case CHANNEL_SYNC_END:
+		if (!control)
+			break;
+		listener_table_sweep(&keeper->listeners);
+		channel_send(child->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
+		return;
+	default:
+		break;
+	}
+	log_error(NULL, "unexpected message from %s: %s", child->name,
+	    channel_type_text(message->type));
+}
+
+/* Up to its end: what a process said before it died is still there. */
+static void
+read_channel(struct keeper *keeper, struct child *child)
+{
+	struct channel_message message;
+	int fd;
+	int got = 1;
+
+	while (child->channel != NULL && channel_queued(child->channel) < CONTROL_BACKLOG) {
+		got = channel_receive(child->channel, &message, &fd);
+		if (got <= 0)
+			break;
+		if (fd >= 0)
+			close(fd); /* nobody sends descriptors to the keeper */
+		on_message(keeper, child, &message);
+	}
+	if (got < 0) {
+		channel_free(child->channel);
+		child->channel = NULL;
+	} else if (child->channel != NULL) {
+		(void)channel_flush(child->channel); /* a failure shows as the end of the channel */
+	}
+}
+
+/* --- the end of children ----------------------------------------------------------------------------- */
+
+static void
+stop_child(struct keeper *keeper, struct child *child)
+{
+	struct channel_message message = { .type = CHANNEL_STOP,
+		.stop = { keeper->quit ? 0 : keeper->stop_timeout_ms } };
+
+	child->restart_at = 0;
+	if (child->pid != 0 &&
+	    (child->channel == NULL || channel_send(child->channel, &message, -1) != 0))
+		kill(child->pid, SIGKILL); /* it does not even read its channel */
+}
+
+static bool
+workers_alive(const struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->worker_count; i++) {
+		if (keeper->workers[i].child.pid != 0)
+			return true;
+	}
+	return false;
 }
 
 static void
 begin_stop(struct keeper *keeper)
 {
-	uint64_t timeout = keeper->config->relay.stop_timeout_ms;
-	struct channel_message message = { .type = CHANNEL_STOP, .stop = { timeout } };
-
 	if (keeper->stopping_at != 0)
 		return;
-	keeper->stopping_at = now_ms();
-	for (uint32_t i = 0; i < keeper->worker_count; i++) {
-		struct keeper_worker *worker = &keeper->workers[i];
-		worker->restart_at = 0;
-		if (worker->channel != NULL && channel_send(worker->channel, &message, -1) != 0)
-			kill(worker->pid, SIGKILL); /* it does not even read its channel */
-	}
-}
-
-/* The channel ends with the process; log lines it sent before are still in it. */
-static void
-read_channel(struct keeper_worker *worker)
-{
-	struct channel_message message;
-	int fd;
-	int got;
-
-	while (worker->channel != NULL && (got = channel_receive(worker->channel, &message, &fd)) != 0) {
-		if (got < 0) {
-			channel_free(worker->channel);
-			worker->channel = NULL;
-			return;
-		}
-		if (fd >= 0)
-			close(fd);
-		if (message.type == CHANNEL_LOG) {
-			message.log.host[sizeof message.log.host - 1] = '\0';
-			message.log.text[sizeof message.log.text - 1] = '\0';
-			log_write(worker->name, message.log.level, message.log.host, message.log.text);
-		} else if (message.type == CHANNEL_READY) {
-			worker->ready_at = now_ms();
-			log_info(NULL, "%s ready, pid %ld", worker->name, (long)worker->pid);
-		}
-	}
-	if (worker->channel != NULL && channel_pending(worker->channel))
-		(void)channel_flush(worker->channel); /* a failure shows as the end of the channel */
+	keeper->stopping_at = child_clock_ms();
+	service_manager_stopping(keeper->options->manager);
+	for (uint32_t i = 0; i < keeper->worker_count; i++)
+		stop_child(keeper, &keeper->workers[i].child);
+	if (!workers_alive(keeper))
+		stop_child(keeper, &keeper->control);
 }
 
 static void
-worker_died(struct keeper *keeper, struct keeper_worker *worker, int wait_status)
+child_died(struct keeper *keeper, struct child *child, int wait_status)
 {
-	bool was_ready = worker->ready_at != 0;
-	uint64_t now = now_ms();
+	bool control = child == &keeper->control;
+	int status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
 
-	read_channel(worker);
-	was_ready = was_ready || worker->ready_at != 0;
-	channel_free(worker->channel);
-	worker->channel = NULL;
-	worker->pid = 0;
-	if (keeper->stopping_at != 0) {
-		if (WIFSIGNALED(wait_status))
-			log_error(NULL, "%s died of signal %d", worker->name, WTERMSIG(wait_status));
-		return;
-	}
-	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_UNAVAILABLE && !was_ready) {
-		/* It has said why; trying again would only say it again. */
-		keeper->status = EXIT_UNAVAILABLE;
-		begin_stop(keeper);
-		return;
-	}
+	read_channel(keeper, child);
+	bool never_ready = child->ready_at == 0;
+	child_ended(child);
 	if (WIFSIGNALED(wait_status))
-		log_error(NULL, "%s died of signal %d; its requests in flight are lost", worker->name,
-		    WTERMSIG(wait_status));
-	else
-		log_error(NULL, "%s ended with status %d", worker->name, WEXITSTATUS(wait_status));
-	if (was_ready && now - worker->ready_at >= GOOD_LIFE_MS) {
-		worker->backoff_ms = 0;
-		worker->restart_at = now;
-	} else {
-		worker->backoff_ms = worker->backoff_ms == 0 ? RESTART_MIN_MS : worker->backoff_ms * 2;
-		if (worker->backoff_ms > RESTART_MAX_MS)
-			worker->backoff_ms = RESTART_MAX_MS;
-		worker->restart_at = now + worker->backoff_ms;
+		log_error(NULL, "%s died of signal %d%s", child->name, WTERMSIG(wait_status),
+		    control ? "" : "; its requests in flight are lost");
+	else if (status != 0 || keeper->stopping_at == 0)
+		log_error(NULL, "%s ended with status %d", child->name, status);
+	/* It has said why; trying again would only say it again. */
+	if (never_ready && !keeper->announced &&
+	    (status == EXIT_UNAVAILABLE || status == EXIT_CONFIG)) {
+		keeper->status = (enum exit_status)status;
+		begin_stop(keeper);
 	}
+	/* Control goes last: what the workers log at their end is still to be written. */
+	if (keeper->stopping_at != 0 && !control && !workers_alive(keeper))
+		stop_child(keeper, &keeper->control);
 }
 
 static void
@@ -266,9 +340,11 @@ reap(struct keeper *keeper)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+		if (keeper->control.pid == pid)
+			child_died(keeper, &keeper->control, wait_status);
 		for (uint32_t i = 0; i < keeper->worker_count; i++) {
-			if (keeper->workers[i].pid == pid)
-				worker_died(keeper, &keeper->workers[i], wait_status);
+			if (keeper->workers[i].child.pid == pid)
+				child_died(keeper, &keeper->workers[i].child, wait_status);
 		}
 	}
 }
@@ -278,17 +354,24 @@ reap(struct keeper *keeper)
 static int
 take_signals(void)
 {
+	static const int TAKEN[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGQUIT };
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
+	for (size_t i = 0; i < sizeof TAKEN / sizeof TAKEN[0]; i++)
+		sigaddset(&set, TAKEN[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void
+pass_on(struct keeper *keeper, int number)
+{
+	struct channel_message message = { .type = CHANNEL_SIGNAL, .signal = { number } };
+
+	if (keeper->control.channel != NULL)
+		channel_send(keeper->control.channel, &message, -1);
 }
 
 static void
@@ -303,56 +386,93 @@ on_signals(struct keeper *keeper)
 			break;
 		case SIGTERM:
 		case SIGINT:
-			log_info(NULL, "stopping");
+			log_warning(NULL, "CRITICAL: Shutting down");
 			begin_stop(keeper);
 			break;
+		case SIGQUIT:
+			log_error(NULL, "CRITICAL: ABNORMAL EXIT: signal QUIT");
+			keeper->status = EXIT_OS;
+			keeper->quit = true;
+			begin_stop(keeper);
+			break;
+		case SIGHUP:
+			service_manager_reloading(keeper->options->manager);
+			pass_on(keeper, SIGHUP);
+			break;
 		default:
-			log_warning(NULL, "signal %" PRIu32 " has no effect", info.ssi_signo);
+			pass_on(keeper, (int)info.ssi_signo);
 		}
 	}
 }
 
-/* Starts what is due, kills what overstays; returns how long poll may wait. */
+static uint64_t
+min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Starts a child that is due, kills one that overstays; returns when to look again. */
+static uint64_t
+run_child_clock(struct keeper *keeper, struct child *child, uint64_t now)
+{
+	if (keeper->stopping_at == 0) {
+		if (child->pid != 0)
+			return UINT64_MAX;
+		bool control = child == &keeper->control;
+		struct keeper_worker *worker = control ? NULL : (struct keeper_worker *)(void *)child;
+		/* The first shows whether io_uring works here at all: once, not once per worker. */
+		if (worker > keeper->workers && keeper->workers[0].child.ready_at == 0)
+			return UINT64_MAX;
+		if (child->restart_at <= now && control)
+			start_control(keeper);
+		else if (child->restart_at <= now)
+			start_worker(keeper, (uint32_t)(worker - keeper->workers));
+		return child->pid == 0 ? child->restart_at : UINT64_MAX;
+	}
+	if (child->pid == 0)
+		return UINT64_MAX;
+	uint64_t end = keeper->stopping_at + KILL_AFTER_MS +
+	    (keeper->quit ? 0 : keeper->stop_timeout_ms);
+	if (end <= now)
+		kill(child->pid, SIGKILL);
+	return end <= now ? now + 100 : end;
+}
+
 static int
 run_clock(struct keeper *keeper)
 {
-	uint64_t now = now_ms();
-	uint64_t next = UINT64_MAX;
+	uint64_t now = child_clock_ms();
+	uint64_t next = run_child_clock(keeper, &keeper->control, now);
 
-	for (uint32_t i = 0; i < keeper->worker_count; i++) {
-		struct keeper_worker *worker = &keeper->workers[i];
-		if (worker->pid == 0 && keeper->stopping_at == 0) {
-			/* The first shows whether io_uring works here at all: once, not once per worker. */
-			bool first = i == 0 || keeper->workers[0].ready_at != 0;
-			if (first && worker->restart_at <= now)
-				start_worker(keeper, i);
-			if (first && worker->pid == 0 && worker->restart_at < next)
-				next = worker->restart_at;
-		}
-		if (worker->pid != 0 && keeper->stopping_at != 0) {
-			uint64_t end = keeper->stopping_at +
-			    keeper->config->relay.stop_timeout_ms + KILL_AFTER_MS;
-			if (end <= now)
-				kill(worker->pid, SIGKILL);
-			else if (end < next)
-				next = end;
-		}
+	for (uint32_t i = 0; i < keeper->worker_count; i++)
+		next = min_u64(next, run_child_clock(keeper, &keeper->workers[i].child, now));
+	if (keeper->beat_at <= now) {
+		service_manager_watchdog(keeper->options->manager);
+		keeper->beat_at = now + keeper->options->manager->watchdog_ms;
 	}
+	next = min_u64(next, keeper->beat_at);
 	if (next == UINT64_MAX)
 		return -1;
-	return next <= now ? 10 : (int)(next - now);
+	return next <= now ? 0 : (int)min_u64(next - now, 60000);
 }
 
 static bool
 finished(const struct keeper *keeper)
 {
-	if (keeper->stopping_at == 0)
-		return false;
-	for (uint32_t i = 0; i < keeper->worker_count; i++) {
-		if (keeper->workers[i].pid != 0)
-			return false;
-	}
-	return true;
+	return keeper->stopping_at != 0 && keeper->control.pid == 0 && !workers_alive(keeper);
+}
+
+static void
+watch(struct pollfd *slot, const struct child *child)
+{
+	*slot = (struct pollfd){ .fd = -1 };
+	if (child->channel == NULL)
+		return;
+	slot->fd = channel_fd(child->channel);
+	if (channel_queued(child->channel) < CONTROL_BACKLOG)
+		slot->events |= POLLIN;
+	if (channel_queued(child->channel) > 0)
+		slot->events |= POLLOUT;
 }
 
 static void
@@ -361,31 +481,29 @@ loop(struct keeper *keeper, struct pollfd *fds)
 	while (!finished(keeper)) {
 		int timeout = run_clock(keeper);
 		fds[0] = (struct pollfd){ .fd = keeper->signals, .events = POLLIN };
-		for (uint32_t i = 0; i < keeper->worker_count; i++) {
-			struct channel *channel = keeper->workers[i].channel;
-			fds[i + 1] = (struct pollfd){ .fd = -1, .events = POLLIN };
-			if (channel == NULL)
-				continue;
-			fds[i + 1].fd = channel_fd(channel);
-			if (channel_pending(channel))
-				fds[i + 1].events |= POLLOUT;
-		}
-		if (poll(fds, keeper->worker_count + 1, timeout) < 0 && errno != EINTR) {
+		watch(&fds[1], &keeper->control);
+		for (uint32_t i = 0; i < keeper->worker_count; i++)
+			watch(&fds[i + 2], &keeper->workers[i].child);
+		if (poll(fds, keeper->worker_count + 2, timeout) < 0 && errno != EINTR) {
 			log_error(NULL, "poll: %s", strerror(errno));
 			keeper->status = EXIT_OS;
 			return;
 		}
+		if (fds[1].fd >= 0 && fds[1].revents != 0)
+			read_channel(keeper, &keeper->control);
 		for (uint32_t i = 0; i < keeper->worker_count; i++) {
-			if (fds[i + 1].fd >= 0 && fds[i + 1].revents != 0)
-				read_channel(&keeper->workers[i]);
+			if (fds[i + 2].fd >= 0 && fds[i + 2].revents != 0)
+				read_channel(keeper, &keeper->workers[i].child);
 		}
 		on_signals(keeper);
 	}
 }
 
-/* Descriptors that are left for clients when every host has all its links. */
+/* --- life -------------------------------------------------------------------------------------------- */
+
+/* Descriptors of a worker that are left for clients when every host has all its links. */
 static uint32_t
-clients_limit(const struct keeper *keeper)
+clients_limit(const struct config *config)
 {
 	struct rlimit limit = { 0 };
 	uint64_t reserved = RESERVED_FDS;
@@ -394,54 +512,77 @@ clients_limit(const struct keeper *keeper)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	for (size_t i = 0; i < keeper->config->host_count; i++)
-		reserved += 1 + keeper->config->hosts[i].settings.links_max;
+	for (size_t i = 0; i < config->host_count; i++)
+		reserved += 1 + config->hosts[i].settings.links_max;
 	if (reserved > limit.rlim_cur / 2)
 		reserved = limit.rlim_cur / 2;
 	uint64_t left = limit.rlim_cur - reserved;
 	return left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
 }
 
+static bool
+init_workers(struct keeper *keeper)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	keeper->worker_count = keeper->settings->workers;
+	if (keeper->worker_count == 0)
+		keeper->worker_count = processors > 0 ? (uint32_t)processors : 1;
+	keeper->workers = calloc(keeper->worker_count, sizeof *keeper->workers);
+	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
+		struct keeper_worker *worker = &keeper->workers[i];
+		snprintf(worker->child.name, sizeof worker->child.name, "worker-%" PRIu32, i);
+		worker->stats = stats_create();
+		if (worker->stats < 0)
+			return false;
+	}
+	return keeper->workers != NULL;
+}
+
 static void
 fini(struct keeper *keeper)
 {
-	for (size_t i = 0; keeper->hosts != NULL && i < keeper->config->host_count; i++)
-		listener_close(&keeper->hosts[i].listener, keeper->config->relay.socket_dir,
-		    keeper->config->hosts[i].id);
-	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++)
-		channel_free(keeper->workers[i].channel);
+	log_set_sink(NULL, NULL);
+	listener_table_fini(&keeper->listeners);
+	channel_free(keeper->control.channel);
+	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
+		channel_free(keeper->workers[i].child.channel);
+		if (keeper->workers[i].stats >= 0)
+			close(keeper->workers[i].stats);
+	}
 	if (keeper->signals >= 0)
 		close(keeper->signals);
-	free(keeper->hosts);
 	free(keeper->workers);
 }
 
 enum exit_status
-keeper_run(struct config *config)
+keeper_run(const struct keeper_options *options)
 {
-	struct keeper keeper = { .config = config, .signals = -1, .status = EXIT_OK };
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	struct keeper keeper = {
+		.options = options,
+		.settings = &options->config->relay,
+		.control = { .name = "control" },
+		.beat_at = options->manager->watchdog_ms > 0 ? child_clock_ms() : UINT64_MAX,
+		.stop_timeout_ms = options->config->relay.stop_timeout_ms,
+		.status = EXIT_OK,
+	};
 
 	log_set_process("keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	keeper.worker_count = config->relay.workers != 0 ? config->relay.workers
-	    : processors > 0				 ? (uint32_t)processors
-							 : 1;
-	keeper.workers = calloc(keeper.worker_count, sizeof *keeper.workers);
-	struct pollfd *fds = calloc(keeper.worker_count + 1, sizeof *fds);
+	listener_table_init(&keeper.listeners, keeper.settings->socket_dir,
+	    (mode_t)keeper.settings->socket_mode);
 	keeper.signals = take_signals();
-	keeper.clients_max = clients_limit(&keeper);
-	if (keeper.workers == NULL || fds == NULL || keeper.signals < 0 || !open_hosts(&keeper)) {
-		keeper.status = EXIT_OS;
-	} else {
-		for (uint32_t i = 0; i < keeper.worker_count; i++)
-			snprintf(keeper.workers[i].name, sizeof keeper.workers[i].name,
-			    "worker-%" PRIu32, i);
+	keeper.clients_max = clients_limit(options->config);
+	bool ok = init_workers(&keeper) && keeper.signals >= 0;
+	struct pollfd *fds = calloc(keeper.worker_count + 2, sizeof *fds);
+	if (ok && fds != NULL) {
+		log_set_sink(log_to_control, &keeper);
 		loop(&keeper, fds);
+	} else {
+		log_error(NULL, "cannot start: %s", strerror(errno));
+		keeper.status = EXIT_OS;
 	}
-	fini(&keeper);
 	free(fds);
-	if (keeper.status == EXIT_OK)
-		log_info(NULL, "stopped");
+	fini(&keeper);
 	return keeper.status;
 }

@@ -37,7 +37,7 @@
 /* Messages of the channel that are handled in one turn. */
 #define CHANNEL_MESSAGES_PER_TURN 64
 
-/* How long a worker whose channel closed finishes what is under way. */
+/* How long a worker whose keeper is gone finishes what is under way. */
 #define ORPHAN_STOP_MS 1000u
 
 /* Lines a worker may log per second; the rest is counted. */

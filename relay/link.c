@@ -4,6 +4,7 @@
  */
 #include "relay/link.h"
 
+#include "relay/courier.h"
 #include "relay/host.h"
 #include "relay/log.h"
 #include "wire/enc.h"
@@ -74,13 +75,15 @@ legal(enum link_state from, enum link_state to)
 	return false;
 }
 
-/* The host counts its links by what they are good for. */
+/* The host counts the links of its pool by what they are good for. */
 static void
 count(struct link *link, enum link_state state, bool enters)
 {
 	struct host *host = link->host;
 	uint32_t one = enters ? 1 : (uint32_t)-1;
 
+	if (link->courier != NULL)
+		return;
 	if (opening(state))
 		host->opening += one;
 	if (usable(state))
@@ -89,13 +92,20 @@ count(struct link *link, enum link_state state, bool enters)
 		host->current += one;
 }
 
+/* Whether a link in this state is one that host_submit() may use. */
+static bool
+in_pool(const struct link *link, enum link_state state)
+{
+	return state == LINK_READY && link->courier == NULL;
+}
+
 static void
 link_set_state(struct link *link, enum link_state next)
 {
 	struct host *host = link->host;
 
 	assert(legal(link->state, next));
-	if (link->state == LINK_READY)
+	if (in_pool(link, link->state))
 		TAILQ_REMOVE(&host->ready, link, entry);
 	else
 		TAILQ_REMOVE(&host->others, link, entry);
@@ -103,7 +113,7 @@ link_set_state(struct link *link, enum link_state next)
 	link->state = next;
 	count(link, next, true);
 	/* At the head: the most recently used link is the next to be used. */
-	if (next == LINK_READY)
+	if (in_pool(link, next))
 		TAILQ_INSERT_HEAD(&host->ready, link, entry);
 	else
 		TAILQ_INSERT_HEAD(&host->others, link, entry);
@@ -135,9 +145,11 @@ deadline(const struct link *link)
 
 	if (opening(link->state))
 		return link->opened_at + ms_to_ns(set->connect_timeout_ms);
+	bool courier = link->courier != NULL;
 	if (link->in_flight_count > 0)
-		return TAILQ_FIRST(&link->in_flight)->since + ms_to_ns(set->reply_timeout_ms);
-	return link->used_at + ms_to_ns(set->idle_timeout_ms);
+		return TAILQ_FIRST(&link->in_flight)->since +
+		    ms_to_ns(courier ? COURIER_REPLY_MS : set->reply_timeout_ms);
+	return link->used_at + ms_to_ns(courier ? COURIER_IDLE_MS : set->idle_timeout_ms);
 }
 
 /* Only ever moves the timer forward in time to an earlier moment: a due timer looks again, so the hot path rarely touches it. */
@@ -282,10 +294,15 @@ end_link(struct link *link, enum link_end end, enum request_result result, const
 	cancel(link, &link->connect);
 	cancel(link, &link->recv);
 	cancel(link, &link->writable);
-	requeue_untouched(link);
+	struct courier *courier = link->courier;
+	if (courier == NULL)
+		requeue_untouched(link);
 	lose_in_flight(link, result);
 	finish_if_drained(link);
-	host_on_link_closed(host, end, why);
+	if (courier != NULL)
+		courier_on_link_closed(courier);
+	else
+		host_on_link_closed(host, end, why);
 }
 
 void
@@ -490,10 +507,11 @@ on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 	update_room(link);
 	if (link->in_flight_count == 0)
 		arm(link); /* the idle clock may be shorter than the one of replies */
-	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
-		link_dismiss(link, LINK_END_UNWANTED, "renewed");
 	struct host *host = link->host;
 	request->done(request, delivered ? REQUEST_ANSWERED : REQUEST_TOO_LONG);
+	/* Not before: the end of its link would be the end of a courier that has its answer. */
+	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
+		link_dismiss(link, LINK_END_UNWANTED, "renewed");
 	host_pump(host);
 }
 
@@ -523,7 +541,10 @@ become_ready(struct link *link, struct wire_span build_key)
 	link_set_state(link, LINK_READY);
 	uring_timer_clear(host->worker->ring, &link->timer);
 	arm(link);
-	host_on_link_ready(host);
+	if (link->courier != NULL)
+		courier_on_link_ready(link->courier);
+	else
+		host_on_link_ready(host);
 }
 
 static void
@@ -669,22 +690,23 @@ on_connected(struct uring_op *op, int res, const uint8_t *data)
 	uring_recv(worker->ring, &link->recv, link->fd);
 }
 
-int
-link_open(struct host *host)
+struct link *
+link_open(struct host *host, struct courier *courier)
 {
 	struct worker *worker = host->worker;
-	if (host->address_len == 0)
-		return -EADDRNOTAVAIL; /* its name could not be resolved */
-	int fd = uring_tcp_socket(worker->ring, host->address.ss_family);
+	int fd = -EADDRNOTAVAIL; /* as long as its name is not resolved */
 
-	if (fd < 0)
-		return fd;
-	struct link *link = slab_get(&worker->links);
+	if (host->address_len > 0)
+		fd = uring_tcp_socket(worker->ring, host->address.ss_family);
+	struct link *link = fd < 0 ? NULL : slab_get(&worker->links);
 	if (link == NULL) {
-		uring_close(worker->ring, fd);
-		return -ENOMEM;
+		errno = fd < 0 ? -fd : ENOMEM;
+		if (fd >= 0)
+			uring_close(worker->ring, fd);
+		return NULL;
 	}
 	link->host = host;
+	link->courier = courier;
 	link->fd = fd;
 	link->generation = host->generation;
 	link->opened_at = worker_now(worker);
@@ -698,10 +720,10 @@ link_open(struct host *host)
 	TAILQ_INSERT_HEAD(&host->others, link, entry);
 	host->links_count++;
 	count(link, LINK_CONNECTING, true);
-	worker->stats.connects++;
+	worker->stats->connects++;
 	link->address = host->address;
 	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&link->address,
 	    host->address_len);
 	arm(link);
-	return 0;
+	return link;
 }

@@ -36,6 +36,7 @@ struct link {
 	TAILQ_ENTRY(link) entry; /* of host->ready (READY) or host->others (all else) */
 	TAILQ_ENTRY(link) dirty_entry;
 	struct host *host;
+	struct courier *courier; /* set: a link for delayed messages alone, not in the pool */
 	enum link_state state;
 	bool dirty; /* in worker->dirty_links */
 	int fd;
@@ -62,8 +63,10 @@ struct link {
 	uint64_t answered;
 };
 
-/* Begins to connect.  0 or a negative errno (nothing was opened then). */
-int link_open(struct host *host);
+/*
+ * Begins to connect; for the pool, or for `courier` if that is not NULL.  NULL: nothing was opened; errno says why.
+ */
+struct link *link_open(struct host *host, struct courier *courier);
 
 /*
  * Writes a request (line without LF) into the output and puts it in flight.  The link must be READY.

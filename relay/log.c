@@ -36,6 +36,12 @@ log_set_process(const char *name)
 	process_name = name;
 }
 
+const char *
+log_process(void)
+{
+	return process_name;
+}
+
 void
 log_set_sink(log_sink *sink, void *context)
 {

@@ -19,6 +19,8 @@ const char *log_level_text(enum log_level level);
 /* The process' name in each line ("keeper", "worker-0"); kept by reference. */
 void log_set_process(const char *name);
 
+const char *log_process(void);
+
 /* Where lines go; NULL = standard error, the default. */
 void log_set_sink(log_sink *sink, void *context);
 

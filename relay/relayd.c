@@ -2,13 +2,17 @@
  * relayd.c - the command line of relayd.
  */
 #include "relay/config.h"
+#include "relay/daemonize.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
+#include "relay/pid_file.h"
+#include "relay/service_manager.h"
 #include "uring/explain.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,11 +48,11 @@ static const struct option LONG_OPTIONS[] = {
 static void
 usage(FILE *to)
 {
-	fputs("usage: relayd -F [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
+	fputs("usage: relayd [-F] [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
 	      "       relayd --check [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
 	      "       relayd --probe\n"
 	      "\n"
-	      "  -F, --foreground     serve, in the foreground\n"
+	      "  -F, --foreground     stay in the foreground, log to standard error\n"
 	      "      --loncapa DIR    read DIR/loncapa.conf and DIR/loncapa_apache.conf, and the\n"
 	      "                       hosts.tab that they name\n"
 	      "  -c, --config FILE    read the relay's own configuration\n"
@@ -107,8 +111,8 @@ parse(int argc, char **argv, struct command_line *line, enum exit_status *status
 		}
 	}
 	line->source.options = line->options;
-	if (optind != argc || (int)line->check + (int)line->foreground + (int)line->probe != 1) {
-		fputs("relayd: give one of -F, --check and --probe\n", stderr);
+	if (optind != argc || (int)line->check + (int)line->foreground + (int)line->probe > 1) {
+		fputs("relayd: give at most one of -F, --check and --probe\n", stderr);
 		usage(stderr);
 		return false;
 	}
@@ -143,18 +147,75 @@ drop_root(const char *user)
 	return true;
 }
 
+/* false: another instance runs, or the file cannot be had. */
+static bool
+take_pid_file(struct pid_file *file, const struct config *config, enum exit_status *status)
+{
+	char path[PATH_MAX];
+	char why[PID_FILE_TEXT_MAX];
+
+	file->fd = -1;
+	if (config->daemons_dir == NULL)
+		return true;
+	snprintf(path, sizeof path, "%s/logs/lonc.pid", config->daemons_dir);
+	int error = pid_file_take(file, path, why, sizeof why);
+	if (error == 0) {
+		if (why[0] != '\0')
+			log_warning(NULL, "%s", why);
+		return true;
+	}
+	if (error == -ENOENT) {
+		log_warning(NULL, "%s/logs does not exist: no pid file and no log files",
+		    config->daemons_dir);
+		return true;
+	}
+	log_error(NULL, "%s", why);
+	*status = error == -EEXIST ? EXIT_UNAVAILABLE : EXIT_OS;
+	return false;
+}
+
+/* In the process that stays: the background one, unless -F was given. */
+static enum exit_status
+serve(const struct command_line *line, struct config *config, struct service_manager *manager)
+{
+	struct daemonize daemonize = { .starter = -1 };
+	struct pid_file pid_file;
+	enum exit_status status = EXIT_OS;
+
+	if (!drop_root(config->relay.user))
+		return EXIT_CONFIG;
+	if (!line->foreground && daemonize_begin(&daemonize) != 0) {
+		log_error(NULL, "cannot go into the background: %s", strerror(errno));
+		return EXIT_OS;
+	}
+	if (take_pid_file(&pid_file, config, &status)) {
+		struct keeper_options options = {
+			.config = config,
+			.source = &line->source,
+			.manager = manager,
+			.daemonize = line->foreground ? NULL : &daemonize,
+		};
+		status = keeper_run(&options);
+		pid_file_release(&pid_file);
+	}
+	daemonize_close(&daemonize);
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct command_line line;
 	static struct report report;
 	struct config config = { 0 };
+	struct service_manager manager = { 0 };
 	enum exit_status status;
 
 	if (!parse(argc, argv, &line, &status))
 		return (int)status;
 	if (line.probe)
 		return uring_report(stdout) == 0 ? EXIT_OK : EXIT_UNAVAILABLE;
+	service_manager_init(&manager, &report);
 	bool loaded = config_load(&config, &line.source, &report);
 	report_print(stderr, &report);
 	report_fini(&report);
@@ -163,10 +224,9 @@ main(int argc, char **argv)
 		status = EXIT_CONFIG;
 	else if (line.check)
 		config_print(stdout, &config);
-	else if (!drop_root(config.relay.user))
-		status = EXIT_CONFIG;
 	else
-		status = keeper_run(&config);
+		status = serve(&line, &config, &manager);
+	service_manager_fini(&manager);
 	config_free(&config);
 	return (int)status;
 }

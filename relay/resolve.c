@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int
-resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
+static int
+look_up(const char *text, uint16_t port, int flags, struct sockaddr_storage *address,
     uint32_t *length)
 {
 	char service[8];
@@ -16,16 +16,12 @@ resolve_address(const char *text, uint16_t port, struct sockaddr_storage *addres
 	struct addrinfo hints = {
 		.ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_flags = AI_NUMERICSERV | flags,
 	};
 
 	*length = 0;
 	snprintf(service, sizeof service, "%u", (unsigned)port);
 	int error = getaddrinfo(text, service, &hints, &found);
-	if (error == EAI_NONAME) {
-		hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-		error = getaddrinfo(text, service, &hints, &found);
-	}
 	if (error != 0)
 		return error;
 	memset(address, 0, sizeof *address);
@@ -33,6 +29,24 @@ resolve_address(const char *text, uint16_t port, struct sockaddr_storage *addres
 	*length = found->ai_addrlen;
 	freeaddrinfo(found);
 	return 0;
+}
+
+int
+resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
+    uint32_t *length)
+{
+	return look_up(text, port, AI_NUMERICHOST, address, length);
+}
+
+int
+resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
+    uint32_t *length)
+{
+	int error = resolve_literal(text, port, address, length);
+
+	if (error == EAI_NONAME)
+		error = look_up(text, port, AI_ADDRCONFIG, address, length);
+	return error;
 }
 
 const char *

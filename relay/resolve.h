@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* Likewise for literals only, which never blocks; anything else is an error. */
+int resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
+    uint32_t *length);
+
 /* Fills address and length.  0, or an error for resolve_error_text() with *length 0. */
 int resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
     uint32_t *length);

@@ -22,6 +22,7 @@ struct relay_settings {
 	uint32_t workers; /* 0: one per processor */
 	uint32_t port;
 	uint32_t socket_mode;
+	bool hosts_watch;
 	uint64_t memory_max;
 	uint64_t stop_timeout_ms;
 	char *user;

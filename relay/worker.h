@@ -1,7 +1,8 @@
 /*
  * worker.h - one worker: a ring, its hosts, links and clients.  Everything it does happens inside worker_run's turns.
  *
- * It is given its hosts and their listening sockets by the channel; it opens no file, resolves no name, binds nothing.
+ * It has two channels: the keeper's, with which it lives and ends, and the control process', which may come and go.  By the
+ * latter it is given its hosts and their listening sockets; it opens no file, resolves no name, binds nothing.
  */
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
@@ -33,6 +34,7 @@ struct worker_options {
 	uint64_t seed;        /* of the jitter */
 };
 
+/* Lives in memory that is shared with the control process and outlives a crash: counters only ever grow. */
 struct worker_stats {
 	uint64_t requests;                     /* complete lines taken from clients */
 	uint64_t results[REQUEST_RESULT_COUNT]; /* how they ended */
@@ -47,10 +49,12 @@ struct link;
 struct host;
 TAILQ_HEAD(exchange_list, exchange);
 TAILQ_HEAD(link_list, link);
+TAILQ_HEAD(host_list, host);
 
 struct worker {
 	struct uring *ring;
-	struct channel *channel;
+	struct port *keeper;
+	struct port *control; /* NULL = there is none at the moment */
 	enum worker_state state;
 	struct memory memory;
 	struct slab clients;
@@ -61,11 +65,9 @@ struct worker {
 	struct host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
 	uint32_t hosts_count;
-	uint32_t hosts_leaving;
+	struct host_list leaving; /* not in the table any more */
 	struct exchange_list dirty_exchanges; /* have output for this turn's end */
 	struct link_list dirty_links;
-	struct uring_op channel_op;
-	bool channel_writes; /* channel_op waits for room, too */
 	struct uring_timer stop_timer;
 	struct uring_timer accept_timer; /* armed = accepting is paused */
 	struct uring_timer hurry_timer;  /* armed = the next turn does not wait */
@@ -73,12 +75,15 @@ struct worker {
 	uint32_t log_tokens;
 	uint64_t log_second;
 	uint64_t log_dropped;
-	struct worker_stats stats;
+	struct worker_stats *stats;
 };
 
-/* Takes over ring and channel (freed by worker_fini). */
-void worker_init(struct worker *worker, struct uring *ring, struct channel *channel,
-    const struct worker_options *options);
+/*
+ * Takes over ring and channels (freed by worker_fini); `control` may be NULL.  `stats` stays the caller's.
+ * 0 or -ENOMEM.
+ */
+int worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
+    struct channel *control, struct worker_stats *stats, const struct worker_options *options);
 void worker_fini(struct worker *worker);
 
 /* One turn: send what is due, wait, handle.  0, or a negative errno that ends the worker. */
@@ -90,7 +95,20 @@ int worker_run(struct worker *worker);
 /* Begins to stop, as the `stop` message does. */
 void worker_stop(struct worker *worker, uint64_t timeout_ms);
 
+/* Messages of the two channels (worker_hosts.c). */
+void worker_on_keeper(void *context, const struct channel_message *message, int fd);
+void worker_on_control(void *context, const struct channel_message *message, int fd);
+void worker_on_control_end(void *context);
+int worker_attach_control(struct worker *worker, struct channel *channel);
+
+/* Hosts of the table leave; those that left long enough ago end.  For the turn and the stop. */
+void worker_leave_all(struct worker *worker);
+void worker_reap_hosts(struct worker *worker);
+
 /* For hosts, links and clients. */
+void worker_tell_control(struct worker *worker, const struct channel_message *message);
+void worker_tell_state(struct worker *worker, uint32_t index, bool up);
+void worker_ask_address(struct worker *worker, uint32_t index);
 bool worker_accepting(const struct worker *worker);
 void worker_pause_accepting(struct worker *worker);
 uint64_t worker_random(struct worker *worker, uint64_t below);

@@ -6,7 +6,11 @@
 
 #include "relay/worker.h"
 
-/* Lets go of everything of the keeper but `channel_fd`, makes the ring, runs, exits.  Never returns. */
-_Noreturn void worker_process(int channel_fd, const char *name, const struct worker_options *options);
+/*
+ * Lets go of everything of the keeper but `keeper_fd` (the channel) and `stats_fd`, makes the ring, runs, exits.  Never
+ * returns.
+ */
+_Noreturn void worker_process(int keeper_fd, int stats_fd, const char *name,
+    const struct worker_options *options);
 
 #endif

@@ -1,0 +1,140 @@
+/*
+ * control.h - the inside of the control process: configuration, names, files, the operator's side.  One poll loop that never
+ * blocks, a storage thread and a resolver thread.
+ *
+ *   control_process.c  the loop, the keeper's messages, start and stop
+ *   control_hosts.c    the table of hosts: load, reload, addresses, telling the workers
+ *   control_delayed.c  delayed messages between disk and workers
+ *   control_log.c      lonc.log, loncstatus.txt, standard error
+ */
+#ifndef RELAY_CONTROL_H
+#define RELAY_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "relay/channel.h"
+#include "relay/config.h"
+#include "relay/control_process.h"
+
+#define CONTROL_INDEX_NONE UINT32_MAX
+#define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
+#define CONTROL_TEXT_MAX   200
+
+struct resolver;
+struct storage;
+struct watch;
+struct worker_stats;
+
+struct control_text {
+	time_t at;
+	char text[CONTROL_TEXT_MAX];
+};
+
+enum control_delayed_state {
+	CONTROL_DELAYED_NONE,
+	CONTROL_DELAYED_ASKED,   /* the storage looks for the next one */
+	CONTROL_DELAYED_SENDING, /* a worker has it */
+	CONTROL_DELAYED_ENDING,  /* answered; the storage removes it */
+};
+
+struct control_delayed {
+	enum control_delayed_state state;
+	uint32_t worker; /* SENDING */
+	uint64_t token;  /* likewise, the storage's */
+};
+
+struct control_host {
+	char id[HOST_ID_MAX + 1];
+	uint32_t index; /* CONTROL_INDEX_NONE: the keeper has not answered */
+	int listener;   /* ours; -1 = none */
+	bool listed;    /* `listen` was sent */
+	bool resolving;
+	uint32_t question; /* number of the last one asked of the resolver */
+	char *address; /* text */
+	uint16_t port;
+	struct host_settings settings;
+	struct sockaddr_storage resolved;
+	uint32_t resolved_len; /* 0 = not known */
+	uint64_t homes;        /* bit N: worker N was told of it */
+	uint64_t up;           /* bit N: worker N has a usable link */
+	struct control_text status;
+	struct control_text last_log;
+	struct control_delayed delayed;
+};
+
+struct control_worker {
+	struct channel *channel; /* NULL = none at the moment */
+	struct worker_stats *stats;
+	int32_t pid;
+	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
+};
+
+struct control {
+	const struct control_options *options;
+	struct channel *keeper;
+	struct control_worker workers[CONTROL_WORKERS_MAX];
+	struct config config; /* the one in force */
+	bool loaded;          /* there is one */
+	bool listed;          /* the keeper has answered for all its hosts: workers may be told */
+	bool ready_said;
+	bool stopping;
+	struct control_host **hosts; /* by index; NULL = none */
+	uint32_t hosts_cap;
+	void *by_id; /* tsearch(3) of control_host */
+	size_t list_next; /* hosts of config that were asked of the keeper */
+	bool sync_sent;   /* sync_begin went to the keeper, but not yet its end */
+	struct resolver *resolver;
+	struct storage *storage;
+	struct watch *watch; /* NULL unless hosts_watch */
+	bool delayed_hosts_changed; /* the storage does not know the table as it is */
+	bool scanning;              /* for delayed messages */
+	uint64_t scan_at;           /* ms; the next time */
+	struct control_text status;
+	struct control_text last_log;
+	char *daemons_dir; /* for the legacy files; NULL = there are none */
+};
+
+/* --- control_hosts.c */
+
+/* Reads everything and applies what differs.  false: refused, all stays as it was; the log says why. */
+bool control_load(struct control *control);
+
+/* More of what is to be told to the keeper and the workers, as far as their channels take it. */
+void control_pump(struct control *control);
+
+void control_on_listener(struct control *control, const struct channel_listen *message, int fd);
+void control_on_listed(struct control *control);
+void control_on_worker(struct control *control, const struct channel_worker *message, int fd);
+void control_on_resolved(struct control *control);
+void control_resolve(struct control *control, struct control_host *host);
+struct control_host *control_host_at(struct control *control, uint32_t index);
+struct control_host *control_host_by_id(struct control *control, const char *id);
+
+/* To every worker. */
+void control_tell_all(struct control *control, enum channel_type type);
+
+/* --- control_delayed.c */
+bool control_delayed_init(struct control *control);
+
+/* Scans and sends what is due; control_delayed_deadline() says when to come again. */
+void control_delayed_run(struct control *control, uint64_t now_ms);
+uint64_t control_delayed_deadline(const struct control *control);
+
+void control_delayed_host_up(struct control *control, struct control_host *host);
+void control_delayed_hosts_changed(struct control *control);
+void control_on_delayed_done(struct control *control, const struct channel_delayed *message);
+void control_on_storage(struct control *control);
+void control_delayed_give_up(struct control *control, struct control_host *host);
+void control_delayed_worker_gone(struct control *control, uint32_t worker);
+
+/* --- control_log.c */
+
+/* One line to lonc.log and, under the process' name `who`, to standard error (NULL: it is there already). */
+void control_log(struct control *control, const char *who, pid_t pid, enum log_level level,
+    const char *host, const char *text);
+void control_write_status(struct control *control);
+void control_set_text(struct control_text *to, const char *text);
+
+#endif

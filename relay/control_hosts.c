@@ -1,0 +1,534 @@
+/*
+ * control_hosts.c - the table of hosts: what the configuration says, what the keeper gave, what the workers were told.
+ *
+ * A host's way: configured -> listed (asked of the keeper) -> has index and listener -> told to its home workers.
+ * Everything is sent as far as the channels take it; control_pump() goes on later.
+ */
+#include "relay/config_diff.h"
+#include "relay/control.h"
+#include "relay/log.h"
+#include "relay/resolve.h"
+#include "relay/resolver.h"
+#include "relay/stats.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Messages queued on a channel above which nothing more is produced for it. */
+#define BACKLOG 256
+
+/* --- the table --------------------------------------------------------------------------------------- */
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct control_host *x = a;
+	const struct control_host *y = b;
+
+	return strcmp(x->id, y->id);
+}
+
+struct control_host *
+control_host_by_id(struct control *control, const char *id)
+{
+	struct control_host key;
+
+	strncpy(key.id, id, sizeof key.id - 1);
+	key.id[sizeof key.id - 1] = '\0';
+	void *node = tfind(&key, &control->by_id, compare);
+	return node == NULL ? NULL : *(struct control_host **)node;
+}
+
+struct control_host *
+control_host_at(struct control *control, uint32_t index)
+{
+	return index < control->hosts_cap ? control->hosts[index] : NULL;
+}
+
+static bool
+place(struct control *control, struct control_host *host, uint32_t index)
+{
+	if (index >= HOSTS_MAX)
+		return false;
+	if (index >= control->hosts_cap) {
+		uint32_t cap = control->hosts_cap == 0 ? 64 : control->hosts_cap;
+		while (cap <= index)
+			cap *= 2;
+		struct control_host **hosts = realloc(control->hosts, cap * sizeof *hosts);
+		if (hosts == NULL)
+			return false;
+		memset(hosts + control->hosts_cap, 0, (cap - control->hosts_cap) * sizeof *hosts);
+		control->hosts = hosts;
+		control->hosts_cap = cap;
+	}
+	control->hosts[index] = host;
+	host->index = index;
+	return true;
+}
+
+/* --- telling workers --------------------------------------------------------------------------------- */
+
+static bool
+is_home(const struct control *control, const struct control_host *host, uint32_t worker)
+{
+	uint32_t count = control->options->worker_count;
+	uint32_t spread = host->settings.spread < count ? host->settings.spread : count;
+
+	return (worker + count - host->index % count) % count < spread;
+}
+
+static void
+describe(const struct control *control, const struct control_host *host,
+    struct channel_message *message)
+{
+	*message = (struct channel_message){ .type = CHANNEL_HOST_ADD };
+	message->host.index = host->index;
+	memcpy(message->host.id, host->id, sizeof message->host.id);
+	strncpy(message->host.local_id, control->config.relay.host_id,
+	    sizeof message->host.local_id - 1);
+	message->host.address = host->resolved;
+	message->host.address_len = host->resolved_len;
+	message->host.settings = host->settings;
+}
+
+/* Makes one worker know of the host what it should: add, change, remove or nothing. */
+static void
+tell_worker(struct control *control, struct control_host *host, uint32_t number, bool exists)
+{
+	struct control_worker *worker = &control->workers[number];
+	uint64_t bit = 1ull << number;
+	bool wanted = exists && is_home(control, host, number);
+	struct channel_message message;
+
+	if (worker->channel == NULL || host->index >= worker->sync_next)
+		return; /* it will be told in its turn */
+	if (wanted) {
+		describe(control, host, &message);
+		if (host->homes & bit)
+			message.type = CHANNEL_HOST_CHANGE;
+		if (channel_send(worker->channel, &message,
+			message.type == CHANNEL_HOST_ADD ? host->listener : -1) == 0)
+			host->homes |= bit;
+	} else if (host->homes & bit) {
+		message = (struct channel_message){ .type = CHANNEL_HOST_REMOVE };
+		message.name.index = host->index;
+		channel_send(worker->channel, &message, -1);
+		host->homes &= ~bit;
+		host->up &= ~bit;
+	}
+}
+
+static void
+tell_workers(struct control *control, struct control_host *host, bool exists)
+{
+	if (host->index == CONTROL_INDEX_NONE || host->listener < 0)
+		return;
+	for (uint32_t i = 0; i < control->options->worker_count; i++)
+		tell_worker(control, host, i, exists);
+}
+
+void
+control_tell_all(struct control *control, enum channel_type type)
+{
+	struct channel_message message = { .type = type };
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		if (control->workers[i].channel != NULL)
+			channel_send(control->workers[i].channel, &message, -1);
+	}
+}
+
+static void
+sync_begin(struct control *control, uint32_t number)
+{
+	struct control_worker *worker = &control->workers[number];
+	struct channel_message message = { .type = CHANNEL_SYNC_BEGIN };
+	uint64_t bit = 1ull << number;
+
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		if (control->hosts[i] != NULL) {
+			control->hosts[i]->homes &= ~bit;
+			control->hosts[i]->up &= ~bit;
+		}
+	}
+	worker->sync_next = 0;
+	channel_send(worker->channel, &message, -1);
+}
+
+static void
+pump_worker(struct control *control, uint32_t number)
+{
+	struct control_worker *worker = &control->workers[number];
+
+	if (!control->listed || worker->channel == NULL || worker->sync_next == CONTROL_INDEX_NONE)
+		return;
+	while (worker->sync_next < control->hosts_cap && channel_queued(worker->channel) < BACKLOG) {
+		struct control_host *host = control->hosts[worker->sync_next++];
+		if (host != NULL && host->listener >= 0)
+			tell_worker(control, host, number, true);
+	}
+	if (worker->sync_next < control->hosts_cap)
+		return;
+	worker->sync_next = CONTROL_INDEX_NONE;
+	channel_send(worker->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
+}
+
+void
+control_on_worker(struct control *control, const struct channel_worker *message, int fd)
+{
+	uint32_t number = message->number;
+
+	if (fd < 0 || number >= control->options->worker_count) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	struct control_worker *worker = &control->workers[number];
+	channel_free(worker->channel);
+	control_delayed_worker_gone(control, number);
+	worker->channel = channel_new(fd);
+	worker->pid = message->pid;
+	if (worker->channel == NULL) {
+		close(fd);
+		return;
+	}
+	worker->sync_next = 0;
+	if (control->listed)
+		sync_begin(control, number);
+}
+
+/* --- asking the keeper ------------------------------------------------------------------------------- */
+
+static void
+pump_keeper(struct control *control)
+{
+	struct channel_message message = { .type = CHANNEL_LISTEN };
+
+	while (control->list_next < control->config.host_count &&
+	    channel_queued(control->keeper) < BACKLOG) {
+		const char *id = control->config.hosts[control->list_next++].id;
+		struct control_host *host = control_host_by_id(control, id);
+		if (host == NULL || host->listed)
+			continue;
+		memset(&message.listen, 0, sizeof message.listen);
+		memcpy(message.listen.id, host->id, sizeof message.listen.id);
+		host->listed = channel_send(control->keeper, &message, -1) == 0;
+	}
+	if (control->sync_sent || !control->loaded ||
+	    control->list_next < control->config.host_count)
+		return;
+	control->sync_sent = true;
+	channel_send(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
+}
+
+void
+control_pump(struct control *control)
+{
+	pump_keeper(control);
+	for (uint32_t i = 0; i < control->options->worker_count; i++)
+		pump_worker(control, i);
+}
+
+static void
+unlisten(struct control *control, uint32_t index)
+{
+	struct channel_message message = { .type = CHANNEL_UNLISTEN, .listen = { .index = index } };
+
+	channel_send(control->keeper, &message, -1);
+}
+
+void
+control_on_listener(struct control *control, const struct channel_listen *message, int fd)
+{
+	struct control_host *host = control_host_by_id(control, message->id);
+
+	if (message->error != 0) {
+		log_error(message->id, "cannot listen on %s/%s: %s",
+		    control->config.relay.socket_dir, message->id, strerror(-message->error));
+		if (host != NULL)
+			host->listed = false; /* the next reload asks again */
+	} else if (host == NULL) {
+		unlisten(control, message->index); /* removed while this was on its way */
+	}
+	if (host == NULL || fd < 0 || host->index != CONTROL_INDEX_NONE ||
+	    !place(control, host, message->index)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	host->listener = fd;
+	control_delayed_hosts_changed(control);
+	if (host->resolved_len == 0)
+		control_resolve(control, host);
+	if (control->listed)
+		tell_workers(control, host, true);
+}
+
+void
+control_on_listed(struct control *control)
+{
+	if (control->listed)
+		return;
+	control->listed = true;
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		if (control->workers[i].channel != NULL)
+			sync_begin(control, i);
+	}
+}
+
+/* --- addresses --------------------------------------------------------------------------------------- */
+
+static void
+set_address(struct control *control, struct control_host *host,
+    const struct sockaddr_storage *address, uint32_t length)
+{
+	if (host->resolved_len == length && memcmp(&host->resolved, address, length) == 0)
+		return;
+	host->resolved = *address;
+	host->resolved_len = length;
+	tell_workers(control, host, true);
+}
+
+void
+control_resolve(struct control *control, struct control_host *host)
+{
+	struct sockaddr_storage address;
+	uint32_t length;
+
+	if (resolve_literal(host->address, host->port, &address, &length) == 0) {
+		set_address(control, host, &address, length);
+		return;
+	}
+	if (host->resolving || host->index == CONTROL_INDEX_NONE)
+		return; /* asked when it has its index */
+	uint64_t token = (uint64_t)++host->question << 32 | host->index;
+	host->resolving = resolver_ask(control->resolver, token, host->address, host->port);
+}
+
+void
+control_on_resolved(struct control *control)
+{
+	struct resolver_answer answer;
+
+	while (resolver_take(control->resolver, &answer)) {
+		struct control_host *host =
+		    control_host_at(control, (uint32_t)(answer.token & 0xffffffffu));
+		if (host == NULL || !host->resolving || answer.token >> 32 != host->question)
+			continue; /* of a name that it has no more */
+		host->resolving = false;
+		if (answer.error != 0)
+			log_error(host->id, "address %s cannot be resolved: %s", host->address,
+			    resolve_error_text(answer.error));
+		else
+			set_address(control, host, &answer.address, answer.length);
+	}
+}
+
+/* --- load and apply ---------------------------------------------------------------------------------- */
+
+static bool
+take_config(struct control_host *host, const struct config_host *from)
+{
+	char *address = strdup(from->address);
+
+	if (address == NULL)
+		return false;
+	free(host->address);
+	host->address = address;
+	host->port = from->port;
+	host->settings = from->settings;
+	return true;
+}
+
+static void
+host_delete(struct control *control, struct control_host *host)
+{
+	tell_workers(control, host, false);
+	control_delayed_give_up(control, host);
+	if (host->index != CONTROL_INDEX_NONE) {
+		unlisten(control, host->index);
+		control->hosts[host->index] = NULL;
+	}
+	if (host->listener >= 0)
+		close(host->listener);
+	tdelete(host, &control->by_id, compare);
+	free(host->address);
+	free(host);
+}
+
+static void
+host_create(struct control *control, const struct config_host *from)
+{
+	struct control_host *host = calloc(1, sizeof *host);
+
+	if (host == NULL)
+		return;
+	host->index = CONTROL_INDEX_NONE;
+	host->listener = -1;
+	strncpy(host->id, from->id, sizeof host->id - 1);
+	if (!take_config(host, from) || tsearch(host, &control->by_id, compare) == NULL) {
+		free(host->address);
+		free(host);
+		return;
+	}
+	control_set_text(&host->status, "connecting");
+	control_resolve(control, host);
+}
+
+static void
+host_update(struct control *control, const struct config_host *from)
+{
+	struct control_host *host = control_host_by_id(control, from->id);
+
+	if (host == NULL) {
+		host_create(control, from);
+		return;
+	}
+	if (!take_config(host, from))
+		return;
+	host->resolving = false; /* an answer for the old name is not wanted any more */
+	control_resolve(control, host);
+	tell_workers(control, host, true);
+}
+
+static void
+apply(struct control *control, const struct config_diff *diff)
+{
+	for (size_t i = 0; i < diff->count; i++) {
+		const struct config_diff_entry *entry = &diff->entries[i];
+		struct control_host *host;
+		switch (entry->kind) {
+		case CONFIG_DIFF_REMOVED:
+			host = control_host_by_id(control, diff->before->hosts[entry->before].id);
+			if (host != NULL)
+				host_delete(control, host);
+			break;
+		case CONFIG_DIFF_ADDED:
+		case CONFIG_DIFF_CHANGED:
+			host_update(control, &diff->after->hosts[entry->after]);
+			break;
+		case CONFIG_DIFF_RELAY:
+		case CONFIG_DIFF_DEFAULT:
+		case CONFIG_DIFF_VARIABLE:
+		case CONFIG_DIFF_UNCHANGED:
+		case CONFIG_DIFF_KIND_COUNT:
+			break;
+		}
+	}
+}
+
+static bool
+keep_text(char **text, const char *started)
+{
+	free(*text);
+	*text = started == NULL ? NULL : strdup(started);
+	return *text != NULL || started == NULL;
+}
+
+/* What cannot change while running keeps the value that it was started with. */
+static bool
+keep_started(struct control *control, struct config *config)
+{
+	const struct config *started = control->options->started;
+
+	for (int i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+		if (setting->section != SETTING_SECTION_RELAY || setting->apply != SETTING_RESTART)
+			continue;
+		struct setting_value value = setting_load(setting, &started->relay);
+		if (!setting_store(setting, &config->relay, value))
+			return false;
+	}
+	return keep_text(&config->daemons_dir, started->daemons_dir);
+}
+
+static void
+log_report(const struct report *report)
+{
+	for (size_t i = 0; i < report->count; i++) {
+		const struct report_entry *entry = &report->entries[i];
+		enum log_level level = entry->severity == REPORT_WARNING ? LOG_WARNING : LOG_ERROR;
+		const char *file = entry->file == NULL ? "-" : entry->file;
+		const char *text = entry->text == NULL ? "out of memory" : entry->text;
+		if (entry->line != 0)
+			log_line(level, NULL, "%s:%u: %s", file, entry->line, text);
+		else
+			log_line(level, NULL, "%s: %s", file, text);
+	}
+}
+
+/* The keeper's clock; it reads no configuration while it runs. */
+static void
+tell_stop_timeout(struct control *control)
+{
+	struct channel_message message = { .type = CHANNEL_STOP_TIMEOUT,
+		.stop = { control->config.relay.stop_timeout_ms } };
+
+	channel_send(control->keeper, &message, -1);
+}
+
+static bool
+apply_new(struct control *control, struct config *next)
+{
+	struct config_diff diff = { 0 };
+	char text[CONFIG_DIFF_TEXT_MAX];
+
+	/* Against what was started, so that a setting that waits for a restart is named each time. */
+	if (!config_diff_make(&diff, control->options->started, next))
+		return false;
+	config_diff_refusal(&diff, text, sizeof text);
+	if (text[0] != '\0')
+		log_error(NULL, "%s; until then the old value stays", text);
+	config_diff_free(&diff);
+	/* The diff refers to both of them as long as it is used. */
+	struct config before = control->config;
+	if (!keep_started(control, next) || !config_diff_make(&diff, &before, next))
+		return false;
+	if (control->loaded)
+		config_diff_summary(&diff, text, sizeof text);
+	else
+		snprintf(text, sizeof text, "%zu hosts", next->host_count);
+	control->config = *next;
+	control->list_next = 0;
+	apply(control, &diff);
+	control_delayed_hosts_changed(control);
+	config_diff_free(&diff);
+	config_free(&before);
+	tell_stop_timeout(control);
+	log_info(NULL, "configuration: %s", text);
+	return true;
+}
+
+bool
+control_load(struct control *control)
+{
+	static struct report report;
+	struct config next = { 0 };
+
+	memset(&report, 0, sizeof report);
+	bool good = config_load(&next, control->options->source, &report);
+	log_report(&report);
+	report_fini(&report);
+	if (good && !apply_new(control, &next)) {
+		config_free(&next);
+		log_error(NULL, "no memory to apply the configuration");
+		good = false;
+	} else if (!good) {
+		log_error(NULL, "configuration refused; %s",
+		    control->loaded ? "the one in force stays" : "nothing is served from it");
+	}
+	if (!good)
+		return false;
+	if (!control->loaded) {
+		control->loaded = true;
+		channel_send(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_BEGIN },
+		    -1);
+	}
+	control_pump(control);
+	return true;
+}
