@@ -14,9 +14,8 @@ struct port {
 	port_message *on_message;
 	port_end *on_end; /* NULL = closing */
 	void *context;
+	unsigned *count;
 };
-
-static unsigned ports;
 
 static void
 watch(struct port *port)
@@ -30,8 +29,8 @@ static void
 port_free(struct port *port)
 {
 	channel_free(port->channel);
+	--*port->count;
 	free(port);
-	ports--;
 }
 
 static void
@@ -74,7 +73,7 @@ on_poll(struct uring_op *op, int res, const uint8_t *data)
 
 struct port *
 port_new(struct uring *ring, struct channel *channel, port_message *on_message, port_end *on_end,
-    void *context)
+    void *context, unsigned *count)
 {
 	struct port *port = calloc(1, sizeof *port);
 
@@ -86,7 +85,8 @@ port_new(struct uring *ring, struct channel *channel, port_message *on_message, 
 	port->on_message = on_message;
 	port->on_end = on_end;
 	port->context = context;
-	ports++;
+	port->count = count;
+	++*count;
 	watch(port);
 	return port;
 }
@@ -113,8 +113,9 @@ port_close(struct port *port)
 	/* Otherwise this is called from inside on_poll, which frees it. */
 }
 
-unsigned
-port_count(void)
+void
+port_abandon(struct port *port)
 {
-	return ports;
+	if (port != NULL)
+		port_free(port);
 }

@@ -183,7 +183,7 @@ stop_if_done(struct worker *worker)
 	if (worker->control != NULL)
 		port_close(worker->control);
 	worker->keeper = worker->control = NULL;
-	if (port_count() == 0)
+	if (worker->ports == 0)
 		worker->state = WORKER_STOPPED;
 }
 
@@ -264,7 +264,8 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	worker->accept_timer.due = on_accept_again;
 	worker->hurry_timer.due = on_hurried;
 	log_set_sink(send_log, worker);
-	worker->keeper = port_new(ring, keeper, worker_on_keeper, on_keeper_end, worker);
+	worker->keeper =
+	    port_new(ring, keeper, worker_on_keeper, on_keeper_end, worker, &worker->ports);
 	if (worker->keeper == NULL)
 		return -ENOMEM;
 	return control == NULL ? 0 : worker_attach_control(worker, control);
@@ -276,6 +277,8 @@ worker_fini(struct worker *worker)
 {
 	log_set_sink(NULL, NULL);
 	uring_free(worker->ring);
+	port_abandon(worker->keeper);
+	port_abandon(worker->control);
 	if (worker->hosts_count > 0 || !TAILQ_EMPTY(&worker->leaving))
 		return;
 	free(worker->hosts);

@@ -55,6 +55,7 @@ struct worker {
 	struct uring *ring;
 	struct port *keeper;
 	struct port *control; /* NULL = there is none at the moment */
+	unsigned ports;       /* closing ones too */
 	enum worker_state state;
 	struct memory memory;
 	struct slab clients;

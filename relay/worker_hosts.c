@@ -207,8 +207,8 @@ worker_attach_control(struct worker *worker, struct channel *channel)
 {
 	if (worker->control != NULL)
 		port_close(worker->control);
-	worker->control =
-	    port_new(worker->ring, channel, worker_on_control, worker_on_control_end, worker);
+	worker->control = port_new(worker->ring, channel, worker_on_control, worker_on_control_end,
+	    worker, &worker->ports);
 	if (worker->control != NULL)
 		return 0;
 	channel_free(channel);
