@@ -45,7 +45,7 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 	if (next == HOST_UP)
 		log_info(host->id, "%s online", host->id);
 	else if (next == HOST_DOWN)
-		log_warning(host->id, "connection to %s lost or refused: %s", host->id, why);
+		log_warning(host->id, "%s down: %s", host->id, why);
 	bool was_up = host->state == HOST_UP;
 	host->state = next;
 	/* The index of one that leaves may be another's by now. */
