@@ -16,6 +16,10 @@
 
 #include "uring/uring.h"
 
+#ifndef FAKE
+#define FAKE 0
+#endif
+
 #if FAKE
 
 #include "tests/fake_uring.h"

@@ -14,8 +14,7 @@ enum {
 	FIRST_FD = 100
 };
 
-/* --- pipes
- * ------------------------------------------------------------------------------------------- */
+/* --- pipes ------------------------------------------------------------------------------------ */
 
 static void *
 must(void *memory)
@@ -59,8 +58,7 @@ pipe_get(struct fake_pipe *pipe, void *data, size_t cap)
 	return len;
 }
 
-/* --- files
- * ------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int
 file_new(struct uring *u, enum fake_kind kind)
@@ -99,8 +97,7 @@ fake_open_files(const struct uring *u)
 	return ((const struct fake_base *)(const void *)u)->net.open;
 }
 
-/* --- ends
- * -------------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 static struct fake_end *
 end_new(struct uring *u, bool tcp, size_t room)
@@ -183,8 +180,7 @@ fake_net_fini(struct uring *u)
 	*net = (struct fake_net){ 0 };
 }
 
-/* --- the worker's side
- * ------------------------------------------------------------------------------- */
+/* --- the worker's side ------------------------------------------------------------------------ */
 
 int
 fake_socket(struct uring *u)
@@ -338,8 +334,7 @@ uring_hung_up(struct uring *u, int fd)
 	       (file->end->outside_closed || file->end->inside_error != 0);
 }
 
-/* --- the outside
- * ------------------------------------------------------------------------------------- */
+/* --- the outside ------------------------------------------------------------------------------ */
 
 int
 fake_listener(struct uring *u)

@@ -40,7 +40,7 @@ struct fake_flight {
 	bool executed;
 	bool cancelled;     /* asked for by the worker */
 	uint64_t cancel_at; /* when the cancel takes effect */
-	uint64_t ready_at; /* when what is there may complete; FAKE_FAKE_NEVER = nothing is there */
+	uint64_t ready_at;  /* when what is there may complete; FAKE_NEVER = nothing is there */
 	bool rearm; /* ended without the worker knowing; started again at the end of the turn */
 	bool final; /* its last completion is in the batch */
 };

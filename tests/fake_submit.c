@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- services
- * ---------------------------------------------------------------------------------------- */
+/* --- services --------------------------------------------------------------------------------- */
 
 struct fake_base *
 fake_base(struct uring *u)
@@ -122,8 +121,7 @@ fake_late(struct uring *u, unsigned permille)
 	return u->now + fake_below(&u->base.random, u->base.options.delay_ns);
 }
 
-/* --- life
- * -------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct uring *
 fake_new(const struct uring_options *ring, const struct fake_options *options)
@@ -224,8 +222,7 @@ uring_iowait(const struct uring *u)
 	return false;
 }
 
-/* --- rules
- * ------------------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------------------ */
 
 static struct fake_flight *
 flight_of(struct uring *u, const struct uring_op *op)
@@ -277,8 +274,7 @@ fake_check_sending(struct uring *u, const struct fake_sending *sending)
 			   sending->fd);
 }
 
-/* --- submission
- * -------------------------------------------------------------------------------------- */
+/* --- submission ------------------------------------------------------------------------------- */
 
 struct fake_entry *
 fake_queue_add(struct uring *u, enum fake_entry_kind kind)
@@ -407,8 +403,7 @@ uring_close(struct uring *u, int fd)
 	fake_queue_add(u, ENTRY_CLOSE)->fd = fd;
 }
 
-/* --- execution
- * --------------------------------------------------------------------------------------- */
+/* --- execution -------------------------------------------------------------------------------- */
 
 static void
 execute_send(struct uring *u, struct fake_sending *sending)

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what can complete
- * ------------------------------------------------------------------------------- */
+/* --- what can complete ------------------------------------------------------------------------ */
 
 static struct fake_completion *
 complete(struct uring *u, struct fake_flight *flight, int res)
@@ -263,8 +262,7 @@ wait(struct uring *u)
 	}
 }
 
-/* --- callbacks
- * --------------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 static void
 settle_sends(struct uring *u)
@@ -384,8 +382,7 @@ uring_turn(struct uring *u)
 	return 0;
 }
 
-/* --- sockets and timers
- * ------------------------------------------------------------------------------ */
+/* --- sockets and timers ----------------------------------------------------------------------- */
 
 int
 uring_tcp_socket(struct uring *u, int family)

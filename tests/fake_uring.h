@@ -114,8 +114,7 @@ unsigned fake_armed_timers(const struct uring *u);
 void fake_timer_set(struct uring *u, struct uring_timer *timer, uint64_t at);
 void fake_timer_clear(struct uring *u, struct uring_timer *timer);
 
-/* --- the outside of sockets
- * -------------------------------------------------------------------------- */
+/* --- the outside of sockets ------------------------------------------------------------------- */
 
 /* Something may be read, written, or has ended.  Called from anywhere: set a clock, do nothing
  * else. */

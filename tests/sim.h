@@ -141,8 +141,7 @@ sim_cover(struct sim *sim, enum sim_event event)
 	sim->cover->events[event]++;
 }
 
-/* --- sim_run.c: one seed
- * ----------------------------------------------------------------------------- */
+/* --- sim_run.c: one seed ---------------------------------------------------------------------- */
 
 /* Failing, it calls `failed`, which must not return.  false = the stop was not in time, so that
  * memory is left. */
@@ -152,22 +151,19 @@ void sim_check_time(struct sim *sim);
 
 bool sim_run(uint64_t seed, struct sim_cover *cover, bool trace, sim_failed *failed);
 
-/* --- sim_plan.c: what a seed means
- * ------------------------------------------------------------------- */
+/* --- sim_plan.c: what a seed means ------------------------------------------------------------ */
 
 void sim_plan(struct sim *sim, struct fake_options *ring, struct worker_options *worker);
 void sim_host_plan(struct sim *sim, struct sim_host *host);
 void sim_host_settings(struct sim *sim, struct sim_host *host);
 
-/* --- sim_host.c: hosts come, change and go
- * ----------------------------------------------------------- */
+/* --- sim_host.c: hosts come, change and go ---------------------------------------------------- */
 
 void sim_host_add(struct sim *sim);
 void sim_hosts_start(struct sim *sim);
 void sim_host_renew(struct sim *sim, struct sim_host *host);
 
-/* --- sim_text.c: requests and replies
- * ---------------------------------------------------------------- */
+/* --- sim_text.c: requests and replies --------------------------------------------------------- */
 
 /* A new request for the host; its number. */
 uint32_t sim_request_new(struct sim *sim, unsigned host);
@@ -186,22 +182,19 @@ size_t sim_reply_seen(struct sim *sim, uint32_t number, uint8_t *seen);
 #define SIM_NUMBER_LEN 8
 uint32_t sim_number(struct sim *sim, const uint8_t *plain, const char *what);
 
-/* --- sim_peer.c: the far ends of links
- * --------------------------------------------------------------- */
+/* --- sim_peer.c: the far ends of links -------------------------------------------------------- */
 
 /* The fake ring's question: how does this connect end? */
 void sim_peer_connect(void *context, const struct sockaddr *address, struct fake_answer *answer);
 void sim_peers_fini(struct sim *sim);
 
-/* --- sim_client.c
- * ------------------------------------------------------------------------------------ */
+/* --- sim_client.c ----------------------------------------------------------------------------- */
 
 void sim_clients_start(struct sim *sim);
 bool sim_clients_done(const struct sim *sim);
 void sim_clients_fini(struct sim *sim);
 
-/* --- sim_check.c: what must be true of the worker between any two turns
- * ------------------------------ */
+/* --- sim_check.c: what must be true of the worker between any two turns ----------------------- */
 
 void sim_check(struct sim *sim);
 void sim_check_end(struct sim *sim);

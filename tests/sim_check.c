@@ -68,8 +68,7 @@ check_client(struct sim *sim, struct sums *sums, const struct client *client)
 		sim_fail(sim, "a client that does not read has no clock");
 }
 
-/* --- links
- * ------------------------------------------------------------------------------------------- */
+/* --- links ------------------------------------------------------------------------------------ */
 
 static void
 check_in_flight(struct sim *sim, struct sums *sums, const struct link *link)
@@ -175,8 +174,7 @@ check_links(struct sim *sim, struct sums *sums, const struct host *host)
 			 count, opening, usable, current);
 }
 
-/* --- hosts
- * ------------------------------------------------------------------------------------------- */
+/* --- hosts ------------------------------------------------------------------------------------ */
 
 /* When a request must be out of the queue; written down here anew. */
 static uint64_t

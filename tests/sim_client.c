@@ -34,8 +34,7 @@ set_phase(struct sim_client *client, enum phase phase)
 	client->since = sim_now(client->sim);
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static void
 on_changed(struct fake_end *end)
@@ -142,8 +141,7 @@ leave(struct sim_client *client, bool reset)
 	client->next = sim_client_soon(client, MS(300));
 }
 
-/* --- asking
- * ------------------------------------------------------------------------------------------ */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static void
 queue_bytes(struct sim_client *client, const uint8_t *bytes, size_t len)
@@ -195,8 +193,7 @@ write_out(struct sim_client *client)
 		client->next = sim_client_soon(client, client->pause);
 }
 
-/* --- the end of a connection
- * ------------------------------------------------------------------------- */
+/* --- the end of a connection ------------------------------------------------------------------ */
 
 /* Whether the relay may end a connection whatever is still open on it. */
 static bool
@@ -274,8 +271,7 @@ check_waiting(struct sim_client *client)
 	sim_client_wake(client, due + 1);
 }
 
-/* --- styles
- * ------------------------------------------------------------------------------------------ */
+/* --- styles ----------------------------------------------------------------------------------- */
 
 static void
 send_endless(struct sim_client *client)
@@ -419,8 +415,7 @@ on_due(struct uring_timer *timer)
 		check_waiting(client);
 }
 
-/* --- all of them
- * ------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 void
 sim_clients_start(struct sim *sim)

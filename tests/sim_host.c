@@ -26,8 +26,7 @@ host_message(const struct sim_host *host, enum channel_type type)
 	return message;
 }
 
-/* --- peers that go down
- * ------------------------------------------------------------------------------ */
+/* --- peers that go down ----------------------------------------------------------------------- */
 
 static void
 on_flap(struct uring_timer *timer)
@@ -50,8 +49,7 @@ on_flap(struct uring_timer *timer)
 	fake_timer_set(sim->ring, timer, sim_now(sim) + MS(100 + sim_below(sim, 12000)));
 }
 
-/* --- hosts
- * ------------------------------------------------------------------------------------------- */
+/* --- hosts ------------------------------------------------------------------------------------ */
 
 void
 sim_host_add(struct sim *sim)

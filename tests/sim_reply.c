@@ -8,10 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-*-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -* /
-
-    static bool
-    line_is(const struct sim_client *client, const void *text, size_t len)
+static bool
+line_is(const struct sim_client *client, const void *text, size_t len)
 {
 	return client->line_len == len && memcmp(client->line, text, len) == 0;
 }

@@ -29,6 +29,11 @@ sim_fail(struct sim *sim, const char *format, ...)
 	snprintf(text, sizeof text, "at %u.%06u s, turn %u: %s",
 		 (unsigned)(sim_now(sim) / 1000000000u), (unsigned)(sim_now(sim) / 1000 % 1000000),
 		 (unsigned)sim->turns, what);
+	/* Some of it may come from requests, which hold any byte. */
+	for (char *at = text; *at != '\0'; at++) {
+		if (*at < ' ' || *at > '~')
+			*at = '.';
+	}
 	sim->failed(text);
 	abort();
 }
