@@ -58,6 +58,10 @@ TESTS := test_buffer test_channel test_config test_config_diff test_daemonize te
 	     test_perlvar test_pid_file test_relay_conf test_report test_resolve \
 	     test_service_manager test_settings test_slab test_spool test_spool_bounds \
 	     test_spool_kill test_storage test_timer test_uring test_uring_ops test_watch
+SIM_SRC := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c \
+	     tests/sim.c tests/sim_check.c tests/sim_client.c tests/sim_cover.c tests/sim_host.c \
+	     tests/sim_peer.c tests/sim_peer_open.c tests/sim_peer_talk.c tests/sim_plan.c \
+	     tests/sim_reply.c tests/sim_run.c tests/sim_text.c
 FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
 
 # What runs is shown short; V=1 shows the commands.
@@ -116,6 +120,10 @@ $(BUILD)/idea-bench: $(call obj,bench/idea_bench.c) $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lgcrypt
 
+# The worker's own code on a ring and channels in memory.
+$(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
 	$(call say,LD)
 	@mkdir -p $(@D)

@@ -89,7 +89,9 @@ struct sim {
 	bool trace;
 	void (*failed)(const char *text);
 	struct uring *ring;
-	struct channel *channel;
+	struct channel *channel; /* of control */
+	struct channel *keeper;
+	struct worker_stats stats;
 	struct worker worker;
 	bool worker_live;
 

@@ -254,15 +254,21 @@ void
 sim_check(struct sim *sim)
 {
 	struct worker *worker = &sim->worker;
+	const struct host *host;
 	struct sums sums = { 0 };
 
 	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
 		if (worker->hosts[i] != NULL)
 			check_host(sim, &sums, worker->hosts[i]);
 	}
-	if (sums.hosts != worker->hosts_count || sums.leaving != worker->hosts_leaving)
-		sim_fail(sim, "%u hosts, %u leaving; counted %u, %u", worker->hosts_count,
-			 worker->hosts_leaving, sums.hosts, sums.leaving);
+	if (sums.hosts != worker->hosts_count || sums.leaving != 0)
+		sim_fail(sim, "%u hosts; counted %u, %u of them leaving", worker->hosts_count,
+			 sums.hosts, sums.leaving);
+	TAILQ_FOREACH(host, &worker->leaving, leaving_entry) {
+		check_host(sim, &sums, host);
+		if (!host->leaving)
+			sim_fail(sim, "%s stays among those that leave", host->id);
+	}
 	if (sums.clients != worker->clients_count || sums.clients != worker->clients.used)
 		sim_fail(sim, "%u clients, %u slots; counted %u", worker->clients_count,
 			 worker->clients.used, sums.clients);

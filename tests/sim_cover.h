@@ -65,7 +65,8 @@ enum sim_fault {
 
 #define SIM_EVENTS(X)                                    \
 	X(SIM_HOST_ADDED, "host_added_later")            \
-	X(SIM_HOST_REFUSED, "host_index_taken")          \
+	X(SIM_HOST_REFUSED, "host_told_again")           \
+	X(SIM_FAREWELL, "farewell")                      \
 	X(SIM_HOST_CHANGED, "host_settings_changed")     \
 	X(SIM_HOST_MOVED, "host_moved")                  \
 	X(SIM_HOST_RENEWED, "host_renewed")              \

@@ -72,7 +72,7 @@ sim_host_add(struct sim *sim)
 		fake_timer_set(sim->ring, &host->flap, sim_now(sim) + MS(sim_below(sim, 5000)));
 }
 
-/* An index that is taken: the worker must refuse it and close the listener that came with it. */
+/* A host that is there, as after a restart of control: told anew, and the listener that came with it is closed. */
 static void
 add_again(struct sim *sim, const struct sim_host *host)
 {
@@ -100,8 +100,9 @@ change(struct sim *sim, struct sim_host *host)
 static void
 remove_host(struct sim *sim, struct sim_host *host)
 {
-	struct channel_message message = host_message(host, CHANNEL_HOST_REMOVE);
+	struct channel_message message = { .type = CHANNEL_HOST_REMOVE };
 
+	message.name.index = host->index;
 	host->present = false;
 	fake_channel_say(sim->channel, &message, -1);
 	sim_cover(sim, SIM_HOST_REMOVED);
@@ -117,13 +118,11 @@ remove_host(struct sim *sim, struct sim_host *host)
 void
 sim_host_renew(struct sim *sim, struct sim_host *host)
 {
-	struct channel_message message = host_message(host, CHANNEL_HOST_CHANGE);
-
 	if (sim->worker.hosts_cap <= host->index || sim->worker.hosts[host->index] == NULL)
 		return;
 	sim_cover(sim, SIM_HOST_RENEWED);
 	sim_trace(sim, "%s: renewed", host->id);
-	host_change(sim->worker.hosts[host->index], &message.host, true);
+	host_renew(sim->worker.hosts[host->index]);
 }
 
 static unsigned
@@ -176,7 +175,7 @@ stop(struct sim *sim)
 	for (unsigned i = 0; i < sim->hosts_count; i++)
 		sim->hosts[i].present = false;
 	if (sim->plan.orphan) {
-		fake_channel_end(sim->channel);
+		fake_channel_end(sim->keeper);
 		timeout_ms = ORPHAN_STOP_MS;
 		sim_cover(sim, SIM_STOP_ORPHAN);
 	} else {
@@ -184,7 +183,7 @@ stop(struct sim *sim)
 			timeout_ms = sim_below(sim, 500);
 		struct channel_message message = { .type = CHANNEL_STOP };
 		message.stop.timeout_ms = timeout_ms;
-		fake_channel_say(sim->channel, &message, -1);
+		fake_channel_say(sim->keeper, &message, -1);
 	}
 	sim->stop_due = sim_now(sim) + MS(timeout_ms) + SECONDS(2);
 	sim_trace(sim, "stop, %u ms", (unsigned)timeout_ms);

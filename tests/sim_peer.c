@@ -63,6 +63,22 @@ sim_peer_go_deaf(struct sim_peer *peer)
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
+/* At a stop; not every peer has manners. */
+static void
+on_farewell(struct sim_peer *peer)
+{
+	struct sim *sim = peer->sim;
+
+	if (!sim->stopping)
+		sim_fail(sim, "link %u: exit, but nobody stops", peer->serial);
+	if (peer->farewell)
+		sim_fail(sim, "link %u: exit twice", peer->serial);
+	peer->farewell = true;
+	sim_cover(sim, SIM_FAREWELL);
+	if (peer->step == STEP_SERVING && !sim_chance(sim, 300))
+		sim_peer_say(peer, "bye\n", 4);
+}
+
 static void
 on_line(struct sim_peer *peer, struct wire_span line)
 {
@@ -70,6 +86,8 @@ on_line(struct sim_peer *peer, struct wire_span line)
 
 	if (peer->step != STEP_SERVING && peer->step != STEP_MUTE)
 		sim_peer_handshake(peer, line);
+	else if (keyed && wire_span_equal(line, wire_span_str("exit")))
+		on_farewell(peer);
 	else if (keyed)
 		sim_peer_request(peer, line);
 	else

@@ -54,6 +54,7 @@ struct sim_peer {
 	struct pending pending[PENDING_MAX];
 	unsigned pending_count;
 	unsigned served;
+	bool farewell; /* it was told `exit` */
 
 	uint64_t given;       /* of the relay, as last seen */
 	uint64_t quiet_given; /* when the unasked line was written: all of it was answered */

@@ -77,7 +77,7 @@ on_said(void *context, const struct channel_message *message)
 	if (message->type == CHANNEL_LOG)
 		sim_trace(sim, "log: %s %s %s", log_level_text(message->log.level),
 			  message->log.host, message->log.text);
-	else if (message->type != CHANNEL_READY)
+	else if (message->type != CHANNEL_HOST_STATE && message->type != CHANNEL_RESOLVE)
 		sim_fail(sim, "the worker says %s", channel_type_text(message->type));
 }
 
@@ -103,7 +103,9 @@ set_up(struct sim *sim)
 	for (int i = 0; i < 2; i++)
 		sim->scratch[i] = sim_alloc(SIM_TEXT_MAX);
 	LIST_INIT(&sim->peers);
-	worker_init(&sim->worker, sim->ring, sim->channel, &worker);
+	sim->keeper = fake_channel_new(sim->ring, on_said, sim);
+	if (worker_init(&sim->worker, sim->ring, sim->keeper, sim->channel, &sim->stats, &worker) != 0)
+		sim_fail(sim, "no worker");
 	sim_hosts_start(sim);
 	sim_clients_start(sim);
 }
@@ -111,7 +113,7 @@ set_up(struct sim *sim)
 static void
 count_results(struct sim *sim)
 {
-	const struct worker_stats *stats = &sim->worker.stats;
+	const struct worker_stats *stats = &sim->stats;
 	struct sim_cover *cover = sim->cover;
 
 	for (int i = 0; i < REQUEST_RESULT_COUNT; i++)
@@ -152,7 +154,7 @@ sim_check_time(struct sim *sim)
 static bool
 stop(struct sim *sim)
 {
-	bool clean = sim->worker.hosts_count == 0;
+	bool clean = sim->worker.hosts_count == 0 && TAILQ_EMPTY(&sim->worker.leaving);
 
 	if (clean)
 		sim_check_end(sim);
