@@ -57,7 +57,8 @@ TESTS := test_buffer test_channel test_config test_config_diff test_daemonize te
 	     test_idea test_legacy_log test_line test_listener test_log test_lond test_memory \
 	     test_perlvar test_pid_file test_relay_conf test_report test_resolve \
 	     test_service_manager test_settings test_slab test_spool test_spool_bounds \
-	     test_spool_kill test_storage test_timer test_uring test_uring_ops test_watch
+	     test_spool_kill test_storage test_timer test_uring test_uring_contract \
+	     test_uring_contract_fake test_uring_ops test_watch
 SIM_SRC := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c \
 	     tests/sim.c tests/sim_check.c tests/sim_client.c tests/sim_cover.c tests/sim_host.c \
 	     tests/sim_peer.c tests/sim_peer_open.c tests/sim_peer_talk.c tests/sim_plan.c \
@@ -75,7 +76,7 @@ FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
-UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) \
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
 all: $(PROGRAMS) ## the programs, below build/ (default)
@@ -128,6 +129,16 @@ $(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+# One source, two rings.
+$(BUILD)/obj/tests/test_uring_contract_fake.o: tests/test_uring_contract.c | $(BUILD)/deps-test
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DFAKE=1 $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_fake.o \
+    $(call obj,tests/fake_net.c tests/fake_submit.c tests/fake_uring.c uring/timer.c)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcriterion
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -142,18 +153,22 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(wildcard wire/*.h) | $(BUILD)/deps
 demo: all ## two peers, the relay and a client of the old kind, shown at work
 	@deploy/demo/run $(BUILD)
 
-programs: all $(TEST_BIN) $(BUILD)/tests/deny
+programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
 
-CHECKS = 'tests/run-unit $(TEST_BIN)' 'tests/e2e/run --build $(BUILD)'
-check: programs ## all unit tests and end-to-end scripts
+CHECKS = 'tests/run-unit $(TEST_BIN)' '$(BUILD)/relay-sim $(SIM)' 'tests/e2e/run --build $(BUILD)'
+SIM    = --require-coverage 1 1000
+check: programs ## unit tests, the simulation, end-to-end scripts
 	@tests/run-steps $(CHECKS)
+
+mutants: ## planted bugs, each of which the simulation or a unit test must catch
+	@tests/run-mutants
 
 # Sanitizers report into files: a test program can pass although one of its processes did not.
 ASAN          := build-asan
 ASAN_FINDINGS := $(abspath $(ASAN))/findings
 asan: ## check again, built with address and undefined behaviour sanitizers
 	@$(MAKE) --no-print-directory BUILD=$(ASAN) OPT='-O1 -fno-omit-frame-pointer' \
-	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' asan-check
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' SIM='1 100' asan-check
 asan-check: programs
 	@rm -rf $(ASAN_FINDINGS) && mkdir -p $(ASAN_FINDINGS)
 	@ASAN_OPTIONS=log_path=$(ASAN_FINDINGS)/a:detect_stack_use_after_return=1 \
@@ -188,5 +203,5 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all programs demo check asan asan-check fuzz tidy format bench idea-bench install clean help
+.PHONY: all programs demo check mutants asan asan-check fuzz tidy format bench idea-bench install clean help
 .SECONDARY:
