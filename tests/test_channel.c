@@ -117,16 +117,11 @@ static size_t
 payload_size(enum channel_type type)
 {
 	switch (type) {
-	case CHANNEL_HOST_ADD:
-	case CHANNEL_HOST_CHANGE:
-	case CHANNEL_HOST_REMOVE:
-		return sizeof(struct channel_host);
-	case CHANNEL_STOP:
-		return sizeof(struct channel_stop);
-	case CHANNEL_LOG:
-		return sizeof(struct channel_log);
-	case CHANNEL_READY:
-		return 0;
+#define X(name, text, payload) \
+	case name:             \
+		return sizeof(struct channel_##payload);
+		CHANNEL_TYPES(X)
+#undef X
 	}
 	return 0;
 }
@@ -135,7 +130,7 @@ Test(channel, every_type_makes_the_trip)
 {
 	static const enum channel_type types[] = {
 
-#define X(name, text) name,
+#define X(name, text, payload) name,
 		CHANNEL_TYPES(X)
 #undef X
 	};
