@@ -84,13 +84,16 @@ append(struct note_list *list, const struct channel_message *message, int fd)
 	STAILQ_INSERT_TAIL(list, note, entry);
 }
 
+/* What was not received is gone, and the descriptors on their way are closed, as the kernel does. */
 static void
-drop_all(struct note_list *list)
+drop_all(struct channel *channel, struct note_list *list)
 {
 	struct note *note;
 
 	while ((note = STAILQ_FIRST(list)) != NULL) {
 		STAILQ_REMOVE_HEAD(list, entry);
+		if (note->fd >= 0)
+			fake_polled_close(channel->ring, note->fd);
 		free(note);
 	}
 }
@@ -98,8 +101,8 @@ drop_all(struct note_list *list)
 void
 channel_free(struct channel *channel)
 {
-	drop_all(&channel->to_worker);
-	drop_all(&channel->from_worker);
+	drop_all(channel, &channel->to_worker);
+	drop_all(channel, &channel->from_worker);
 	fake_polled_close(channel->ring, channel->fd);
 	free(channel);
 }

@@ -214,6 +214,8 @@ on_held(struct uring_timer *timer)
 {
 	struct sim *sim = uring_container_of(timer, struct sim, held);
 
+	if (sim->worker.control == NULL)
+		return; /* the worker has closed it */
 	if (channel_pending(sim->channel))
 		sim_cover(sim, SIM_LOG_HELD);
 	sim->holding = !sim->holding;
