@@ -248,13 +248,15 @@ on_scanned(struct control *control, const struct storage_result *result)
 static void
 on_notice(const struct storage_result *result)
 {
-	if (result->error != 0)
-		log_error(NULL, "%s: %s", storage_thing_text(result->notice.thing),
-		    strerror(-result->error));
+	const char *thing = storage_thing_text(result->notice.thing);
+	const char *state = result->error == 0 ? "in order again" : strerror(-result->error);
+	unsigned long long lost = result->notice.lost;
+	enum log_level level = result->error == 0 ? LOG_WARNING : LOG_ERROR;
+
+	if (lost > 0)
+		log_line(level, NULL, "%s: %s; %llu lines were lost", thing, state, lost);
 	else
-		log_warning(NULL, "%s: in order again; %llu lines were lost",
-		    storage_thing_text(result->notice.thing),
-		    (unsigned long long)result->notice.lost);
+		log_line(level, NULL, "%s: %s", thing, state);
 }
 
 void

@@ -43,6 +43,15 @@ on_due(struct uring_timer *timer)
 	over(farewell, "con_lost", 8);
 }
 
+void
+farewell_skip(struct farewell *farewell, struct host *host)
+{
+	farewell->host = host;
+	farewell->request.reply = NULL;
+	if (farewell->state == FAREWELL_WANTED || farewell->state == FAREWELL_SAID)
+		over(farewell, "con_lost", 8);
+}
+
 bool
 farewell_say(struct host *host)
 {

@@ -38,4 +38,7 @@ struct farewell {
 /* Says it, if it is wanted.  true = nothing is open any more. */
 bool farewell_say(struct host *host);
 
+/* There is no time for it any more: only the log line is written. */
+void farewell_skip(struct farewell *farewell, struct host *host);
+
 #endif

@@ -32,6 +32,7 @@
 enum {
 	KILL_AFTER_MS = 3000,   /* on top of stop_timeout */
 	RESERVED_FDS = 64,      /* of a worker: ring, channels, room for whatever comes */
+	UNSENT_MAX = 16,        /* log lines for a control process that is not there */
 	CONTROL_BACKLOG = 1024, /* messages to control above which none of its own are read */
 };
 
@@ -53,6 +54,9 @@ struct keeper {
 	uint64_t stopping_at; /* 0 = running */
 	uint64_t beat_at;     /* next word to the service manager's watchdog; UINT64_MAX = none */
 	bool announced;       /* to the service manager: ready */
+	bool reload_due;      /* HUP came, and no control process has said since that it is done */
+	uint32_t unsent_count;
+	struct channel_message unsent[UNSENT_MAX]; /* log lines, the oldest first */
 	bool quit;            /* end without waiting for what is under way */
 	enum exit_status status;
 };
@@ -67,12 +71,34 @@ log_to_control(void *context, enum log_level level, const char *host, const char
 	struct channel_message message = { .type = CHANNEL_LOG, .log = { .level = level } };
 
 	log_write("keeper", level, host, text);
-	if (keeper->control.channel == NULL)
-		return;
 	if (host != NULL)
 		strncpy(message.log.host, host, sizeof message.log.host - 1);
 	strncpy(message.log.text, text, sizeof message.log.text - 1);
-	channel_send(keeper->control.channel, &message, -1);
+	if (keeper->control.channel != NULL &&
+	    channel_send(keeper->control.channel, &message, -1) == 0)
+		return;
+	/* The file shall tell why a control process died, too: the next one writes it. */
+	if (keeper->unsent_count < UNSENT_MAX)
+		keeper->unsent[keeper->unsent_count++] = message;
+}
+
+static void
+pass_on(struct keeper *keeper, int number)
+{
+	struct channel_message message = { .type = CHANNEL_SIGNAL, .signal = { number } };
+
+	if (number == SIGHUP)
+		keeper->reload_due = true;
+	if (keeper->control.channel != NULL)
+		channel_send(keeper->control.channel, &message, -1);
+}
+
+static void
+send_unsent(struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->unsent_count; i++)
+		channel_send(keeper->control.channel, &keeper->unsent[i], -1);
+	keeper->unsent_count = 0;
 }
 
 /* --- introducing children to each other -------------------------------------------------------------- */
@@ -146,8 +172,11 @@ start_control(struct keeper *keeper)
 		log_error(NULL, "control cannot be started: %s", strerror(-result));
 		return;
 	}
+	send_unsent(keeper);
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		introduce(keeper, i);
+	if (keeper->reload_due)
+		pass_on(keeper, SIGHUP);
 }
 
 /* --- messages ---------------------------------------------------------------------------------------- */
@@ -206,6 +235,8 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 	switch (message->type) {
 	case CHANNEL_READY:
 		/* Control says it again at the end of each reload. */
+		if (control)
+			keeper->reload_due = false;
 		if (keeper->announced && control)
 			service_manager_ready(keeper->options->manager, NULL);
 		child->ready_at = child_clock_ms();
@@ -365,14 +396,6 @@ take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void
-pass_on(struct keeper *keeper, int number)
-{
-	struct channel_message message = { .type = CHANNEL_SIGNAL, .signal = { number } };
-
-	if (keeper->control.channel != NULL)
-		channel_send(keeper->control.channel, &message, -1);
-}
 
 static void
 on_signals(struct keeper *keeper)

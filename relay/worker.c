@@ -156,6 +156,7 @@ on_stop_due(struct uring_timer *timer)
 
 	log_warning(NULL, "stop: %" PRIu32 " clients had not finished in time",
 	    worker->clients_count);
+	worker_skip_farewells(worker);
 	worker->state = WORKER_STOPPED;
 }
 

@@ -105,6 +105,7 @@ int worker_attach_control(struct worker *worker, struct channel *channel);
 /* Hosts of the table leave; those that left long enough ago end.  For the turn and the stop. */
 void worker_leave_all(struct worker *worker);
 void worker_reap_hosts(struct worker *worker);
+void worker_skip_farewells(struct worker *worker);
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);

@@ -70,6 +70,15 @@ worker_reap_hosts(struct worker *worker)
 	}
 }
 
+void
+worker_skip_farewells(struct worker *worker)
+{
+	struct host *host;
+
+	TAILQ_FOREACH(host, &worker->leaving, leaving_entry)
+		farewell_skip(&host->farewell, host);
+}
+
 /* --- messages ---------------------------------------------------------------------------------------- */
 
 /* Known already (after a restart of control): only told anew.  The place taken by another: that one has left. */
