@@ -48,18 +48,19 @@ RELAY_SRC := relay/buffer.c relay/channel.c relay/child.c relay/client.c relay/c
 BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/load.c \
 	     bench/load_client.c bench/load_meters.c bench/load_options.c bench/load_report.c \
 	     bench/load_request.c bench/pattern.c bench/peer_conn.c bench/peer_options.c \
-	     bench/peer_reply.c bench/peer_send.c bench/peer_tricks.c bench/process.c bench/resp.c \
-	     bench/schedule.c bench/transcript.c bench/usage.c bench/wakes.c
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c relay/relayd.c tests/e2e/deny.c
+	     bench/peer_reply.c bench/peer_send.c bench/peer_tricks.c bench/process.c bench/pump.c \
+	     bench/resp.c bench/schedule.c bench/transcript.c bench/usage.c bench/wakes.c
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c \
+	     bench/pump_uring.c relay/relayd.c tests/e2e/deny.c
 
 TESTS := test_buffer test_channel test_config test_config_diff test_daemonize test_enc \
 	     test_explain test_file_write test_hex test_hist test_hosts_file test_hosts_tab \
 	     test_idea test_legacy_log test_line test_listener test_log test_lond test_memory \
-	     test_perlvar test_pid_file test_relay_conf test_report test_resolve \
-	     test_service_manager test_settings test_slab test_spool test_spool_bounds \
-	     test_spool_kill test_storage test_timer test_uring test_uring_contract \
-	     test_uring_contract_fake test_uring_ops test_watch
-SIM_SRC := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c \
+	     test_perlvar test_pid_file test_relay_conf test_report test_resolve test_resp \
+	     test_schedule test_service_manager test_settings test_slab test_spool \
+	     test_spool_bounds test_spool_kill test_storage test_timer test_uring \
+	     test_uring_contract test_uring_contract_fake test_uring_ops test_watch
+SIM_SRC   := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c \
 	     tests/sim.c tests/sim_check.c tests/sim_client.c tests/sim_cover.c tests/sim_host.c \
 	     tests/sim_peer.c tests/sim_peer_open.c tests/sim_peer_talk.c tests/sim_plan.c \
 	     tests/sim_reply.c tests/sim_run.c tests/sim_text.c
@@ -70,7 +71,7 @@ Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
 
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-PROGRAMS := $(BUILD)/relayd $(BUILD)/relay-peer $(BUILD)/relay-bench
+PROGRAMS := $(addprefix $(BUILD)/,relayd relay-peer relay-bench pump-epoll pump-uring)
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
@@ -114,6 +115,12 @@ $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwi
 $(BUILD)/relay-bench: $(call obj,bench/bench.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/pump-epoll: $(call obj,bench/pump_epoll.c) $(BUILD)/libbench.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring
 
 # Compares with libgcrypt, which only testing takes.
 $(call obj,bench/idea_bench.c): | $(BUILD)/deps-test
@@ -184,8 +191,14 @@ tidy: $(BUILD)/libwire.a $(BUILD)/deps-test ## format, direction of includes, pu
 format: $(BUILD)/deps-test ## lays out all C files anew
 	clang-format -i $(C_FILES)
 
-bench: all ## a first look at throughput and latency, against the peer without a relay
-	@bench/quick.sh $(BUILD)
+# Competitors and meters that cannot be installed are reported as missing, not required.
+COMPARE = deploy/deps.sh bench || echo 'measuring without them'; RELAY_BUILD=$(abspath $(BUILD)) bench/compare
+bench: all ## 20 scenarios on relayd and other relays, 38 minutes; results in bench/results/
+	@$(COMPARE) --set full
+bench-quick: all ## the scenarios that matter most, 5 minutes
+	@$(COMPARE) --set quick
+bench-guard: all ## exact counts per request against bench/guard.baseline
+	@deploy/deps.sh bench || echo 'counting without them'; RELAY_BUILD=$(abspath $(BUILD)) bench/guard
 
 idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, beside libgcrypt
 	@$(BUILD)/idea-bench
@@ -194,14 +207,19 @@ install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
 	install -m 755 $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
+	install -d $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
+	install -m 755 bench/compare bench/guard bench/select-relay $(DESTDIR)$(prefix)/share/relay/bench
+	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench
+	install -m 644 bench/lib/RelayBench/*.pm $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay
 
 clean: ## removes all that was built
 	rm -rf build build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all programs demo check mutants asan asan-check fuzz tidy format bench idea-bench install clean help
+.PHONY: all programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
+	idea-bench install clean help
 .SECONDARY:

@@ -377,7 +377,7 @@ passed(const struct load *load)
 {
 	const struct load_counts *n = &load->counts;
 
-	if (load->fault != NULL || n->wrong > 0 || n->replies == 0)
+	if (load->fault != NULL || n->wrong > 0)
 		return false;
 	return !load->options->strict ||
 	       n->con_lost + n->cut_off + n->refused + n->ended + n->idle_ended == 0;
@@ -414,6 +414,8 @@ load_main(int argc, char **argv)
 	fini(&load);
 	if (load.counts.wrong > 0 && load.fault == NULL)
 		load.fault = "a reply was wrong";
+	if (load.fault == NULL && load.end.counts.replies == load.begin.counts.replies)
+		load.fault = "no right reply inside the measured window";
 	bool good = passed(&load);
 	report(&load, good);
 	return good ? 0 : 1;

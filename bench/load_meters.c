@@ -48,8 +48,9 @@ spawn_shell(char *command)
 }
 
 /*
- * The run stands still meanwhile.  What the relay does of its own accord during the hook (it finishes
- * what is in flight) happens at both ends of the window, and with counted requests nothing is in flight.
+ * The run stands still meanwhile.  What the relay does of its own accord during the hook (it
+ * finishes what is in flight) happens at both ends of the window, and with counted requests nothing
+ * is in flight.
  */
 void
 load_hook(const struct load *load, const char *moment)

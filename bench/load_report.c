@@ -218,7 +218,8 @@ load_report_table(FILE *f, const struct load *load, bool passed)
 	table_cores(f, load, &w);
 	if (n->unbegun > 0)
 		fprintf(f,
-			"too late   %lu requests were due and not begun when the window ended: they count with "
+			"too late   %lu requests were due and not begun when the window ended: "
+			"they count with "
 			"their age at the end\n",
 			n->unbegun);
 	fprintf(f,

@@ -24,10 +24,23 @@ libclang-rt-14-dev  runtime fuzzer
 clang-format        have clang-format
 clang-tidy          have clang-tidy
 '
-bench_packages=''
+bench_packages='
+haproxy             system haproxy
+nginx               system nginx
+libnginx-mod-stream test -f /usr/lib/nginx/modules/ngx_stream_module.so
+nutcracker          system nutcracker
+linux-perf          perf --version
+valgrind            have valgrind
+gnuplot-nox         have gnuplot
+'
 
 have() {
 	command -v "$1" >/dev/null 2>&1
+}
+
+# Servers live where an ordinary user's shell does not look.
+system() {
+	have "$1" || test -x "/usr/sbin/$1"
 }
 
 library() {

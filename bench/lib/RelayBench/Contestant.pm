@@ -8,13 +8,31 @@ use warnings;
 use Exporter 'import';
 use FindBin ();
 
-our @EXPORT_OK = qw(contestant program limit_of_files);
+our @EXPORT_OK = qw(contestant program limit_of_files raise_files);
 
 my $nginx_stream = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
-sub limit_of_files {
+# More open files than the largest scenario takes would only make some relays allocate more than they need.
+use constant FILES_ENOUGH => 22000;
+
+sub limits_of_files {
 	my $limits = RelayBench::Site::read_file('/proc/self/limits');
-	return $limits =~ /^Max open files\s+\S+\s+(\d+)/m ? $1 : 1024;
+	return map { $_ eq 'unlimited' ? FILES_ENOUGH : $_ } $limits =~ /^Max open files\s+(\S+)\s+(\S+)/m;
+}
+
+sub limit_of_files {
+	my ($soft) = limits_of_files();
+	return $soft;
+}
+
+# Starts the program anew with as many open files as are allowed and useful: not every relay raises its own limit.
+sub raise_files {
+	my (@command) = @_;
+	my ($soft, $hard) = limits_of_files();
+	my $wanted = $hard < FILES_ENOUGH ? $hard : FILES_ENOUGH;
+	return if $soft == $wanted || $ENV{RELAY_BENCH_RAISED};
+	$ENV{RELAY_BENCH_RAISED} = 1;
+	exec 'sh', '-c', 'ulimit -S -n "$1" && shift && exec "$@"', 'sh', $wanted, @command or die "sh: $!\n";
 }
 
 # The path of a program of this build, or of the system.

@@ -205,11 +205,14 @@ sub summary {
 		}
 	}
 	my $machine = $results->{machine};
-	return table([ 'work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us' ], @rows)
-	    . "\nMedians on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay has one, load and"
-	    . " peer share the other.\n`LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of"
-	    . " the gain over a 1:1 proxy comes from\nmultiplexing with coalesced sends, which an epoll loop could do as well; io_uring"
-	    . " mostly saves the system calls.\n";
+	my @head = ('work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us');
+	return table(\@head, @rows) . <<"END";
+
+Medians on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay has one, load and peer share
+the other.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
+1:1 proxy comes from multiplexing with coalesced sends, which an epoll loop could do as well; io_uring mostly saves the system
+calls.
+END
 }
 
 # The text of a file with what stands between the marks replaced; dies if there are none.

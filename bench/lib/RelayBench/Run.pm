@@ -133,7 +133,8 @@ sub result_of {
 }
 
 # Runs a scenario once on one contestant.  how: seconds, or requests; count => [names] to count instead of timing;
-# cpus => [relay, load] instead of the scenario's; grind => 1 for the instructions of the relay.  Returns the result, which has `fault` if the run failed.
+# cpus => [relay, load] instead of the scenario's; grind => 1 for the instructions of the relay.  Returns the result, which
+# has `fault` if the run failed.
 sub run_once {
 	my ($scenario, $variant, %how) = @_;
 	my $result = eval { run_inside(RelayBench::Site->new(hosts => $scenario->{hosts}), $scenario, $variant, %how) };
@@ -189,8 +190,8 @@ sub ground {
 	my $sum = 0;
 	$site->finish;
 	for my $file (glob $site->dir . '/callgrind.*') {
-		my ($total) = RelayBench::Site::read_file($file) =~ /^totals: (\d+)/m;
-		$sum += $total // 0;
+		RelayBench::Site::read_file($file) =~ /^totals: (\d+)/m or die "callgrind was cut off: $file\n";
+		$sum += $1;
 	}
 	return $sum;
 }

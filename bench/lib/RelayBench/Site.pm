@@ -156,7 +156,7 @@ sub finish {
 	my @family = map { family($_->{pid}) } @running;
 	for my $process (@running) {
 		kill 'TERM', $process->{pid};
-		next if wait_for(sub { defined ended($process) }, 3);
+		next if wait_for(sub { defined ended($process) }, 5);
 		kill 'KILL', family($process->{pid});
 		waitpid $process->{pid}, 0;
 		$process->{status} = $?;
