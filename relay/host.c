@@ -468,6 +468,7 @@ host_renew(struct host *host)
 void
 host_retry(struct host *host)
 {
+	host->failures = 0;
 	host->next_connect = 0;
 	want_links(host);
 	arm(host);

@@ -91,7 +91,7 @@ void host_change(struct host *host, const struct channel_host *message);
 /* Makes new links for the old ones, which serve until the first new one is ready. */
 void host_renew(struct host *host);
 
-/* Tries at once if it waits for the end of a backoff. */
+/* Tries at once if it waits for the end of a backoff, which begins anew. */
 void host_retry(struct host *host);
 
 /* Takes nothing new from now on; finishes what is under way; then says farewell to the peer, if asked to. */
