@@ -68,7 +68,7 @@ struct channel_host {
 
 struct channel_name {
 	uint32_t index;
-	uint32_t up; /* HOST_STATE: whether a link can be used */
+	uint32_t up; /* HOST_STATE: whether the peer can be expected to answer */
 };
 
 struct channel_stop {

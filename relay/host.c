@@ -46,11 +46,11 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		log_info(host->id, "%s online", host->id);
 	else if (next == HOST_DOWN)
 		log_warning(host->id, "%s down: %s", host->id, why);
-	bool was_up = host->state == HOST_UP;
+	bool was_reachable = host_reachable(host);
 	host->state = next;
 	/* The index of one that leaves may be another's by now. */
-	if (was_up != (next == HOST_UP) && !host->leaving)
-		worker_tell_state(host->worker, host->index, next == HOST_UP);
+	if (was_reachable != host_reachable(host) && !host->leaving)
+		worker_tell_state(host->worker, host->index, host_reachable(host));
 	if (next == HOST_DOWN)
 		host->down_since = worker_now(host->worker);
 }

@@ -129,6 +129,13 @@ void host_on_link_closed(struct host *host, enum link_end end, const char *why);
 /* From clients. */
 void host_on_client_closed(struct host *host);
 
+/* Whether the peer may be expected to answer; asleep it only has no link at the moment. */
+static inline bool
+host_reachable(const struct host *host)
+{
+	return host->state == HOST_UP || host->state == HOST_ASLEEP;
+}
+
 const char *host_state_text(enum host_state state);
 
 #endif

@@ -96,7 +96,7 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 			known.address_len = host->address_len;
 		}
 		host_change(host, &known);
-		worker_tell_state(worker, host->index, host->state == HOST_UP);
+		worker_tell_state(worker, host->index, host_reachable(host));
 		if (listener >= 0)
 			uring_close(worker->ring, listener);
 		return;

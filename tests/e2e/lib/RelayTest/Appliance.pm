@@ -15,7 +15,7 @@ our @EXPORT = qw(
     appliance background member successor family alive
     said logged log_lines
     table add_lines reload rename_over
-    descriptors anon same_descriptors
+    descriptors settled_descriptors anon same_descriptors
     answers
 );
 
@@ -151,6 +151,22 @@ sub reload {
 
 sub descriptors {
 	return map { my $pid = $_; scalar(() = glob "/proc/$pid/fd/*") } @_;
+}
+
+# The same as one text, once nothing that just ended is still being closed.
+sub settled_descriptors {
+	my (@pids) = @_;
+	my ($last, $since) = ('', time);
+	wait_for(
+		sub {
+			my $now = join ' ', descriptors(@pids);
+			$since = time if $now ne $last;
+			$last = $now;
+			return time - $since > 0.3;
+		},
+		10
+	);
+	return $last;
 }
 
 # Waits until the processes hold as many descriptors as `before` says; returns how many they hold.
