@@ -312,8 +312,11 @@ host_on_link_closed(struct host *host, enum link_end end, const char *why)
 	switch (end) {
 	case LINK_END_WORKED:
 		host->failures = 0;
-		if (host->usable == 0)
+		if (host->usable == 0) {
+			/* It was good until now: no backoff of another link's failure holds up the next. */
+			host->next_connect = 0;
 			host_set_state(host, HOST_CONNECTING, why);
+		}
 		host_pump(host); /* what came back may go on another link */
 		break;
 	case LINK_END_FAILED:
