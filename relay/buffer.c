@@ -24,23 +24,25 @@ buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
 
 	if (n <= buffer->cap - buffer->tail && buffer->data != NULL)
 		return buffer->data + buffer->tail;
-	/* Move to the front only when that frees half of the memory: otherwise it would be done over and over. */
+	/* Move to the front only when that frees half of the memory: otherwise it would be done
+	 * over and over. */
 	if (n <= buffer->cap - len && buffer->head >= buffer->cap / 2 && buffer->data != NULL)
 		return move_to_front(buffer);
-	/* The consumed part is kept while growing: simpler, and gone at the next time that the buffer runs empty. */
+	/* The consumed part is kept while growing: simpler, and gone at the next time that the
+	 * buffer runs empty. */
 	if (n > SIZE_MAX / 4 - buffer->tail)
 		return NULL;
 	size_t want = buffer->tail + n;
 	if (buffer->cap > 0 && want < buffer->cap * 2)
 		want = buffer->cap * 2;
 	size_t got;
-	uint8_t *data =
-	    memory_resize(memory, buffer->data, buffer->cap, buffer->tail, want, &got);
+	uint8_t *data = memory_resize(memory, buffer->data, buffer->cap, buffer->tail, want, &got);
 	if (data == NULL && want > buffer->tail + n && buffer->tail + n > buffer->cap)
 		data = memory_resize(memory, buffer->data, buffer->cap, buffer->tail,
-		    buffer->tail + n, &got);
+				     buffer->tail + n, &got);
 	if (data == NULL) /* over the budget: then moving is worth it at any rate */
-		return n <= buffer->cap - len && buffer->data != NULL ? move_to_front(buffer) : NULL;
+		return n <= buffer->cap - len && buffer->data != NULL ? move_to_front(buffer)
+								      : NULL;
 	buffer->data = data;
 	buffer->cap = got;
 	return data + buffer->tail;

@@ -34,7 +34,8 @@ buffer_at(const struct buffer *buffer)
 	return buffer->data + buffer->head;
 }
 
-/* Room for n bytes behind the tail, or NULL if the budget does not allow it.  buffer_grow() makes them part of it. */
+/* Room for n bytes behind the tail, or NULL if the budget does not allow it.  buffer_grow() makes
+ * them part of it. */
 uint8_t *buffer_room(struct buffer *buffer, struct memory *memory, size_t n);
 
 static inline void

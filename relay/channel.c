@@ -1,5 +1,6 @@
 /*
- * channel.c - SOCK_SEQPACKET with descriptors.  Owns the descriptor and the queue of unsent messages.
+ * channel.c - SOCK_SEQPACKET with descriptors.  Owns the descriptor and the queue of unsent
+ * messages.
  */
 #include "relay/channel.h"
 
@@ -11,7 +12,10 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 8192, FDS_MAX = 16 };
+enum {
+	QUEUE_MAX = 8192,
+	FDS_MAX = 16
+};
 
 struct queued {
 	STAILQ_ENTRY(queued) entry;
@@ -29,8 +33,8 @@ const char *
 channel_type_text(enum channel_type type)
 {
 	switch (type) {
-#define X(name, text, payload)                                                                            \
-	case name:                                                                                 \
+#define X(name, text, payload) \
+	case name:             \
 		return text;
 		CHANNEL_TYPES(X)
 #undef X
@@ -45,8 +49,8 @@ message_size(enum channel_type type)
 	const size_t head = offsetof(struct channel_message, none);
 
 	switch (type) {
-#define X(name, text, payload)                                                                     \
-	case name:                                                                                 \
+#define X(name, text, payload) \
+	case name:             \
 		return head + sizeof(struct channel_##payload);
 		CHANNEL_TYPES(X)
 #undef X
@@ -201,7 +205,8 @@ collect_fds(struct msghdr *msg, int *fd)
 {
 	size_t all = 0;
 
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(msg, cmsg)) {
 		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
 			continue;
 		size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);

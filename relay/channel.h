@@ -1,9 +1,9 @@
 /*
  * channel.h - the typed messages between keeper, control process and workers.
  *
- * A channel is one end of a SOCK_SEQPACKET pair made by the keeper.  Messages are fixed-size structs of one
- * program (both ends are the same binary), with at most one descriptor each.  Both ends never block: what does not fit is
- * queued within a bound.
+ * A channel is one end of a SOCK_SEQPACKET pair made by the keeper.  Messages are fixed-size
+ * structs of one program (both ends are the same binary), with at most one descriptor each.  Both
+ * ends never block: what does not fit is queued within a bound.
  */
 #ifndef RELAY_CHANNEL_H
 #define RELAY_CHANNEL_H
@@ -17,35 +17,36 @@
 #include "relay/log.h"
 
 /*
- * K = keeper, C = control process, W = worker.  After the arrow: the payload (a member of the union; "-" = none), then the
- * descriptor if there is one.
+ * K = keeper, C = control process, W = worker.  After the arrow: the payload (a member of the
+ * union; "-" = none), then the descriptor if there is one.
  *
- * A sync (SYNC_BEGIN, everything that shall exist, SYNC_END) makes the other end equal to the sender's table: what it was not
- * told about goes.  So a restarted control process or worker needs no memory of its own.
+ * A sync (SYNC_BEGIN, everything that shall exist, SYNC_END) makes the other end equal to the
+ * sender's table: what it was not told about goes.  So a restarted control process or worker needs
+ * no memory of its own.
  */
 #define CHANNEL_TYPES(X)                                                                           \
-	X(CHANNEL_READY, "ready", none)             /* W, C -> K  -                          */    \
-	X(CHANNEL_STOP, "stop", stop)               /* K -> W, C  stop                       */    \
+	X(CHANNEL_READY, "ready", none)               /* W, C -> K  -                          */  \
+	X(CHANNEL_STOP, "stop", stop)                 /* K -> W, C  stop                       */  \
 	X(CHANNEL_STOP_TIMEOUT, "stop_timeout", stop) /* C -> K   stop: of the next one      */    \
-	X(CHANNEL_CONTROL, "control", none)         /* K -> W     -, the channel to control  */    \
-	X(CHANNEL_WORKER, "worker", worker)         /* K -> C     worker, the channel to it  */    \
-	X(CHANNEL_STATS, "stats", worker)           /* K -> C     worker, its statistics     */    \
-	X(CHANNEL_SIGNAL, "signal", signal)         /* K -> C     signal                     */    \
-	X(CHANNEL_LISTEN, "listen", listen)         /* C -> K     listen                     */    \
-	X(CHANNEL_UNLISTEN, "unlisten", listen)     /* C -> K     listen                     */    \
-	X(CHANNEL_LISTENER, "listener", listen)     /* K -> C     listen, the socket         */    \
-	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)   /* C -> K, W  -                          */    \
-	X(CHANNEL_SYNC_END, "sync_end", none)       /* C -> K, W  -; K -> C: all are answered */   \
-	X(CHANNEL_HOST_ADD, "host_add", host)       /* C -> W     host, its listening socket */    \
-	X(CHANNEL_HOST_CHANGE, "host_change", host) /* C -> W     host                       */    \
-	X(CHANNEL_HOST_REMOVE, "host_remove", name) /* C -> W     name                       */    \
-	X(CHANNEL_RENEW, "renew", none)             /* C -> W     -: new links for old       */    \
-	X(CHANNEL_RETRY, "retry", none)             /* C -> W     -: end all backoffs        */    \
-	X(CHANNEL_DELAYED, "delayed", delayed)      /* C -> W     delayed, memfd of the line */    \
+	X(CHANNEL_CONTROL, "control", none)           /* K -> W     -, the channel to control  */  \
+	X(CHANNEL_WORKER, "worker", worker)           /* K -> C     worker, the channel to it  */  \
+	X(CHANNEL_STATS, "stats", worker)             /* K -> C     worker, its statistics     */  \
+	X(CHANNEL_SIGNAL, "signal", signal)           /* K -> C     signal                     */  \
+	X(CHANNEL_LISTEN, "listen", listen)           /* C -> K     listen                     */  \
+	X(CHANNEL_UNLISTEN, "unlisten", listen)       /* C -> K     listen                     */  \
+	X(CHANNEL_LISTENER, "listener", listen)       /* K -> C     listen, the socket         */  \
+	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)     /* C -> K, W  -                          */  \
+	X(CHANNEL_SYNC_END, "sync_end", none)         /* C -> K, W  -; K -> C: all are answered */ \
+	X(CHANNEL_HOST_ADD, "host_add", host)         /* C -> W     host, its listening socket */  \
+	X(CHANNEL_HOST_CHANGE, "host_change", host)   /* C -> W     host                       */  \
+	X(CHANNEL_HOST_REMOVE, "host_remove", name)   /* C -> W     name                       */  \
+	X(CHANNEL_RENEW, "renew", none)               /* C -> W     -: new links for old       */  \
+	X(CHANNEL_RETRY, "retry", none)               /* C -> W     -: end all backoffs        */  \
+	X(CHANNEL_DELAYED, "delayed", delayed)        /* C -> W     delayed, memfd of the line */  \
 	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
-	X(CHANNEL_HOST_STATE, "host_state", name)   /* W -> C     name: up or not            */    \
-	X(CHANNEL_RESOLVE, "resolve", name)         /* W -> C     name: look its address up  */    \
-	X(CHANNEL_LOG, "log", log)                  /* W, K -> C  log                        */
+	X(CHANNEL_HOST_STATE, "host_state", name) /* W -> C     name: up or not            */      \
+	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its address up  */      \
+	X(CHANNEL_LOG, "log", log)                /* W, K -> C  log                        */
 
 enum channel_type {
 #define X(name, text, payload) name,
@@ -58,7 +59,7 @@ struct channel_none {
 };
 
 struct channel_host {
-	uint32_t index; /* names the host in all later messages; given by the keeper */
+	uint32_t index;       /* names the host in all later messages; given by the keeper */
 	uint32_t address_len; /* 0 = not known (yet) */
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
@@ -86,7 +87,7 @@ struct channel_signal {
 
 struct channel_listen {
 	uint32_t index; /* not in LISTEN */
-	int32_t error;  /* LISTENER: 0, or the negative errno of the failure (then without a socket) */
+	int32_t error;  /* LISTENER: 0, or the negative errno (then without a socket) */
 	char id[HOST_ID_MAX + 1];
 };
 
@@ -105,6 +106,7 @@ struct channel_log {
 
 struct channel_message {
 	enum channel_type type;
+
 	union {
 		struct channel_none none;
 		struct channel_host host;
@@ -144,7 +146,8 @@ int channel_flush(struct channel *channel);
 
 /*
  * Takes one message; *fd is a descriptor that is now the caller's, or -1.
- * 1 = a message, 0 = none now, -EPIPE = the other end closed, -EPROTO = not one of ours, or another negative errno.
+ * 1 = a message, 0 = none now, -EPIPE = the other end closed, -EPROTO = not one of ours, or another
+ * negative errno.
  */
 int channel_receive(struct channel *channel, struct channel_message *message, int *fd);
 

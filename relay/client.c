@@ -1,8 +1,9 @@
 /*
- * client.c - reads lines from a legacy client, hands them to its host one at a time, writes the replies.
+ * client.c - reads lines from a legacy client, hands them to its host one at a time, writes the
+ * replies.
  *
- * Bytes that hold a whole line are passed on straight from the receive buffer; only what is left over is copied.  Owns
- * the connection; never looks at what a line says.
+ * Bytes that hold a whole line are passed on straight from the receive buffer; only what is left
+ * over is copied.  Owns the connection; never looks at what a line says.
  */
 #include "relay/client.h"
 
@@ -26,8 +27,8 @@ const char *
 client_state_text(enum client_state state)
 {
 	switch (state) {
-#define X(name, text)                                                                              \
-	case name:                                                                                 \
+#define X(name, text) \
+	case name:    \
 		return text;
 		CLIENT_STATES(X)
 #undef X
@@ -35,7 +36,7 @@ client_state_text(enum client_state state)
 	return "unknown";
 }
 
-/* --- the exchange ------------------------------------------------------------------------------------ */
+/* --- the exchange ----------------------------------------------------------------------------- */
 
 static struct exchange *
 exchange_get(struct client *client)
@@ -87,7 +88,7 @@ exchange_free(struct exchange *x)
 	slab_put(&worker->exchanges, x);
 }
 
-/* --- closing ----------------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------------- */
 
 static void
 finish_if_drained(struct client *client)
@@ -100,7 +101,8 @@ finish_if_drained(struct client *client)
 	    (x != NULL && (x->send.op.in_flight || x->writable.in_flight)))
 		return;
 	if (x != NULL && x->request.state == REQUEST_IN_FLIGHT) {
-		/* Its reply has a place in the link's order: the exchange stays until it came, and drops it. */
+		/* Its reply has a place in the link's order: the exchange stays until it came, and
+		 * drops it. */
 		x->client = NULL;
 		x->request.reply = NULL;
 		buffer_release(&x->in, &worker->memory);
@@ -128,7 +130,8 @@ client_close(struct client *client)
 	if (x != NULL) {
 		if (x->request.state == REQUEST_QUEUED)
 			host_withdraw(client->host, &x->request);
-		x->request.reply = NULL; /* one in flight: nobody waits for it, so it must not be queued again */
+		x->request.reply =
+		    NULL; /* one in flight: nobody waits for it, so it must not be queued again */
 		unmark_dirty(x);
 		uring_timer_clear(worker->ring, &x->stalled);
 		if (x->writable.in_flight)
@@ -139,7 +142,7 @@ client_close(struct client *client)
 	finish_if_drained(client);
 }
 
-/* --- requests ---------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static bool
 answer_lost(struct exchange *x, enum request_result result)
@@ -156,12 +159,13 @@ line_max(const struct client *client, const uint8_t *data, size_t len)
 	size_t max = client->host->settings.line_max;
 
 	if (memcmp(data, ENC_REQUEST_PREFIX,
-		len < ENC_REQUEST_PREFIX_LEN ? len : ENC_REQUEST_PREFIX_LEN) == 0)
+		   len < ENC_REQUEST_PREFIX_LEN ? len : ENC_REQUEST_PREFIX_LEN) == 0)
 		max += ENC_REQUEST_PREFIX_LEN;
 	return max;
 }
 
-/* Whether the next request may start: the one before is answered, and most of the answers are on their way. */
+/* Whether the next request may start: the one before is answered, and most of the answers are on
+ * their way. */
 static bool
 may_start(const struct exchange *x)
 {
@@ -169,8 +173,8 @@ may_start(const struct exchange *x)
 }
 
 /*
- * Starts requests from [data, data + len) until one is under way; returns the bytes used.  Whatever is refused is
- * answered here, so nobody recurses.
+ * Starts requests from [data, data + len) until one is under way; returns the bytes used.  Whatever
+ * is refused is answered here, so nobody recurses.
  */
 static size_t
 start_requests(struct client *client, const uint8_t *data, size_t len, size_t scanned)
@@ -180,7 +184,7 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 	const uint8_t *end = data + len;
 
 	while (src < end && client->state != CLIENT_CLOSING && may_start(x) &&
-	    !client->host->leaving) {
+	       !client->host->leaving) {
 		struct wire_span line;
 		enum request_result why;
 		size_t max = line_max(client, src, (size_t)(end - src));
@@ -207,7 +211,7 @@ pace(struct client *client)
 {
 	struct exchange *x = client->exchange;
 	bool ahead = x != NULL && buffer_len(&x->in) > CLIENT_IN_HIGH &&
-	    (x->request.state != REQUEST_IDLE || buffer_len(&x->out) > 0);
+		     (x->request.state != REQUEST_IDLE || buffer_len(&x->out) > 0);
 
 	if (client->state != CLIENT_OPEN)
 		return;
@@ -274,7 +278,7 @@ request_on_done(struct request *request, enum request_result result)
 		client_close(client);
 }
 
-/* --- output ------------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 void
 client_flush(struct exchange *x)
@@ -286,7 +290,7 @@ client_flush(struct exchange *x)
 	    x->writable.in_flight || x->send.op.in_flight)
 		return;
 	uring_send(x->worker->ring, &x->send, client->recv.fd, buffer_at(&x->out),
-	    len > INT32_MAX ? INT32_MAX : len);
+		   len > INT32_MAX ? INT32_MAX : len);
 	/* Nothing else will wake a client that only waits until its replies are on their way. */
 	if (x->request.state == REQUEST_IDLE &&
 	    (client->state == CLIENT_FINISHING || buffer_len(&x->in) > 0))
@@ -317,8 +321,8 @@ on_sent(struct uring_op *op, int res, const uint8_t *data)
 		uring_poll(worker->ring, &x->writable, client->recv.fd, POLLOUT);
 		if (!uring_timer_armed(&x->stalled))
 			uring_timer_set(worker->ring, &x->stalled,
-			    worker_now(worker) +
-				ms_to_ns(client->host->settings.reply_timeout_ms));
+					worker_now(worker) +
+					    ms_to_ns(client->host->settings.reply_timeout_ms));
 	} else {
 		buffer_release(&x->out, &worker->memory);
 	}
@@ -349,7 +353,7 @@ on_stalled(struct uring_timer *timer)
 	client_close(x->client);
 }
 
-/* --- input ------------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 static void
 on_input(struct client *client, const uint8_t *data, size_t len)
@@ -386,7 +390,8 @@ on_end(struct client *client)
 {
 	struct exchange *x = client->exchange;
 
-	/* Gone altogether, or nothing under way: close.  A half-closed one still gets its answers. */
+	/* Gone altogether, or nothing under way: close.  A half-closed one still gets its answers.
+	 */
 	if (x == NULL || uring_hung_up(client->host->worker->ring, client->recv.fd)) {
 		client_close(client);
 		return;
@@ -419,7 +424,7 @@ on_recv(struct uring_op *op, int res, const uint8_t *data)
 		client_close(client);
 }
 
-/* --- life -------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void
 client_finish(struct client *client)

@@ -1,8 +1,9 @@
 /*
- * client.h - a legacy client's connection, and the exchange that exists only while it has something going on.
+ * client.h - a legacy client's connection, and the exchange that exists only while it has something
+ * going on.
  *
- * An idle client is a struct client and an armed receive: no buffer.  Requests of one client are served one after the
- * other, in order.
+ * An idle client is a struct client and an armed receive: no buffer.  Requests of one client are
+ * served one after the other, in order.
  *
  *   OPEN -> FINISHING -> CLOSING -> (freed)
  */
@@ -11,10 +12,11 @@
 
 #include "relay/host.h"
 
-#define CLIENT_STATES(X)                                                                           \
-	X(CLIENT_OPEN, "open")                                                                     \
-	X(CLIENT_FINISHING, "finishing") /* reads no more; answers what is complete, then closes */ \
-	X(CLIENT_CLOSING, "closing")     /* waits for its operations to end */
+#define CLIENT_STATES(X)                                                                        \
+	X(CLIENT_OPEN, "open")                                                                  \
+	X(CLIENT_FINISHING,                                                                     \
+	  "finishing")               /* reads no more; answers what is complete, then closes */ \
+	X(CLIENT_CLOSING, "closing") /* waits for its operations to end */
 
 enum client_state {
 #define X(name, text) name,
@@ -51,7 +53,8 @@ void client_accept(struct host *host, int fd);
 /* Sends replies; called at the end of the turn for dirty exchanges. */
 void client_flush(struct exchange *exchange);
 
-/* Reads no more; closes when what is under way is answered.  A leaving host starts no further request. */
+/* Reads no more; closes when what is under way is answered.  A leaving host starts no further
+ * request. */
 void client_finish(struct client *client);
 
 /* Closes at once. */

@@ -1,6 +1,6 @@
 /*
- * control.h - the inside of the control process: configuration, names, files, the operator's side.  One poll loop that never
- * blocks, a storage thread and a resolver thread.
+ * control.h - the inside of the control process: configuration, names, files, the operator's side.
+ * One poll loop that never blocks, a storage thread and a resolver thread.
  *
  *   control_process.c  the loop, the keeper's messages, start and stop
  *   control_hosts.c    the table of hosts: load, reload, addresses, telling the workers
@@ -18,9 +18,9 @@
 #include "relay/config.h"
 #include "relay/control_process.h"
 
-#define CONTROL_INDEX_NONE UINT32_MAX
+#define CONTROL_INDEX_NONE  UINT32_MAX
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
-#define CONTROL_TEXT_MAX   200
+#define CONTROL_TEXT_MAX    200
 
 struct resolver;
 struct storage;
@@ -52,7 +52,7 @@ struct control_host {
 	bool listed;    /* `listen` was sent */
 	bool resolving;
 	uint32_t question; /* number of the last one asked of the resolver */
-	char *address; /* text */
+	char *address;     /* text */
 	uint16_t port;
 	struct host_settings settings;
 	struct sockaddr_storage resolved;
@@ -82,12 +82,12 @@ struct control {
 	bool stopping;
 	struct control_host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
-	void *by_id; /* tsearch(3) of control_host */
+	void *by_id;      /* tsearch(3) of control_host */
 	size_t list_next; /* hosts of config that were asked of the keeper */
 	bool sync_sent;   /* sync_begin went to the keeper, but not yet its end */
 	struct resolver *resolver;
 	struct storage *storage;
-	struct watch *watch; /* NULL unless hosts_watch */
+	struct watch *watch;        /* NULL unless hosts_watch */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
 	bool scanning;              /* for delayed messages */
 	uint64_t scan_at;           /* ms; the next time */
@@ -98,7 +98,8 @@ struct control {
 
 /* --- control_hosts.c */
 
-/* Reads everything and applies what differs.  false: refused, all stays as it was; the log says why. */
+/* Reads everything and applies what differs.  false: refused, all stays as it was; the log says
+ * why. */
 bool control_load(struct control *control);
 
 /* More of what is to be told to the keeper and the workers, as far as their channels take it. */
@@ -131,9 +132,10 @@ void control_delayed_worker_gone(struct control *control, uint32_t worker);
 
 /* --- control_log.c */
 
-/* One line to lonc.log and, under the process' name `who`, to standard error (NULL: it is there already). */
+/* One line to lonc.log and, under the process' name `who`, to standard error (NULL: it is there
+ * already). */
 void control_log(struct control *control, const char *who, pid_t pid, enum log_level level,
-    const char *host, const char *text);
+		 const char *host, const char *text);
 void control_write_status(struct control *control);
 void control_set_text(struct control_text *to, const char *text);
 

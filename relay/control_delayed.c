@@ -1,8 +1,9 @@
 /*
- * control_delayed.c - delayed messages between the storage thread, which knows the files, and the workers, which know the
- * peers.  One per host at a time.
+ * control_delayed.c - delayed messages between the storage thread, which knows the files, and the
+ * workers, which know the peers.  One per host at a time.
  *
- *   scan -> a host has something due and is up -> next -> its line goes to a worker -> answered: done | not: fail
+ *   scan -> a host has something due and is up -> next -> its line goes to a worker -> answered:
+ * done | not: fail
  */
 #include "relay/child.h"
 #include "relay/control.h"
@@ -17,7 +18,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SCAN_EVERY_MS = 60000, SCAN_AGAIN_MS = 1000 };
+enum {
+	SCAN_EVERY_MS = 60000,
+	SCAN_AGAIN_MS = 1000
+};
 
 bool
 control_delayed_init(struct control *control)
@@ -34,14 +38,15 @@ control_delayed_init(struct control *control)
 	snprintf(delayed, sizeof delayed, "%s/delayed", started->relay.socket_dir);
 	if (started->daemons_dir != NULL) {
 		snprintf(lonc_log, sizeof lonc_log, "%s/logs/lonc.log", started->daemons_dir);
-		snprintf(perm_log, sizeof perm_log, "%s/logs/lonnet.perm.log", started->daemons_dir);
+		snprintf(perm_log, sizeof perm_log, "%s/logs/lonnet.perm.log",
+			 started->daemons_dir);
 		options.lonc_log = lonc_log;
 		options.perm_log = perm_log;
 	}
 	return storage_new(&control->storage, &options) == 0;
 }
 
-/* --- what the storage knows -------------------------------------------------------------------------- */
+/* --- what the storage knows ------------------------------------------------------------------- */
 
 void
 control_delayed_hosts_changed(struct control *control)
@@ -102,7 +107,7 @@ scan_within(struct control *control, uint64_t wait_ms)
 		control->scan_at = at;
 }
 
-/* --- one host's messages ----------------------------------------------------------------------------- */
+/* --- one host's messages ---------------------------------------------------------------------- */
 
 static void
 ask_next(struct control *control, struct control_host *host)
@@ -141,7 +146,8 @@ send_line(struct control *control, struct control_host *host, const struct spool
 	return false;
 }
 
-/* The index may have become another host's since the storage was asked.  The name is that of the log: made printable. */
+/* The index may have become another host's since the storage was asked.  The name is that of the
+ * log: made printable. */
 static bool
 is_for(const struct control_host *host, const char *name)
 {
@@ -174,11 +180,11 @@ on_next(struct control *control, const struct storage_result *result)
 		return;
 	case SPOOL_SET_ASIDE:
 		log_error(host == NULL ? NULL : host->id, "delayed message %s set aside: %s",
-		    entry->name, spool_verdict_text(entry->verdict));
+			  entry->name, spool_verdict_text(entry->verdict));
 		break;
 	case SPOOL_TROUBLE:
 		log_error(host == NULL ? NULL : host->id, "delayed message %s: %s: %s", entry->name,
-		    spool_verdict_text(entry->verdict), strerror(-entry->error));
+			  spool_verdict_text(entry->verdict), strerror(-entry->error));
 		break;
 	case SPOOL_NONE:
 		scan_within(control, entry->wait_ms);
@@ -231,7 +237,7 @@ control_delayed_worker_gone(struct control *control, uint32_t worker)
 	}
 }
 
-/* --- results ----------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 static void
 on_scanned(struct control *control, const struct storage_result *result)
@@ -283,7 +289,7 @@ control_on_storage(struct control *control)
 		case STORAGE_REPLACED:
 			if (result.error != 0)
 				log_error(NULL, "the status file cannot be written: %s",
-				    strerror(-result.error));
+					  strerror(-result.error));
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);

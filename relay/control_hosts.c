@@ -1,8 +1,9 @@
 /*
- * control_hosts.c - the table of hosts: what the configuration says, what the keeper gave, what the workers were told.
+ * control_hosts.c - the table of hosts: what the configuration says, what the keeper gave, what the
+ * workers were told.
  *
- * A host's way: configured -> listed (asked of the keeper) -> has index and listener -> told to its home workers.
- * Everything is sent as far as the channels take it; control_pump() goes on later.
+ * A host's way: configured -> listed (asked of the keeper) -> has index and listener -> told to its
+ * home workers. Everything is sent as far as the channels take it; control_pump() goes on later.
  */
 #include "relay/config_diff.h"
 #include "relay/control.h"
@@ -22,7 +23,7 @@
 /* Messages queued on a channel above which nothing more is produced for it. */
 #define BACKLOG 256
 
-/* --- the table --------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static int
 compare(const void *a, const void *b)
@@ -71,7 +72,7 @@ place(struct control *control, struct control_host *host, uint32_t index)
 	return true;
 }
 
-/* --- telling workers --------------------------------------------------------------------------------- */
+/* --- telling workers -------------------------------------------------------------------------- */
 
 static bool
 is_home(const struct control *control, const struct control_host *host, uint32_t worker)
@@ -84,13 +85,13 @@ is_home(const struct control *control, const struct control_host *host, uint32_t
 
 static void
 describe(const struct control *control, const struct control_host *host,
-    struct channel_message *message)
+	 struct channel_message *message)
 {
 	*message = (struct channel_message){ .type = CHANNEL_HOST_ADD };
 	message->host.index = host->index;
 	memcpy(message->host.id, host->id, sizeof message->host.id);
 	strncpy(message->host.local_id, control->config.relay.host_id,
-	    sizeof message->host.local_id - 1);
+		sizeof message->host.local_id - 1);
 	message->host.address = host->resolved;
 	message->host.address_len = host->resolved_len;
 	message->host.settings = host->settings;
@@ -112,7 +113,7 @@ tell_worker(struct control *control, struct control_host *host, uint32_t number,
 		if (host->homes & bit)
 			message.type = CHANNEL_HOST_CHANGE;
 		if (channel_send(worker->channel, &message,
-			message.type == CHANNEL_HOST_ADD ? host->listener : -1) == 0)
+				 message.type == CHANNEL_HOST_ADD ? host->listener : -1) == 0)
 			host->homes |= bit;
 	} else if (host->homes & bit) {
 		message = (struct channel_message){ .type = CHANNEL_HOST_REMOVE };
@@ -167,7 +168,8 @@ pump_worker(struct control *control, uint32_t number)
 
 	if (!control->listed || worker->channel == NULL || worker->sync_next == CONTROL_INDEX_NONE)
 		return;
-	while (worker->sync_next < control->hosts_cap && channel_queued(worker->channel) < BACKLOG) {
+	while (worker->sync_next < control->hosts_cap &&
+	       channel_queued(worker->channel) < BACKLOG) {
 		struct control_host *host = control->hosts[worker->sync_next++];
 		if (host != NULL && host->listener >= 0)
 			tell_worker(control, host, number, true);
@@ -202,7 +204,7 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 		sync_begin(control, number);
 }
 
-/* --- asking the keeper ------------------------------------------------------------------------------- */
+/* --- asking the keeper ------------------------------------------------------------------------ */
 
 static void
 pump_keeper(struct control *control)
@@ -210,7 +212,7 @@ pump_keeper(struct control *control)
 	struct channel_message message = { .type = CHANNEL_LISTEN };
 
 	while (control->list_next < control->config.host_count &&
-	    channel_queued(control->keeper) < BACKLOG) {
+	       channel_queued(control->keeper) < BACKLOG) {
 		const char *id = control->config.hosts[control->list_next++].id;
 		struct control_host *host = control_host_by_id(control, id);
 		if (host == NULL || host->listed)
@@ -249,7 +251,7 @@ control_on_listener(struct control *control, const struct channel_listen *messag
 
 	if (message->error != 0) {
 		log_error(message->id, "cannot listen on %s/%s: %s",
-		    control->config.relay.socket_dir, message->id, strerror(-message->error));
+			  control->config.relay.socket_dir, message->id, strerror(-message->error));
 		if (host != NULL)
 			host->listed = false; /* the next reload asks again */
 	} else if (host == NULL) {
@@ -281,11 +283,11 @@ control_on_listed(struct control *control)
 	}
 }
 
-/* --- addresses --------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------- */
 
 static void
 set_address(struct control *control, struct control_host *host,
-    const struct sockaddr_storage *address, uint32_t length)
+	    const struct sockaddr_storage *address, uint32_t length)
 {
 	if (host->resolved_len == length && memcmp(&host->resolved, address, length) == 0)
 		return;
@@ -323,13 +325,13 @@ control_on_resolved(struct control *control)
 		host->resolving = false;
 		if (answer.error != 0)
 			log_error(host->id, "address %s cannot be resolved: %s", host->address,
-			    resolve_error_text(answer.error));
+				  resolve_error_text(answer.error));
 		else
 			set_address(control, host, &answer.address, answer.length);
 	}
 }
 
-/* --- load and apply ---------------------------------------------------------------------------------- */
+/* --- load and apply --------------------------------------------------------------------------- */
 
 static bool
 take_config(struct control_host *host, const struct config_host *from)
@@ -467,7 +469,7 @@ static void
 tell_stop_timeout(struct control *control)
 {
 	struct channel_message message = { .type = CHANNEL_STOP_TIMEOUT,
-		.stop = { control->config.relay.stop_timeout_ms } };
+					   .stop = { control->config.relay.stop_timeout_ms } };
 
 	channel_send(control->keeper, &message, -1);
 }
@@ -478,7 +480,8 @@ apply_new(struct control *control, struct config *next)
 	struct config_diff diff = { 0 };
 	char text[CONFIG_DIFF_TEXT_MAX];
 
-	/* Against what was started, so that a setting that waits for a restart is named each time. */
+	/* Against what was started, so that a setting that waits for a restart is named each time.
+	 */
 	if (!config_diff_make(&diff, control->options->started, next))
 		return false;
 	config_diff_refusal(&diff, text, sizeof text);
@@ -520,14 +523,14 @@ control_load(struct control *control)
 		good = false;
 	} else if (!good) {
 		log_error(NULL, "configuration refused; %s",
-		    control->loaded ? "the one in force stays" : "nothing is served from it");
+			  control->loaded ? "the one in force stays" : "nothing is served from it");
 	}
 	if (!good)
 		return false;
 	if (!control->loaded) {
 		control->loaded = true;
-		channel_send(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_BEGIN },
-		    -1);
+		channel_send(control->keeper,
+			     &(struct channel_message){ .type = CHANNEL_SYNC_BEGIN }, -1);
 	}
 	control_pump(control);
 	return true;

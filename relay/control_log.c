@@ -1,5 +1,6 @@
 /*
- * control_log.c - what the processes say, on standard error and in the legacy files.  Writing is the storage thread's.
+ * control_log.c - what the processes say, on standard error and in the legacy files.  Writing is
+ * the storage thread's.
  */
 #include "relay/control.h"
 #include "relay/legacy_log.h"
@@ -30,7 +31,7 @@ legacy_text(const struct control_text *text)
 
 void
 control_log(struct control *control, const char *who, pid_t pid, enum log_level level,
-    const char *host, const char *text)
+	    const char *host, const char *text)
 {
 	char line[LEGACY_LOG_LINE_MAX];
 	struct control_host *about = NULL;
@@ -43,8 +44,9 @@ control_log(struct control *control, const char *who, pid_t pid, enum log_level 
 	if (control->daemons_dir == NULL)
 		return;
 	const struct control_text *status = about != NULL ? &about->status : &control->status;
-	size_t len = legacy_log_line(line, sizeof line, time(NULL), pid,
-	    about != NULL ? about->id : "PARENT", legacy_text(status), text);
+	size_t len =
+	    legacy_log_line(line, sizeof line, time(NULL), pid,
+			    about != NULL ? about->id : "PARENT", legacy_text(status), text);
 	storage_log(control->storage, line, len); /* what finds no room is counted there */
 }
 
@@ -77,13 +79,15 @@ control_write_status(struct control *control)
 		return;
 	}
 	size_t len = legacy_log_status_head(text, size, now, control->options->keeper_pid);
-	len += legacy_log_status_row(text + len, size - len, control->options->keeper_pid, "PARENT",
-	    legacy_text(&control->status), legacy_text(&control->last_log));
+	len +=
+	    legacy_log_status_row(text + len, size - len, control->options->keeper_pid, "PARENT",
+				  legacy_text(&control->status), legacy_text(&control->last_log));
 	for (uint32_t i = 0; i < control->hosts_cap; i++) {
 		const struct control_host *host = control->hosts[i];
 		if (host != NULL)
 			len += legacy_log_status_row(text + len, size - len, pid_of(control, host),
-			    host->id, legacy_text(&host->status), legacy_text(&host->last_log));
+						     host->id, legacy_text(&host->status),
+						     legacy_text(&host->last_log));
 	}
 	snprintf(path, sizeof path, "%s/lon-status/loncstatus.txt", control->config.doc_root);
 	int error = storage_replace(control->storage, path, text, len);

@@ -1,5 +1,6 @@
 /*
- * control_process.c - the loop of the control process: keeper, workers, resolver, storage, watched files.
+ * control_process.c - the loop of the control process: keeper, workers, resolver, storage, watched
+ * files.
  */
 #include "relay/control_process.h"
 
@@ -23,7 +24,9 @@
 #include <unistd.h>
 
 /* Where child_let_go() puts it. */
-enum { KEEPER_FD = 3 };
+enum {
+	KEEPER_FD = 3
+};
 
 enum {
 	SLOT_KEEPER,
@@ -43,7 +46,7 @@ log_here(void *context, enum log_level level, const char *host, const char *text
 	control_log(context, "control", getpid(), level, host, text);
 }
 
-/* --- the keeper -------------------------------------------------------------------------------------- */
+/* --- the keeper ------------------------------------------------------------------------------- */
 
 static void
 say_ready(struct control *control)
@@ -112,20 +115,20 @@ on_keeper(struct control *control, struct channel_message *message, int fd)
 		message->log.host[sizeof message->log.host - 1] = '\0';
 		message->log.text[sizeof message->log.text - 1] = '\0';
 		control_log(control, NULL, control->options->keeper_pid, message->log.level,
-		    message->log.host, message->log.text);
+			    message->log.host, message->log.text);
 		break;
 	case CHANNEL_STOP:
 		control->stopping = true;
 		break;
 	default:
 		log_error(NULL, "unexpected message from the keeper: %s",
-		    channel_type_text(message->type));
+			  channel_type_text(message->type));
 	}
 	if (fd >= 0)
 		close(fd);
 }
 
-/* --- workers ----------------------------------------------------------------------------------------- */
+/* --- workers ---------------------------------------------------------------------------------- */
 
 static void
 on_host_state(struct control *control, uint32_t number, const struct channel_name *message)
@@ -153,7 +156,7 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 		message->log.text[sizeof message->log.text - 1] = '\0';
 		snprintf(name, sizeof name, "worker-%u", number);
 		control_log(control, name, control->workers[number].pid, message->log.level,
-		    message->log.host, message->log.text);
+			    message->log.host, message->log.text);
 		break;
 	case CHANNEL_HOST_STATE:
 		on_host_state(control, number, &message->name);
@@ -168,7 +171,7 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 		break;
 	default:
 		log_error(NULL, "unexpected message from worker-%u: %s", number,
-		    channel_type_text(message->type));
+			  channel_type_text(message->type));
 	}
 }
 
@@ -209,7 +212,7 @@ read_worker(struct control *control, uint32_t number)
 	control_delayed_worker_gone(control, number);
 }
 
-/* --- watched files ----------------------------------------------------------------------------------- */
+/* --- watched files ---------------------------------------------------------------------------- */
 
 /* Until something could be read: those that the keeper was started with. */
 static const struct relay_settings *
@@ -257,7 +260,8 @@ update_watch(struct control *control)
 static void
 load(struct control *control)
 {
-	/* Watched before they are read, so that no change falls in between; what is read may name others. */
+	/* Watched before they are read, so that no change falls in between; what is read may name
+	 * others. */
 	if (control->watch == NULL)
 		update_watch(control);
 	control_load(control);
@@ -278,7 +282,7 @@ read_watch(struct control *control, uint64_t now)
 	load(control);
 }
 
-/* --- the loop ---------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static void
 want(struct pollfd *slot, int fd, int events)
@@ -314,7 +318,8 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		struct channel *channel = control->workers[i].channel;
 		if (channel != NULL)
-			want(&slots[SLOT_WORKERS + i], channel_fd(channel), channel_events(channel));
+			want(&slots[SLOT_WORKERS + i], channel_fd(channel),
+			     channel_events(channel));
 		else
 			want(&slots[SLOT_WORKERS + i], -1, 0);
 	}
@@ -352,8 +357,8 @@ read_rest(struct control *control)
 {
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		while (control->workers[i].channel != NULL &&
-		    read_channel(control, control->workers[i].channel, (int)i) == 0 &&
-		    control->workers[i].channel != NULL) {
+		       read_channel(control, control->workers[i].channel, (int)i) == 0 &&
+		       control->workers[i].channel != NULL) {
 			struct pollfd more = { channel_fd(control->workers[i].channel), POLLIN, 0 };
 			if (poll(&more, 1, 0) <= 0)
 				break;
@@ -373,7 +378,7 @@ init(struct control *control, const struct control_options *options)
 		control->daemons_dir = strdup(started->daemons_dir);
 	control_set_text(&control->status, "Forking ...");
 	return control->keeper != NULL && control->resolver != NULL &&
-	    control_delayed_init(control);
+	       control_delayed_init(control);
 }
 
 _Noreturn void
@@ -393,7 +398,7 @@ control_process(int channel_fd, const struct control_options *options)
 	log_set_sink(log_here, &control);
 	if (options->first)
 		control_log(&control, "keeper", options->keeper_pid, LOG_WARNING, NULL,
-		    "CRITICAL: ---------- Starting ----------");
+			    "CRITICAL: ---------- Starting ----------");
 	load(&control);
 	if (options->first && !control.loaded) {
 		storage_free(control.storage);

@@ -11,7 +11,8 @@
 
 struct control_options {
 	const struct config_source *source;
-	const struct config *started; /* the configuration that the keeper started with: what needs a restart stays so */
+	const struct config *started; /* the configuration that the keeper started with: what needs
+					 a restart stays so */
 	uint32_t worker_count;
 	pid_t keeper_pid;
 	bool first; /* the relay has not served yet: without a good configuration it ends */

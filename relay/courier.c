@@ -1,5 +1,6 @@
 /*
- * courier.c - see courier.h.  Exists from the first delayed message of a host until its link is idle.
+ * courier.c - see courier.h.  Exists from the first delayed message of a host until its link is
+ * idle.
  */
 #include "relay/courier.h"
 
@@ -73,8 +74,7 @@ load(struct courier *courier, int memfd, uint64_t length)
 static void
 send_line(struct courier *courier)
 {
-	struct wire_span line =
-	    wire_span(buffer_at(&courier->line), buffer_len(&courier->line));
+	struct wire_span line = wire_span(buffer_at(&courier->line), buffer_len(&courier->line));
 
 	if (link_take(courier->link, &courier->request, line))
 		buffer_release(&courier->line, memory_of(courier));

@@ -1,8 +1,9 @@
 /*
- * courier.h - delivers delayed messages of one host: one at a time, on a link of its own that carries nothing else.
+ * courier.h - delivers delayed messages of one host: one at a time, on a link of its own that
+ * carries nothing else.
  *
- * Such a message is sent at least once: whatever happens before its answer leaves it where it was, on the control process'
- * disk.
+ * Such a message is sent at least once: whatever happens before its answer leaves it where it was,
+ * on the control process' disk.
  */
 #ifndef RELAY_COURIER_H
 #define RELAY_COURIER_H
@@ -17,8 +18,8 @@
 struct courier;
 
 /*
- * Starts on a message whose line (`length` bytes, no LF) is in `memfd`, which it closes.  The outcome goes to control as
- * `delayed_done`.
+ * Starts on a message whose line (`length` bytes, no LF) is in `memfd`, which it closes.  The
+ * outcome goes to control as `delayed_done`.
  */
 void courier_start(struct host *host, const struct channel_delayed *message, int memfd);
 

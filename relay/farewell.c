@@ -29,7 +29,7 @@ on_done(struct request *request, enum request_result result)
 		return; /* its time was over */
 	if (result == REQUEST_ANSWERED)
 		over(farewell, (const char *)buffer_at(&farewell->reply),
-		    buffer_len(&farewell->reply) - 1);
+		     buffer_len(&farewell->reply) - 1);
 	else
 		over(farewell, "con_lost", 8);
 }
@@ -74,6 +74,6 @@ farewell_say(struct host *host)
 	}
 	farewell->state = FAREWELL_SAID;
 	uring_timer_set(host->worker->ring, &farewell->timer,
-	    worker_now(host->worker) + ms_to_ns(FAREWELL_MS));
+			worker_now(host->worker) + ms_to_ns(FAREWELL_MS));
 	return false;
 }

@@ -1,5 +1,6 @@
 /*
- * farewell.h - at a stop every peer but ourselves is told `exit`, as gatewayc did, and its answer is logged.
+ * farewell.h - at a stop every peer but ourselves is told `exit`, as gatewayc did, and its answer
+ * is logged.
  */
 #ifndef RELAY_FAREWELL_H
 #define RELAY_FAREWELL_H
@@ -13,10 +14,10 @@
 /* How long a peer may take to answer. */
 #define FAREWELL_MS 1000u
 
-#define FAREWELL_STATES(X)                                                                         \
-	X(FAREWELL_NONE, "none")     /* not to be said */                                          \
-	X(FAREWELL_WANTED, "wanted") /* when the last client is gone */                            \
-	X(FAREWELL_SAID, "said")     /* waits for the answer */                                    \
+#define FAREWELL_STATES(X)                                              \
+	X(FAREWELL_NONE, "none")     /* not to be said */               \
+	X(FAREWELL_WANTED, "wanted") /* when the last client is gone */ \
+	X(FAREWELL_SAID, "said")     /* waits for the answer */         \
 	X(FAREWELL_OVER, "over")
 
 enum farewell_state {

@@ -1,9 +1,9 @@
 /*
- * host.c - queue, pool and listener of one host.  Decides when links are opened and what waits; the bytes are
- * the business of client.c and link.c.
+ * host.c - queue, pool and listener of one host.  Decides when links are opened and what waits; the
+ * bytes are the business of client.c and link.c.
  *
- * Requests wait in one queue, oldest first.  A client has at most one request at a time, so the queue is a round robin
- * between clients.
+ * Requests wait in one queue, oldest first.  A client has at most one request at a time, so the
+ * queue is a round robin between clients.
  */
 #include "relay/host.h"
 
@@ -25,8 +25,8 @@ const char *
 host_state_text(enum host_state state)
 {
 	switch (state) {
-#define X(name, text)                                                                              \
-	case name:                                                                                 \
+#define X(name, text) \
+	case name:    \
 		return text;
 		HOST_STATES(X)
 #undef X
@@ -34,7 +34,7 @@ host_state_text(enum host_state state)
 	return "unknown";
 }
 
-/* --- states ------------------------------------------------------------------------------------------ */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static void
 host_set_state(struct host *host, enum host_state next, const char *why)
@@ -55,7 +55,7 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		host->down_since = worker_now(host->worker);
 }
 
-/* --- accepting --------------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 static void
 on_accepted(struct uring_op *op, int res, const uint8_t *data)
@@ -104,7 +104,7 @@ host_on_client_closed(struct host *host)
 	host_arm_accepts(host);
 }
 
-/* --- queue ------------------------------------------------------------------------------------------- */
+/* --- queue ------------------------------------------------------------------------------------ */
 
 static void
 queue_remove(struct host *host, struct request *request)
@@ -155,12 +155,12 @@ expire_queue(struct host *host)
 
 	while ((request = TAILQ_FIRST(&host->queue)) != NULL && patience(host, request) <= now)
 		end_queued(host, request,
-		    host->state == HOST_DOWN ? REQUEST_HOST_DOWN : REQUEST_QUEUE_TIMEOUT);
+			   host->state == HOST_DOWN ? REQUEST_HOST_DOWN : REQUEST_QUEUE_TIMEOUT);
 }
 
 enum host_answer
 host_submit(struct host *host, struct request *request, struct wire_span line,
-    enum request_result *why)
+	    enum request_result *why)
 {
 	struct link *link = TAILQ_FIRST(&host->ready);
 
@@ -222,9 +222,10 @@ host_pump(struct host *host)
 	}
 }
 
-/* --- pool -------------------------------------------------------------------------------------------- */
+/* --- pool ------------------------------------------------------------------------------------- */
 
-/* 50 ms doubling to 30 s, of which a random half is taken off so that many relays do not knock at once. */
+/* 50 ms doubling to 30 s, of which a random half is taken off so that many relays do not knock at
+ * once. */
 static uint64_t
 backoff(struct host *host)
 {
@@ -268,7 +269,8 @@ link_failed(struct host *host, const char *why)
 	if (host->usable > 0)
 		return;
 	host_set_state(host, HOST_DOWN, why);
-	/* Its name may mean another address by now; the answer, if it changed, comes as host_change. */
+	/* Its name may mean another address by now; the answer, if it changed, comes as
+	 * host_change. */
 	if (!host->leaving)
 		worker_ask_address(host->worker, host->index);
 }
@@ -313,7 +315,8 @@ host_on_link_closed(struct host *host, enum link_end end, const char *why)
 	case LINK_END_WORKED:
 		host->failures = 0;
 		if (host->usable == 0) {
-			/* It was good until now: no backoff of another link's failure holds up the next. */
+			/* It was good until now: no backoff of another link's failure holds up the
+			 * next. */
 			host->next_connect = 0;
 			host_set_state(host, HOST_CONNECTING, why);
 		}
@@ -334,7 +337,7 @@ host_on_link_closed(struct host *host, enum link_end end, const char *why)
 	arm(host);
 }
 
-/* --- clock ------------------------------------------------------------------------------------------- */
+/* --- clock ------------------------------------------------------------------------------------ */
 
 static void
 arm(struct host *host)
@@ -360,7 +363,7 @@ on_due(struct uring_timer *timer)
 	arm(host);
 }
 
-/* --- life -------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct host *
 host_new(struct worker *worker, const struct channel_host *message, int listener)
@@ -443,7 +446,7 @@ void
 host_change(struct host *host, const struct channel_host *message)
 {
 	bool moved = host->address_len != message->address_len ||
-	    memcmp(&host->address, &message->address, message->address_len) != 0;
+		     memcmp(&host->address, &message->address, message->address_len) != 0;
 
 	host->settings = message->settings;
 	memcpy(host->local_id, message->local_id, sizeof host->local_id);

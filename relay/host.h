@@ -1,8 +1,8 @@
 /*
- * host.h - a host of the table inside a worker: its listening socket, its clients, its queue, its pool of links, and the
- * decision when to open another link.
+ * host.h - a host of the table inside a worker: its listening socket, its clients, its queue, its
+ * pool of links, and the decision when to open another link.
  *
- *   CONNECTING -> UP -> (DOWN <-> UP) ...      UP -> ASLEEP when the idle clock closed the last link
+ *   CONNECTING -> UP -> (DOWN <-> UP) ...   UP -> ASLEEP when the idle clock closed the last link
  */
 #ifndef RELAY_HOST_H
 #define RELAY_HOST_H
@@ -13,11 +13,11 @@
 #include "relay/worker.h"
 #include "wire/wire.h"
 
-#define HOST_STATES(X)                                                                             \
-	X(HOST_CONNECTING, "connecting") /* no link yet, nothing known against the peer */         \
-	X(HOST_UP, "up")                 /* at least one link can be used */                       \
-	X(HOST_DOWN, "down")             /* no link, the last attempt failed; tried again for ever */ \
-	X(HOST_ASLEEP, "asleep")         /* no link, none needed until a request comes */
+#define HOST_STATES(X)                                                                        \
+	X(HOST_CONNECTING, "connecting") /* no link yet, nothing known against the peer */    \
+	X(HOST_UP, "up")                 /* at least one link can be used */                  \
+	X(HOST_DOWN, "down")     /* no link, the last attempt failed; tried again for ever */ \
+	X(HOST_ASLEEP, "asleep") /* no link, none needed until a request comes */
 
 enum host_state {
 #define X(name, text) name,
@@ -63,7 +63,7 @@ struct host {
 	uint32_t queue_count;
 	uint64_t queue_bytes;
 
-	uint32_t failures;    /* in a row */
+	uint32_t failures;     /* in a row */
 	uint64_t next_connect; /* not before */
 	uint64_t down_since;
 	struct uring_timer timer;
@@ -80,9 +80,13 @@ enum link_end {
 	LINK_END_UNWANTED, /* renewed or removed */
 };
 
-enum host_answer { HOST_TAKEN, HOST_REFUSED };
+enum host_answer {
+	HOST_TAKEN,
+	HOST_REFUSED
+};
 
-/* A new host from its message; takes over `listener`.  NULL without memory (then the caller closes it). */
+/* A new host from its message; takes over `listener`.  NULL without memory (then the caller closes
+ * it). */
 struct host *host_new(struct worker *worker, const struct channel_host *message, int listener);
 
 /* Settings at once; a changed address makes new links before the old ones go. */
@@ -94,11 +98,13 @@ void host_renew(struct host *host);
 /* Tries at once if it waits for the end of a backoff, which begins anew. */
 void host_retry(struct host *host);
 
-/* Takes nothing new from now on; finishes what is under way; then says farewell to the peer, if asked to. */
+/* Takes nothing new from now on; finishes what is under way; then says farewell to the peer, if
+ * asked to. */
 void host_leave(struct host *host, bool farewell);
 
 /*
- * For leaving hosts, between turns: ends what has no purpose any more.  true = nothing is left, host_free may be called.
+ * For leaving hosts, between turns: ends what has no purpose any more.  true = nothing is left,
+ * host_free may be called.
  */
 bool host_reap(struct host *host);
 void host_free(struct host *host);
@@ -111,7 +117,7 @@ void host_arm_accepts(struct host *host);
  * HOST_REFUSED: it will not; *why says what to count.
  */
 enum host_answer host_submit(struct host *host, struct request *request, struct wire_span line,
-    enum request_result *why);
+			     enum request_result *why);
 
 /* Takes a queued request out again: its owner is gone. */
 void host_withdraw(struct host *host, struct request *request);

@@ -1,6 +1,6 @@
 /*
- * host_settings.h - what can be set per host, as plain numbers: made by the configuration, carried by the channel,
- * used by the worker.  Fixed size, no pointers.
+ * host_settings.h - what can be set per host, as plain numbers: made by the configuration, carried
+ * by the channel, used by the worker.  Fixed size, no pointers.
  */
 #ifndef RELAY_HOST_SETTINGS_H
 #define RELAY_HOST_SETTINGS_H

@@ -1,8 +1,10 @@
 /*
- * keeper.c - children, listening sockets, signals.  One poll loop that never waits for anything else.
+ * keeper.c - children, listening sockets, signals.  One poll loop that never waits for anything
+ * else.
  *
- * It connects its children: each worker has a channel to the keeper, with which it lives and ends, and one to control.  When
- * one of the two is started anew, the keeper makes a new pair and hands the ends out.
+ * It connects its children: each worker has a channel to the keeper, with which it lives and ends,
+ * and one to control.  When one of the two is started anew, the keeper makes a new pair and hands
+ * the ends out.
  */
 #include "relay/keeper.h"
 
@@ -57,11 +59,11 @@ struct keeper {
 	bool reload_due;      /* HUP came, and no control process has said since that it is done */
 	uint32_t unsent_count;
 	struct channel_message unsent[UNSENT_MAX]; /* log lines, the oldest first */
-	bool quit;            /* end without waiting for what is under way */
+	bool quit;                                 /* end without waiting for what is under way */
 	enum exit_status status;
 };
 
-/* --- logging ----------------------------------------------------------------------------------------- */
+/* --- logging ---------------------------------------------------------------------------------- */
 
 /* Standard error, and control for the log file. */
 static void
@@ -101,7 +103,7 @@ send_unsent(struct keeper *keeper)
 	keeper->unsent_count = 0;
 }
 
-/* --- introducing children to each other -------------------------------------------------------------- */
+/* --- introducing children to each other ------------------------------------------------------- */
 
 /* A new channel between control and a worker. */
 static void
@@ -110,7 +112,7 @@ introduce(struct keeper *keeper, uint32_t i)
 	struct child *worker = &keeper->workers[i].child;
 	struct channel_message to_worker = { .type = CHANNEL_CONTROL };
 	struct channel_message to_control = { .type = CHANNEL_WORKER,
-		.worker = { .number = i, .pid = worker->pid } };
+					      .worker = { .number = i, .pid = worker->pid } };
 	int ends[2];
 
 	if (worker->channel == NULL || keeper->control.channel == NULL)
@@ -179,7 +181,7 @@ start_control(struct keeper *keeper)
 		pass_on(keeper, SIGHUP);
 }
 
-/* --- messages ---------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 /* A socket that the service manager made for a host is as good as one of ours. */
 static void
@@ -205,7 +207,7 @@ on_listen(struct keeper *keeper, const char *id)
 	if (answer.listen.error == 0)
 		answer.listen.index = entry->index;
 	channel_send(keeper->control.channel, &answer,
-	    answer.listen.error == 0 ? entry->listener.fd : -1);
+		     answer.listen.error == 0 ? entry->listener.fd : -1);
 }
 
 static void
@@ -269,13 +271,14 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 		if (!control)
 			break;
 		listener_table_sweep(&keeper->listeners);
-		channel_send(child->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
+		channel_send(child->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END },
+			     -1);
 		return;
 	default:
 		break;
 	}
 	log_error(NULL, "unexpected message from %s: %s", child->name,
-	    channel_type_text(message->type));
+		  channel_type_text(message->type));
 }
 
 /* Up to its end: what a process said before it died is still there. */
@@ -302,13 +305,13 @@ read_channel(struct keeper *keeper, struct child *child)
 	}
 }
 
-/* --- the end of children ----------------------------------------------------------------------------- */
+/* --- the end of children ---------------------------------------------------------------------- */
 
 static void
 stop_child(struct keeper *keeper, struct child *child)
 {
 	struct channel_message message = { .type = CHANNEL_STOP,
-		.stop = { keeper->quit ? 0 : keeper->stop_timeout_ms } };
+					   .stop = { keeper->quit ? 0 : keeper->stop_timeout_ms } };
 
 	child->restart_at = 0;
 	if (child->pid != 0 &&
@@ -350,7 +353,7 @@ child_died(struct keeper *keeper, struct child *child, int wait_status)
 	child_ended(child);
 	if (WIFSIGNALED(wait_status))
 		log_error(NULL, "%s died of signal %d%s", child->name, WTERMSIG(wait_status),
-		    control ? "" : "; its requests in flight are lost");
+			  control ? "" : "; its requests in flight are lost");
 	else if (status != 0 || keeper->stopping_at == 0)
 		log_error(NULL, "%s ended with status %d", child->name, status);
 	/* It has said why; trying again would only say it again. */
@@ -380,7 +383,7 @@ reap(struct keeper *keeper)
 	}
 }
 
-/* --- signals and the loop ---------------------------------------------------------------------------- */
+/* --- signals and the loop --------------------------------------------------------------------- */
 
 static int
 take_signals(void)
@@ -395,7 +398,6 @@ take_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
-
 
 static void
 on_signals(struct keeper *keeper)
@@ -442,7 +444,8 @@ run_child_clock(struct keeper *keeper, struct child *child, uint64_t now)
 		if (child->pid != 0)
 			return UINT64_MAX;
 		bool control = child == &keeper->control;
-		struct keeper_worker *worker = control ? NULL : (struct keeper_worker *)(void *)child;
+		struct keeper_worker *worker =
+		    control ? NULL : (struct keeper_worker *)(void *)child;
 		/* The first shows whether io_uring works here at all: once, not once per worker. */
 		if (worker > keeper->workers && keeper->workers[0].child.ready_at == 0)
 			return UINT64_MAX;
@@ -454,8 +457,8 @@ run_child_clock(struct keeper *keeper, struct child *child, uint64_t now)
 	}
 	if (child->pid == 0)
 		return UINT64_MAX;
-	uint64_t end = keeper->stopping_at + KILL_AFTER_MS +
-	    (keeper->quit ? 0 : keeper->stop_timeout_ms);
+	uint64_t end =
+	    keeper->stopping_at + KILL_AFTER_MS + (keeper->quit ? 0 : keeper->stop_timeout_ms);
 	if (end <= now)
 		kill(child->pid, SIGKILL);
 	return end <= now ? now + 100 : end;
@@ -522,7 +525,7 @@ loop(struct keeper *keeper, struct pollfd *fds)
 	}
 }
 
-/* --- life -------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 /* Descriptors of a worker that are left for clients when every host has all its links. */
 static uint32_t
@@ -593,7 +596,7 @@ keeper_run(const struct keeper_options *options)
 	log_set_process("keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	listener_table_init(&keeper.listeners, keeper.settings->socket_dir,
-	    (mode_t)keeper.settings->socket_mode);
+			    (mode_t)keeper.settings->socket_mode);
 	keeper.signals = take_signals();
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;

@@ -1,6 +1,7 @@
 /*
- * keeper.h - the parent process: holds every listening socket, starts and restarts workers and control process, passes
- * signals on.  It has no ring and reads no outside bytes once it runs; it knows hosts by name only.
+ * keeper.h - the parent process: holds every listening socket, starts and restarts workers and
+ * control process, passes signals on.  It has no ring and reads no outside bytes once it runs; it
+ * knows hosts by name only.
  */
 #ifndef RELAY_KEEPER_H
 #define RELAY_KEEPER_H
@@ -20,7 +21,8 @@ enum exit_status {
 };
 
 struct keeper_options {
-	const struct config *config; /* as it was at the start: what needs a restart comes from here */
+	const struct config
+	    *config; /* as it was at the start: what needs a restart comes from here */
 	const struct config_source *source; /* from which control reads it again and again */
 	struct service_manager *manager;
 	struct daemonize *daemonize; /* NULL in the foreground */

@@ -6,13 +6,15 @@
 
 #include <assert.h>
 
-/* sun_path is 108 bytes with its NUL: no host id can be longer than what fits into a socket path. */
+/* sun_path is 108 bytes with its NUL: no host id can be longer than what fits into a socket path.
+ */
 #define HOST_ID_MAX 107
 
 /* One-shot accepts armed on one listener. */
 #define HOST_ACCEPTS_MAX 4
 
-/* Pipelined input kept for a client whose request is under way; above it the relay stops reading from it. */
+/* Pipelined input kept for a client whose request is under way; above it the relay stops reading
+ * from it. */
 #define CLIENT_IN_HIGH (64u * 1024)
 
 /* Unsent replies of a client above which its next request waits. */

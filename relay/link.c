@@ -1,6 +1,6 @@
 /*
- * link.c - drives wire/lond through connect and handshake, then carries requests.  Owns its socket, its key and the
- * requests in flight; never decides whether a link is wanted (host.c does).
+ * link.c - drives wire/lond through connect and handshake, then carries requests.  Owns its socket,
+ * its key and the requests in flight; never decides whether a link is wanted (host.c does).
  */
 #include "relay/link.h"
 
@@ -20,8 +20,8 @@ const char *
 link_state_text(enum link_state state)
 {
 	switch (state) {
-#define X(name, text)                                                                              \
-	case name:                                                                                 \
+#define X(name, text) \
+	case name:    \
 		return text;
 		LINK_STATES(X)
 #undef X
@@ -41,7 +41,7 @@ memory_of(const struct link *link)
 	return &link->host->worker->memory;
 }
 
-/* --- states ------------------------------------------------------------------------------------------ */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static bool
 opening(enum link_state state)
@@ -123,7 +123,7 @@ static bool
 has_room(const struct link *link)
 {
 	return link->in_flight_count < link->host->settings.pipeline &&
-	    buffer_len(&link->out) <= LINK_OUT_HIGH;
+	       buffer_len(&link->out) <= LINK_OUT_HIGH;
 }
 
 /* READY or FULL, whichever is true now. */
@@ -136,7 +136,7 @@ update_room(struct link *link)
 		link_set_state(link, LINK_READY);
 }
 
-/* --- clocks ------------------------------------------------------------------------------------------ */
+/* --- clocks ----------------------------------------------------------------------------------- */
 
 static uint64_t
 deadline(const struct link *link)
@@ -148,11 +148,12 @@ deadline(const struct link *link)
 	bool courier = link->courier != NULL;
 	if (link->in_flight_count > 0)
 		return TAILQ_FIRST(&link->in_flight)->since +
-		    ms_to_ns(courier ? COURIER_REPLY_MS : set->reply_timeout_ms);
+		       ms_to_ns(courier ? COURIER_REPLY_MS : set->reply_timeout_ms);
 	return link->used_at + ms_to_ns(courier ? COURIER_IDLE_MS : set->idle_timeout_ms);
 }
 
-/* Only ever moves the timer forward in time to an earlier moment: a due timer looks again, so the hot path rarely touches it. */
+/* Only ever moves the timer forward in time to an earlier moment: a due timer looks again, so the
+ * hot path rarely touches it. */
 static void
 arm(struct link *link)
 {
@@ -190,7 +191,7 @@ link_on_settings(struct link *link)
 	arm(link);
 }
 
-/* --- closing ----------------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------------- */
 
 static void
 finish_if_drained(struct link *link)
@@ -222,8 +223,7 @@ recover_body(struct link *link, struct request *request)
 {
 	struct memory *memory = memory_of(link);
 	const uint8_t *at = buffer_at(&link->out) + (request->out_start - link->out_given);
-	struct wire_span line =
-	    wire_span(at, (size_t)(request->out_end - request->out_start) - 1);
+	struct wire_span line = wire_span(at, (size_t)(request->out_end - request->out_start) - 1);
 
 	if (!request->encrypted)
 		return buffer_append(&request->body, memory, line.data, line.len);
@@ -246,7 +246,7 @@ requeue_untouched(struct link *link)
 	struct request *request;
 
 	while ((request = TAILQ_LAST(&link->in_flight, request_list)) != NULL &&
-	    request->out_start >= link->out_given) {
+	       request->out_start >= link->out_given) {
 		/* An abandoned one has nobody left to serve. */
 		if (request->reply != NULL && !recover_body(link, request)) {
 			buffer_release(&request->body, memory_of(link));
@@ -310,10 +310,11 @@ link_close(struct link *link, enum request_result result, const char *why)
 {
 	uint64_t age = worker_now(worker_of(link)) - link->ready_at;
 	const struct request *first = TAILQ_FIRST(&link->in_flight);
-	/* Lost with a request on it: what a client asked for must not cost the other clients a pause. */
+	/* Lost with a request on it: what a client asked for must not cost the other clients a
+	 * pause. */
 	bool carried = first != NULL && first->out_start < link->out_given;
-	bool worked = link->ready_at != 0 &&
-	    (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
+	bool worked =
+	    link->ready_at != 0 && (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
 	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, result, why);
 }
@@ -334,7 +335,7 @@ link_retire(struct link *link)
 		link_set_state(link, LINK_RETIRING);
 }
 
-/* --- output ------------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void
 mark_dirty(struct link *link)
@@ -352,7 +353,7 @@ link_flush(struct link *link)
 	    link->send.op.in_flight)
 		return;
 	uring_send(worker_of(link)->ring, &link->send, link->fd, buffer_at(&link->out),
-	    len > INT32_MAX ? INT32_MAX : len);
+		   len > INT32_MAX ? INT32_MAX : len);
 	/* It has room for requests again once this is taken. */
 	if (link->state == LINK_FULL && link->in_flight_count < link->host->settings.pipeline)
 		worker_hurry(worker_of(link));
@@ -403,7 +404,7 @@ on_writable(struct uring_op *op, int res, const uint8_t *data)
 		mark_dirty(link); /* an error on the socket shows in the send */
 }
 
-/* --- requests ---------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static bool
 write_request(struct link *link, struct request *request, struct wire_span line)
@@ -449,7 +450,8 @@ link_take(struct link *link, struct request *request, struct wire_span line)
 	return true;
 }
 
-/* Appends the reply to where the owner wants it.  `whole`: the buffer that holds this line with its LF and nothing else. */
+/* Appends the reply to where the owner wants it.  `whole`: the buffer that holds this line with its
+ * LF and nothing else. */
 static bool
 deliver(struct link *link, struct request *request, struct wire_span line, struct buffer *whole)
 {
@@ -515,7 +517,7 @@ on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 	host_pump(host);
 }
 
-/* --- handshake --------------------------------------------------------------------------------------- */
+/* --- handshake -------------------------------------------------------------------------------- */
 
 static bool
 say(struct link *link, const struct wire_out *out)
@@ -571,7 +573,7 @@ on_handshake_line(struct link *link, struct wire_span line)
 		become_ready(link, build_key);
 }
 
-/* --- input ------------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 /* The longest line that may come now; an encrypted one is about twice its plaintext. */
 static size_t
@@ -634,7 +636,7 @@ on_input(struct link *link, const uint8_t *data, size_t len)
 	}
 	if (stashed) {
 		used = take_lines(link, buffer_at(&link->in), buffer_len(&link->in), link->scanned,
-		    true);
+				  true);
 		if (link->state == LINK_CLOSING)
 			return;
 		if (buffer_len(&link->in) > 0) /* else the reply took it over */
@@ -665,7 +667,7 @@ on_recv(struct uring_op *op, int res, const uint8_t *data)
 		link_close(link, REQUEST_LINK_LOST, strerror(-res));
 }
 
-/* --- opening ----------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void
 on_connected(struct uring_op *op, int res, const uint8_t *data)
@@ -723,7 +725,7 @@ link_open(struct host *host, struct courier *courier)
 	worker->stats->connects++;
 	link->address = host->address;
 	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&link->address,
-	    host->address_len);
+		      host->address_len);
 	arm(link);
 	return link;
 }

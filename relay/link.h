@@ -1,5 +1,6 @@
 /*
- * link.h - one TCP connection to a peer's lond: connect, handshake, requests in flight, replies in order.
+ * link.h - one TCP connection to a peer's lond: connect, handshake, requests in flight, replies in
+ * order.
  *
  *   CONNECTING -> HANDSHAKE -> READY <-> FULL
  *        \            \          \       /
@@ -18,12 +19,12 @@
 #include "wire/idea.h"
 #include "wire/lond.h"
 
-#define LINK_STATES(X)                                                                             \
-	X(LINK_CONNECTING, "connecting")                                                           \
-	X(LINK_HANDSHAKE, "handshake")                                                             \
-	X(LINK_READY, "ready")       /* has room for a request; in host->ready */                  \
-	X(LINK_FULL, "full")         /* usable, but no room now */                                 \
-	X(LINK_RETIRING, "retiring") /* finishes what is in flight */                              \
+#define LINK_STATES(X)                                                            \
+	X(LINK_CONNECTING, "connecting")                                          \
+	X(LINK_HANDSHAKE, "handshake")                                            \
+	X(LINK_READY, "ready")       /* has room for a request; in host->ready */ \
+	X(LINK_FULL, "full")         /* usable, but no room now */                \
+	X(LINK_RETIRING, "retiring") /* finishes what is in flight */             \
 	X(LINK_CLOSING, "closing")   /* waits for its operations to end */
 
 enum link_state {
@@ -64,13 +65,14 @@ struct link {
 };
 
 /*
- * Begins to connect; for the pool, or for `courier` if that is not NULL.  NULL: nothing was opened; errno says why.
+ * Begins to connect; for the pool, or for `courier` if that is not NULL.  NULL: nothing was opened;
+ * errno says why.
  */
 struct link *link_open(struct host *host, struct courier *courier);
 
 /*
- * Writes a request (line without LF) into the output and puts it in flight.  The link must be READY.
- * false = no memory; nothing happened.
+ * Writes a request (line without LF) into the output and puts it in flight.  The link must be
+ * READY. false = no memory; nothing happened.
  */
 bool link_take(struct link *link, struct request *request, struct wire_span line);
 
@@ -84,8 +86,8 @@ void link_on_settings(struct link *link);
 void link_retire(struct link *link);
 
 /*
- * Closes.  What is in flight ends with `result` unless none of its bytes were given to the socket: that goes back to the
- * head of the queue.
+ * Closes.  What is in flight ends with `result` unless none of its bytes were given to the socket:
+ * that goes back to the head of the queue.
  */
 void link_close(struct link *link, enum request_result result, const char *why);
 

@@ -13,7 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Bound by a name relative to the working directory, so that the directory's length does not count. */
+/* Bound by a name relative to the working directory, so that the directory's length does not count.
+ */
 static int
 bind_here(int fd, const char *temporary)
 {

@@ -1,8 +1,8 @@
 /*
  * listener.h - a host's listening UNIX socket as the keeper makes and holds it.
  *
- * The socket is bound under a short temporary name in its directory, made ready, and renamed over the final path: clients see the
- * old socket or the new one, never none.
+ * The socket is bound under a short temporary name in its directory, made ready, and renamed over
+ * the final path: clients see the old socket or the new one, never none.
  */
 #ifndef RELAY_LISTENER_H
 #define RELAY_LISTENER_H
@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 struct listener {
-	int fd; /* -1 = none */
+	int fd;       /* -1 = none */
 	dev_t device; /* of the socket file, to know later whether the path is still ours */
 	ino_t inode;
 };

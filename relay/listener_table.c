@@ -98,8 +98,7 @@ listener_table_open(struct listener_table *table, const char *id, struct listene
 		*entry = insert(table, id);
 		if (*entry == NULL)
 			return -ENOSPC;
-		int error =
-		    listener_open(&(*entry)->listener, table->dir, id, table->mode);
+		int error = listener_open(&(*entry)->listener, table->dir, id, table->mode);
 		if (error != 0) {
 			listener_table_close(table, (*entry)->index);
 			return error;

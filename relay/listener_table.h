@@ -1,5 +1,6 @@
 /*
- * listener_table.h - the keeper's listening sockets by host id; the place in the table is the host's index everywhere.
+ * listener_table.h - the keeper's listening sockets by host id; the place in the table is the
+ * host's index everywhere.
  */
 #ifndef RELAY_LISTENER_TABLE_H
 #define RELAY_LISTENER_TABLE_H
@@ -33,18 +34,22 @@ void listener_table_init(struct listener_table *table, const char *dir, mode_t m
 void listener_table_fini(struct listener_table *table);
 
 /*
- * The entry of that id; makes its socket if there is none yet.  Its fields may be read until it is closed.
- * 0, or a negative errno: -EINVAL for an id that cannot name a socket, -ENOSPC when the table is full.
+ * The entry of that id; makes its socket if there is none yet.  Its fields may be read until it is
+ * closed. 0, or a negative errno: -EINVAL for an id that cannot name a socket, -ENOSPC when the
+ * table is full.
  */
-int listener_table_open(struct listener_table *table, const char *id, struct listener_entry **entry);
+int listener_table_open(struct listener_table *table, const char *id,
+			struct listener_entry **entry);
 
-/* Takes over a listening socket that somebody else made (socket activation); its path is never unlinked. */
+/* Takes over a listening socket that somebody else made (socket activation); its path is never
+ * unlinked. */
 int listener_table_adopt(struct listener_table *table, const char *id, int fd);
 
 /* Closes and unlinks one; nothing happens if there is none. */
 void listener_table_close(struct listener_table *table, uint32_t index);
 
-/* Marks all as unnamed; then listener_table_sweep() closes those that were not opened again in between. */
+/* Marks all as unnamed; then listener_table_sweep() closes those that were not opened again in
+ * between. */
 void listener_table_mark(struct listener_table *table);
 void listener_table_sweep(struct listener_table *table);
 

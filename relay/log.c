@@ -1,5 +1,6 @@
 /*
- * log.c - logfmt on standard error.  Control characters never reach the output, so a line stays a line.
+ * log.c - logfmt on standard error.  Control characters never reach the output, so a line stays a
+ * line.
  */
 #include "relay/log.h"
 
@@ -87,7 +88,7 @@ log_write(const char *process, enum log_level level, const char *host, const cha
 	gmtime_r(&now.tv_sec, &tm);
 	size_t at = strftime(line, sizeof line, "ts=%Y-%m-%dT%H:%M:%S", &tm);
 	at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ level=%s proc=%s",
-	    now.tv_nsec / 1000000, log_level_text(level), process);
+			       now.tv_nsec / 1000000, log_level_text(level), process);
 	if (host != NULL && host[0] != '\0') {
 		at += (size_t)snprintf(line + at, sizeof line - at, " host=");
 		at = put_quoted(line, at, at + 300, host);

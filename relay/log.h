@@ -10,7 +10,12 @@
 
 #define LOG_TEXT_MAX 512
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+enum log_level {
+	LOG_ERROR,
+	LOG_WARNING,
+	LOG_INFO,
+	LOG_DEBUG
+};
 
 typedef void log_sink(void *context, enum log_level level, const char *host, const char *text);
 

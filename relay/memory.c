@@ -1,6 +1,7 @@
 /*
- * memory.c - size classes over malloc.  Small blocks are cached last in, first out, so that the hot path
- * touches the same warm memory and never reaches malloc; large ones go back to the system at once.
+ * memory.c - size classes over malloc.  Small blocks are cached last in, first out, so that the hot
+ * path touches the same warm memory and never reaches malloc; large ones go back to the system at
+ * once.
  */
 #include "relay/memory.h"
 
@@ -44,7 +45,7 @@ class_of(size_t size)
 	int class = 0;
 
 	while (class < MEMORY_CLASSES && ((size_t)MEMORY_BLOCK_MIN << class) < size)
-		class++;
+		class ++;
 	return class;
 }
 
@@ -87,7 +88,7 @@ give_cached(struct memory *memory, void *at, size_t size)
 
 void *
 memory_resize(struct memory *memory, void *old, size_t old_size, size_t keep, size_t want,
-    size_t *got)
+	      size_t *got)
 {
 	assert(keep <= old_size && want > old_size);
 	size_t size = round_up(want);

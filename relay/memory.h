@@ -1,7 +1,8 @@
 /*
  * memory.h - the budget for buffers of one worker, and a cache of blocks in front of malloc.
  *
- * Every byte that a client or a peer can make the worker keep goes through here, so that the sum has a bound.
+ * Every byte that a client or a peer can make the worker keep goes through here, so that the sum
+ * has a bound.
  */
 #ifndef RELAY_MEMORY_H
 #define RELAY_MEMORY_H
@@ -10,18 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MEMORY_CLASSES	 8	   /* blocks of 512 bytes to 64 KiB, doubling */
+#define MEMORY_CLASSES   8 /* blocks of 512 bytes to 64 KiB, doubling */
 #define MEMORY_BLOCK_MIN 512u
 #define MEMORY_SPARE_MAX (1u << 20) /* bytes of unused blocks kept for the next turn */
-#define MEMORY_SMALL_MAX 8192u	   /* blocks up to this size may use what is above large_max */
+#define MEMORY_SMALL_MAX 8192u      /* blocks up to this size may use what is above large_max */
 
 struct memory_block;
 
 struct memory {
 	uint64_t max;
-	uint64_t large_max; /* large blocks are had only up to here: who asks for little is served still */
-	uint64_t used;  /* handed out */
-	uint64_t spare; /* kept in the cache */
+	uint64_t large_max; /* large blocks are had only up to here: who asks for little is served
+			       still */
+	uint64_t used;      /* handed out */
+	uint64_t spare;     /* kept in the cache */
 	uint64_t refused;
 	struct memory_block *free[MEMORY_CLASSES];
 };
@@ -33,12 +35,12 @@ void memory_init(struct memory *memory, uint64_t max);
 void memory_fini(struct memory *memory);
 
 /*
- * A block of at least `want` bytes; *got is its size.  NULL when the budget or the machine has no more.
- * `old` (of size old_size, first `keep` bytes of meaning) is moved and given back; NULL for a new block.
- * On failure the old block stays as it was.
+ * A block of at least `want` bytes; *got is its size.  NULL when the budget or the machine has no
+ * more. `old` (of size old_size, first `keep` bytes of meaning) is moved and given back; NULL for a
+ * new block. On failure the old block stays as it was.
  */
 void *memory_resize(struct memory *memory, void *old, size_t old_size, size_t keep, size_t want,
-    size_t *got);
+		    size_t *got);
 
 void memory_put(struct memory *memory, void *block, size_t size);
 

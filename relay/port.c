@@ -73,7 +73,7 @@ on_poll(struct uring_op *op, int res, const uint8_t *data)
 
 struct port *
 port_new(struct uring *ring, struct channel *channel, port_message *on_message, port_end *on_end,
-    void *context, unsigned *count)
+	 void *context, unsigned *count)
 {
 	struct port *port = calloc(1, sizeof *port);
 

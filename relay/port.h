@@ -18,11 +18,11 @@ typedef void port_message(void *context, const struct channel_message *message, 
 typedef void port_end(void *context);
 
 /*
- * Takes over the channel.  NULL without memory (the channel stays the caller's).  `*count` is the number of ports that the
- * ring still holds; it goes up now and down when this one's memory goes.
+ * Takes over the channel.  NULL without memory (the channel stays the caller's).  `*count` is the
+ * number of ports that the ring still holds; it goes up now and down when this one's memory goes.
  */
 struct port *port_new(struct uring *ring, struct channel *channel, port_message *on_message,
-    port_end *on_end, void *context, unsigned *count);
+		      port_end *on_end, void *context, unsigned *count);
 
 /* Sends or queues; 0 or a negative errno. */
 int port_send(struct port *port, const struct channel_message *message, int fd);

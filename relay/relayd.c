@@ -23,7 +23,13 @@
 #define RELAY_VERSION "0.1"
 #endif
 
-enum { OPTION_CHECK = 256, OPTION_LONCAPA, OPTION_PROBE, OPTION_VERSION, OPTIONS_MAX = 256 };
+enum {
+	OPTION_CHECK = 256,
+	OPTION_LONCAPA,
+	OPTION_PROBE,
+	OPTION_VERSION,
+	OPTIONS_MAX = 256
+};
 
 struct command_line {
 	struct config_source source;
@@ -48,21 +54,24 @@ static const struct option LONG_OPTIONS[] = {
 static void
 usage(FILE *to)
 {
-	fputs("usage: relayd [-F] [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
-	      "       relayd --check [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
-	      "       relayd --probe\n"
-	      "\n"
-	      "  -F, --foreground     stay in the foreground, log to standard error\n"
-	      "      --loncapa DIR    read DIR/loncapa.conf and DIR/loncapa_apache.conf, and the\n"
-	      "                       hosts.tab that they name\n"
-	      "  -c, --config FILE    read the relay's own configuration\n"
-	      "  -o, --option S.K=V   one setting, as in the file: relay.workers=2,\n"
-	      "                       defaults.pipeline=32, 'host msul1.pipeline=32'\n"
-	      "      --check          say what is wrong with the configuration, print what it means\n"
-	      "      --probe          say whether io_uring works here, and what keeps it from doing so\n"
-	      "      --version\n"
-	      "\n"
-	      "exit status: 0 ok, 64 usage, 69 io_uring is refused, 71 system error, 78 configuration\n",
+	fputs(
+	    "usage: relayd [-F] [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
+	    "       relayd --check [--loncapa DIR] [-c FILE] [-o SECTION.KEY=VALUE]...\n"
+	    "       relayd --probe\n"
+	    "\n"
+	    "  -F, --foreground     stay in the foreground, log to standard error\n"
+	    "      --loncapa DIR    read DIR/loncapa.conf and DIR/loncapa_apache.conf, and the\n"
+	    "                       hosts.tab that they name\n"
+	    "  -c, --config FILE    read the relay's own configuration\n"
+	    "  -o, --option S.K=V   one setting, as in the file: relay.workers=2,\n"
+	    "                       defaults.pipeline=32, 'host msul1.pipeline=32'\n"
+	    "      --check          say what is wrong with the configuration, print what it means\n"
+	    "      --probe          say whether io_uring works here, and what keeps it from doing "
+	    "so\n"
+	    "      --version\n"
+	    "\n"
+	    "exit status: 0 ok, 64 usage, 69 io_uring is refused, 71 system error, 78 "
+	    "configuration\n",
 	    to);
 }
 
@@ -166,7 +175,7 @@ take_pid_file(struct pid_file *file, const struct config *config, enum exit_stat
 	}
 	if (error == -ENOENT) {
 		log_warning(NULL, "%s/logs does not exist: no pid file and no log files",
-		    config->daemons_dir);
+			    config->daemons_dir);
 		return true;
 	}
 	log_error(NULL, "%s", why);

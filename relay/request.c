@@ -7,8 +7,8 @@ const char *
 request_state_text(enum request_state state)
 {
 	switch (state) {
-#define X(name, text)                                                                              \
-	case name:                                                                                 \
+#define X(name, text) \
+	case name:    \
 		return text;
 		REQUEST_STATES(X)
 #undef X
@@ -20,8 +20,8 @@ const char *
 request_result_text(enum request_result result)
 {
 	switch (result) {
-#define X(name, text)                                                                              \
-	case name:                                                                                 \
+#define X(name, text) \
+	case name:    \
 		return text;
 		REQUEST_RESULTS(X)
 #undef X

@@ -9,7 +9,7 @@
 
 static int
 look_up(const char *text, uint16_t port, int flags, struct sockaddr_storage *address,
-    uint32_t *length)
+	uint32_t *length)
 {
 	char service[8];
 	struct addrinfo *found = NULL;
@@ -32,15 +32,13 @@ look_up(const char *text, uint16_t port, int flags, struct sockaddr_storage *add
 }
 
 int
-resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
-    uint32_t *length)
+resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address, uint32_t *length)
 {
 	return look_up(text, port, AI_NUMERICHOST, address, length);
 }
 
 int
-resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
-    uint32_t *length)
+resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address, uint32_t *length)
 {
 	int error = resolve_literal(text, port, address, length);
 

@@ -1,5 +1,6 @@
 /*
- * resolve.h - the address of a peer: an IPv4 or IPv6 literal, or a name.  A name may block for as long as the resolver takes.
+ * resolve.h - the address of a peer: an IPv4 or IPv6 literal, or a name.  A name may block for as
+ * long as the resolver takes.
  */
 #ifndef RELAY_RESOLVE_H
 #define RELAY_RESOLVE_H
@@ -9,11 +10,11 @@
 
 /* Likewise for literals only, which never blocks; anything else is an error. */
 int resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
-    uint32_t *length);
+		    uint32_t *length);
 
 /* Fills address and length.  0, or an error for resolve_error_text() with *length 0. */
 int resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
-    uint32_t *length);
+		    uint32_t *length);
 
 const char *resolve_error_text(int error);
 

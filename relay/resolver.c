@@ -1,5 +1,6 @@
 /*
- * resolver.c - see resolver.h.  The thread lives as long as the process: it may be inside the C library for minutes.
+ * resolver.c - see resolver.h.  The thread lives as long as the process: it may be inside the C
+ * library for minutes.
  */
 #include "relay/resolver.h"
 
@@ -45,7 +46,7 @@ run(void *context)
 		pthread_mutex_unlock(&resolver->lock);
 
 		job->answer.error = resolve_address(job->name, job->port, &job->answer.address,
-		    &job->answer.length);
+						    &job->answer.length);
 
 		pthread_mutex_lock(&resolver->lock);
 		STAILQ_INSERT_TAIL(&resolver->answers, job, entry);

@@ -1,8 +1,8 @@
 /*
  * resolver.h - a thread that looks names up, so that nobody else has to wait for it.
  *
- * A bounded queue each way and no other shared state.  A resolver that never answers holds up the names behind it and
- * nothing else.
+ * A bounded queue each way and no other shared state.  A resolver that never answers holds up the
+ * names behind it and nothing else.
  */
 #ifndef RELAY_RESOLVER_H
 #define RELAY_RESOLVER_H

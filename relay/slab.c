@@ -1,6 +1,6 @@
 /*
- * slab.c - chunks of 16 KiB cut into objects.  Memory stays with the slab until slab_fini: the number of
- * objects is bounded by the owner (clients, links).
+ * slab.c - chunks of 16 KiB cut into objects.  Memory stays with the slab until slab_fini: the
+ * number of objects is bounded by the owner (clients, links).
  */
 #include "relay/slab.h"
 
@@ -20,7 +20,9 @@ struct slab_chunk {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-#define CHUNKED 0 /* one malloc per object, freed in slab_turn: the sanitizer sees every use after the end */
+#define CHUNKED                                                                                    \
+	0 /* one malloc per object, freed in slab_turn: the sanitizer sees every use after the end \
+	   */
 #else
 #define CHUNKED 1
 #endif

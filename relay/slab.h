@@ -1,6 +1,7 @@
 /*
- * slab.h - objects of one size.  What is put back can be handed out again only after slab_turn(): so a completion or a
- * list that still knows the object within the turn meets a dead one, never somebody else's.
+ * slab.h - objects of one size.  What is put back can be handed out again only after slab_turn():
+ * so a completion or a list that still knows the object within the turn meets a dead one, never
+ * somebody else's.
  */
 #ifndef RELAY_SLAB_H
 #define RELAY_SLAB_H

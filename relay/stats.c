@@ -33,7 +33,7 @@ stats_map(int fd, bool writable)
 	if (fstat(fd, &st) != 0 || st.st_size != (off_t)sizeof(struct worker_stats))
 		return NULL;
 	void *at = mmap(NULL, sizeof(struct worker_stats), PROT_READ | (writable ? PROT_WRITE : 0),
-	    MAP_SHARED, fd, 0);
+			MAP_SHARED, fd, 0);
 	return at == MAP_FAILED ? NULL : at;
 }
 

@@ -1,6 +1,6 @@
 /*
- * stats.h - the statistics of a worker in memory that the keeper makes, the worker writes and control reads without asking.
- * They outlive a crash of the worker.
+ * stats.h - the statistics of a worker in memory that the keeper makes, the worker writes and
+ * control reads without asking. They outlive a crash of the worker.
  */
 #ifndef RELAY_STATS_H
 #define RELAY_STATS_H

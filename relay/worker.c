@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- small services ---------------------------------------------------------------------------------- */
+/* --- small services --------------------------------------------------------------------------- */
 
 /* xorshift64*: jitter needs no more. */
 uint64_t
@@ -116,14 +116,14 @@ send_log(void *context, enum log_level level, const char *host, const char *text
 	worker_tell_control(worker, &message);
 }
 
-/* --- accepting --------------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 bool
 worker_accepting(const struct worker *worker)
 {
 	return worker->state == WORKER_RUNNING && !memory_tight(&worker->memory) &&
-	    worker->clients_count < worker->clients_max &&
-	    !uring_timer_armed(&worker->accept_timer);
+	       worker->clients_count < worker->clients_max &&
+	       !uring_timer_armed(&worker->accept_timer);
 }
 
 void
@@ -133,7 +133,7 @@ worker_pause_accepting(struct worker *worker)
 		return;
 	worker->stats->accept_pauses++;
 	uring_timer_set(worker->ring, &worker->accept_timer,
-	    worker_now(worker) + ms_to_ns(ACCEPT_PAUSE_MS));
+			worker_now(worker) + ms_to_ns(ACCEPT_PAUSE_MS));
 }
 
 static void
@@ -147,7 +147,7 @@ on_accept_again(struct uring_timer *timer)
 	}
 }
 
-/* --- stopping ---------------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 static void
 on_stop_due(struct uring_timer *timer)
@@ -155,7 +155,7 @@ on_stop_due(struct uring_timer *timer)
 	struct worker *worker = uring_container_of(timer, struct worker, stop_timer);
 
 	log_warning(NULL, "stop: %" PRIu32 " clients had not finished in time",
-	    worker->clients_count);
+		    worker->clients_count);
 	worker_skip_farewells(worker);
 	worker->state = WORKER_STOPPED;
 }
@@ -168,7 +168,7 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 	worker->state = WORKER_STOPPING;
 	uring_timer_clear(worker->ring, &worker->accept_timer);
 	uring_timer_set(worker->ring, &worker->stop_timer,
-	    worker_now(worker) + ms_to_ns(timeout_ms));
+			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
 }
 
@@ -197,7 +197,7 @@ on_keeper_end(void *context)
 	worker_stop(worker, ORPHAN_STOP_MS);
 }
 
-/* --- turns ------------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 static void
 flush_output(struct worker *worker)
@@ -244,7 +244,8 @@ worker_run(struct worker *worker)
 
 int
 worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
-    struct channel *control, struct worker_stats *stats, const struct worker_options *options)
+	    struct channel *control, struct worker_stats *stats,
+	    const struct worker_options *options)
 {
 	*worker = (struct worker){
 		.ring = ring,
@@ -272,7 +273,8 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	return control == NULL ? 0 : worker_attach_control(worker, control);
 }
 
-/* After a stop in time nothing is left; after one that was not, the process ends and the system cleans up. */
+/* After a stop in time nothing is left; after one that was not, the process ends and the system
+ * cleans up. */
 void
 worker_fini(struct worker *worker)
 {

@@ -1,8 +1,10 @@
 /*
- * worker.h - one worker: a ring, its hosts, links and clients.  Everything it does happens inside worker_run's turns.
+ * worker.h - one worker: a ring, its hosts, links and clients.  Everything it does happens inside
+ * worker_run's turns.
  *
- * It has two channels: the keeper's, with which it lives and ends, and the control process', which may come and go.  By the
- * latter it is given its hosts and their listening sockets; it opens no file, resolves no name, binds nothing.
+ * It has two channels: the keeper's, with which it lives and ends, and the control process', which
+ * may come and go.  By the latter it is given its hosts and their listening sockets; it opens no
+ * file, resolves no name, binds nothing.
  */
 #ifndef RELAY_WORKER_H
 #define RELAY_WORKER_H
@@ -17,9 +19,9 @@
 #include "relay/slab.h"
 #include "uring/uring.h"
 
-#define WORKER_STATES(X)                                                                           \
-	X(WORKER_RUNNING, "running")                                                               \
-	X(WORKER_STOPPING, "stopping")                                                             \
+#define WORKER_STATES(X)               \
+	X(WORKER_RUNNING, "running")   \
+	X(WORKER_STOPPING, "stopping") \
 	X(WORKER_STOPPED, "stopped")
 
 enum worker_state {
@@ -34,11 +36,12 @@ struct worker_options {
 	uint64_t seed;        /* of the jitter */
 };
 
-/* Lives in memory that is shared with the control process and outlives a crash: counters only ever grow. */
+/* Lives in memory that is shared with the control process and outlives a crash: counters only ever
+ * grow. */
 struct worker_stats {
-	uint64_t requests;                     /* complete lines taken from clients */
+	uint64_t requests;                      /* complete lines taken from clients */
 	uint64_t results[REQUEST_RESULT_COUNT]; /* how they ended */
-	uint64_t moved;                        /* put back because their link ended before a byte left */
+	uint64_t moved; /* put back because their link ended before a byte left */
 	uint64_t accepted;
 	uint64_t accept_pauses;
 	uint64_t connects;
@@ -66,7 +69,7 @@ struct worker {
 	struct host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
 	uint32_t hosts_count;
-	struct host_list leaving; /* not in the table any more */
+	struct host_list leaving;             /* not in the table any more */
 	struct exchange_list dirty_exchanges; /* have output for this turn's end */
 	struct link_list dirty_links;
 	struct uring_timer stop_timer;
@@ -80,11 +83,12 @@ struct worker {
 };
 
 /*
- * Takes over ring and channels (freed by worker_fini); `control` may be NULL.  `stats` stays the caller's.
- * 0 or -ENOMEM.
+ * Takes over ring and channels (freed by worker_fini); `control` may be NULL.  `stats` stays the
+ * caller's. 0 or -ENOMEM.
  */
 int worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
-    struct channel *control, struct worker_stats *stats, const struct worker_options *options);
+		struct channel *control, struct worker_stats *stats,
+		const struct worker_options *options);
 void worker_fini(struct worker *worker);
 
 /* One turn: send what is due, wait, handle.  0, or a negative errno that ends the worker. */
@@ -118,8 +122,8 @@ void worker_dirty_exchange(struct worker *worker, struct exchange *exchange);
 void worker_dirty_link(struct worker *worker, struct link *link);
 
 /*
- * The next turn must not wait for an event.  A send that is taken whole makes none: whoever goes on only when his send is
- * settled says so here.
+ * The next turn must not wait for an event.  A send that is taken whole makes none: whoever goes on
+ * only when his send is settled says so here.
  */
 void worker_hurry(struct worker *worker);
 

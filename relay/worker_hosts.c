@@ -1,7 +1,8 @@
 /*
  * worker_hosts.c - a worker's table of hosts, and what its channels say about them.
  *
- * The index of a host is the keeper's; a host that leaves gives its place free at once and ends on a list of its own.
+ * The index of a host is the keeper's; a host that leaves gives its place free at once and ends on
+ * a list of its own.
  */
 #include "relay/courier.h"
 #include "relay/host.h"
@@ -79,9 +80,10 @@ worker_skip_farewells(struct worker *worker)
 		farewell_skip(&host->farewell, host);
 }
 
-/* --- messages ---------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
-/* Known already (after a restart of control): only told anew.  The place taken by another: that one has left. */
+/* Known already (after a restart of control): only told anew.  The place taken by another: that one
+ * has left. */
 static void
 add(struct worker *worker, const struct channel_host *message, int listener)
 {
@@ -89,7 +91,8 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 
 	if (host != NULL && strcmp(host->id, message->id) == 0) {
 		host->synced = true;
-		/* A new control process may not have resolved its name yet: what is known stays good. */
+		/* A new control process may not have resolved its name yet: what is known stays
+		 * good. */
 		struct channel_host known = *message;
 		if (known.address_len == 0) {
 			known.address = host->address;
@@ -196,7 +199,7 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 		break;
 	default:
 		log_error(NULL, "unexpected message from control: %s",
-		    channel_type_text(message->type));
+			  channel_type_text(message->type));
 	}
 	if (fd >= 0)
 		uring_close(worker->ring, fd);
@@ -217,7 +220,7 @@ worker_attach_control(struct worker *worker, struct channel *channel)
 	if (worker->control != NULL)
 		port_close(worker->control);
 	worker->control = port_new(worker->ring, channel, worker_on_control, worker_on_control_end,
-	    worker, &worker->ports);
+				   worker, &worker->ports);
 	if (worker->control != NULL)
 		return 0;
 	channel_free(channel);
@@ -242,7 +245,7 @@ worker_on_keeper(void *context, const struct channel_message *message, int fd)
 		return; /* the descriptor went with it */
 	default:
 		log_error(NULL, "unexpected message from the keeper: %s",
-		    channel_type_text(message->type));
+			  channel_type_text(message->type));
 	}
 	if (fd >= 0)
 		uring_close(worker->ring, fd);

@@ -14,7 +14,10 @@
 #include <unistd.h>
 
 /* Where child_let_go() puts them. */
-enum { KEEPER_FD = 3, STATS_FD = 4 };
+enum {
+	KEEPER_FD = 3,
+	STATS_FD = 4
+};
 
 static void
 say_why(struct channel *channel, int error)

@@ -38,7 +38,7 @@ channel_type_text(enum channel_type type)
 {
 	switch (type) {
 #define X(name, text, payload) \
-	case name:    \
+	case name:             \
 		return text;
 		CHANNEL_TYPES(X)
 #undef X
@@ -84,7 +84,8 @@ append(struct note_list *list, const struct channel_message *message, int fd)
 	STAILQ_INSERT_TAIL(list, note, entry);
 }
 
-/* What was not received is gone, and the descriptors on their way are closed, as the kernel does. */
+/* What was not received is gone, and the descriptors on their way are closed, as the kernel does.
+ */
 static void
 drop_all(struct channel *channel, struct note_list *list)
 {

@@ -280,8 +280,8 @@ sim_check(struct sim *sim)
 			 (unsigned)sums.memory);
 	if (worker->memory.used > worker->memory.max)
 		sim_fail(sim, "more memory than allowed");
-	if (worker->control != NULL && channel_pending(sim->channel) && !sim->holding && !sim->stopping &&
-	    sim_now(sim) > sim->released_at + SECONDS(1))
+	if (worker->control != NULL && channel_pending(sim->channel) && !sim->holding &&
+	    !sim->stopping && sim_now(sim) > sim->released_at + SECONDS(1))
 		sim_fail(sim, "messages for the other end of the channel are stuck");
 	if (!TAILQ_EMPTY(&worker->dirty_links) && worker->state == WORKER_STOPPED)
 		sim_fail(sim, "stopped with output left");

@@ -72,7 +72,8 @@ sim_host_add(struct sim *sim)
 		fake_timer_set(sim->ring, &host->flap, sim_now(sim) + MS(sim_below(sim, 5000)));
 }
 
-/* A host that is there, as after a restart of control: told anew, and the listener that came with it is closed. */
+/* A host that is there, as after a restart of control: told anew, and the listener that came with
+ * it is closed. */
 static void
 add_again(struct sim *sim, const struct sim_host *host)
 {

@@ -104,7 +104,8 @@ set_up(struct sim *sim)
 		sim->scratch[i] = sim_alloc(SIM_TEXT_MAX);
 	LIST_INIT(&sim->peers);
 	sim->keeper = fake_channel_new(sim->ring, on_said, sim);
-	if (worker_init(&sim->worker, sim->ring, sim->keeper, sim->channel, &sim->stats, &worker) != 0)
+	if (worker_init(&sim->worker, sim->ring, sim->keeper, sim->channel, &sim->stats, &worker) !=
+	    0)
 		sim_fail(sim, "no worker");
 	sim_hosts_start(sim);
 	sim_clients_start(sim);

@@ -56,16 +56,19 @@ explain_eperm(char *text, size_t size)
 
 	if (disabled == 2)
 		snprintf(text, size,
-		    "io_uring is switched off on this machine (kernel.io_uring_disabled = 2); mend: "
-		    "sysctl -w kernel.io_uring_disabled=0");
+			 "io_uring is switched off on this machine (kernel.io_uring_disabled = 2); "
+			 "mend: "
+			 "sysctl -w kernel.io_uring_disabled=0");
 	else if (disabled == 1)
 		snprintf(text, size,
-		    "io_uring is reserved for one group on this machine (kernel.io_uring_disabled = 1); "
-		    "mend: sysctl -w kernel.io_uring_disabled=0, or put the relay's user into the group of "
-		    "kernel.io_uring_group");
+			 "io_uring is reserved for one group on this machine "
+			 "(kernel.io_uring_disabled = 1); "
+			 "mend: sysctl -w kernel.io_uring_disabled=0, or put the relay's user into "
+			 "the group of "
+			 "kernel.io_uring_group");
 	else
 		snprintf(text, size, "a seccomp filter refuses io_uring (EPERM); mend: %s",
-		    SECCOMP_MEND);
+			 SECCOMP_MEND);
 }
 
 void
@@ -82,29 +85,34 @@ uring_explain(int error, char *text, size_t size)
 	case ENOSYS:
 		if (under_seccomp()) {
 			snprintf(text, size, "a seccomp filter refuses io_uring (ENOSYS); mend: %s",
-			    SECCOMP_MEND);
+				 SECCOMP_MEND);
 			return;
 		}
 		snprintf(text, size,
-		    "this kernel has no io_uring (ENOSYS); mend: Linux 6.1 or newer with CONFIG_IO_URING");
+			 "this kernel has no io_uring (ENOSYS); mend: Linux 6.1 or newer with "
+			 "CONFIG_IO_URING");
 		return;
 	case EINVAL:
 		uname(&name);
 		snprintf(text, size,
-		    "this kernel (%s) lacks io_uring features that the relay needs; mend: Linux 6.1 or newer",
-		    name.release);
+			 "this kernel (%s) lacks io_uring features that the relay needs; mend: "
+			 "Linux 6.1 or newer",
+			 name.release);
 		return;
 	case ENOMEM:
 		getrlimit(RLIMIT_MEMLOCK, &limit);
 		snprintf(text, size,
-		    "no locked memory left for an io_uring (RLIMIT_MEMLOCK is %llu bytes, shared by all "
-		    "processes of the user); mend: raise it (systemd: LimitMEMLOCK=64M, docker: --ulimit "
-		    "memlock=67108864)",
-		    (unsigned long long)limit.rlim_cur);
+			 "no locked memory left for an io_uring (RLIMIT_MEMLOCK is %llu bytes, "
+			 "shared by all "
+			 "processes of the user); mend: raise it (systemd: LimitMEMLOCK=64M, "
+			 "docker: --ulimit "
+			 "memlock=67108864)",
+			 (unsigned long long)limit.rlim_cur);
 		return;
 	case EMFILE:
 	case ENFILE:
-		snprintf(text, size,
+		snprintf(
+		    text, size,
 		    "no file descriptor left for an io_uring; mend: raise the limit of open files "
 		    "(ulimit -n, LimitNOFILE=)");
 		return;
@@ -113,7 +121,7 @@ uring_explain(int error, char *text, size_t size)
 	}
 }
 
-/* --- report ------------------------------------------------------------------------------------------ */
+/* --- report ----------------------------------------------------------------------------------- */
 
 struct named_op {
 	int code;
@@ -122,12 +130,9 @@ struct named_op {
 
 /* What the engine issues; all must be there. */
 static const struct named_op USED_OPS[] = {
-	{ IORING_OP_ACCEPT, "accept" },
-	{ IORING_OP_ASYNC_CANCEL, "cancel" },
-	{ IORING_OP_CLOSE, "close" },
-	{ IORING_OP_CONNECT, "connect" },
-	{ IORING_OP_POLL_ADD, "poll" },
-	{ IORING_OP_RECV, "recv" },
+	{ IORING_OP_ACCEPT, "accept" }, { IORING_OP_ASYNC_CANCEL, "cancel" },
+	{ IORING_OP_CLOSE, "close" },   { IORING_OP_CONNECT, "connect" },
+	{ IORING_OP_POLL_ADD, "poll" }, { IORING_OP_RECV, "recv" },
 	{ IORING_OP_SEND, "send" },
 };
 
@@ -142,7 +147,7 @@ report_limit(FILE *to, const char *name, int resource)
 		fprintf(to, "%-22s unlimited\n", name);
 	else
 		fprintf(to, "%-22s %llu (hard %llu)\n", name, (unsigned long long)limit.rlim_cur,
-		    (unsigned long long)limit.rlim_max);
+			(unsigned long long)limit.rlim_max);
 }
 
 static int
@@ -182,8 +187,9 @@ uring_report(FILE *to)
 	int error = uring_new(&ring, &options);
 	if (error == 0) {
 		fprintf(to, "%-22s %u entries, %u receive buffers of %u bytes\n", "ring",
-		    uring_stats(ring)->entries, options.buffers, options.buffer_size);
-		fprintf(to, "%-22s %s\n", "idle ring counts as", uring_iowait(ring) ? "iowait" : "idle");
+			uring_stats(ring)->entries, options.buffers, options.buffer_size);
+		fprintf(to, "%-22s %s\n", "idle ring counts as",
+			uring_iowait(ring) ? "iowait" : "idle");
 		uring_free(ring);
 		error = report_ops(to);
 	}

@@ -114,7 +114,8 @@ timer_heap_next(const struct timer_heap *heap)
 void
 timer_heap_expire(struct timer_heap *heap, uint64_t now)
 {
-	/* What callbacks arm comes after `now`: none can spin by arming itself, or keep the others from their turn. */
+	/* What callbacks arm comes after `now`: none can spin by arming itself, or keep the others
+	 * from their turn. */
 	heap->floor = now + 1;
 	while (heap->count > 0 && heap->timers[0]->at <= now) {
 		struct uring_timer *timer = heap->timers[0];

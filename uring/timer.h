@@ -1,7 +1,9 @@
 /*
- * timer.h - timers of one ring: a binary heap, one entry per armed timer, no allocation per operation.
+ * timer.h - timers of one ring: a binary heap, one entry per armed timer, no allocation per
+ * operation.
  *
- * The ring waits for the earliest one; the fake ring of the tests uses the same heap on virtual time.
+ * The ring waits for the earliest one; the fake ring of the tests uses the same heap on virtual
+ * time.
  */
 #ifndef URING_TIMER_H
 #define URING_TIMER_H
@@ -20,7 +22,8 @@ struct timer_heap {
 	struct uring_timer **timers;
 	uint32_t count;
 	uint32_t cap;
-	uint64_t floor; /* what callbacks of timer_heap_expire arm is due at this time at the earliest, 0 outside */
+	uint64_t floor; /* what callbacks of timer_heap_expire arm is due at this time at the
+			   earliest, 0 outside */
 };
 
 void timer_heap_fini(struct timer_heap *heap);
@@ -35,8 +38,8 @@ void timer_heap_clear(struct timer_heap *heap, struct uring_timer *timer);
 uint64_t timer_heap_next(const struct timer_heap *heap);
 
 /*
- * Runs every timer due at `now`.  What a callback arms for `now` or before is due just after `now`: it waits for
- * a later call.
+ * Runs every timer due at `now`.  What a callback arms for `now` or before is due just after `now`:
+ * it waits for a later call.
  */
 void timer_heap_expire(struct timer_heap *heap, uint64_t now);
 

@@ -1,10 +1,10 @@
 /*
- * uring.c - the engine over liburing.  Owns the ring, the provided buffers and the timer heap; never owns
- * operations, which live in their owners.
+ * uring.c - the engine over liburing.  Owns the ring, the provided buffers and the timer heap;
+ * never owns operations, which live in their owners.
  *
- * A turn copies the completions out of the ring first.  Sends are settled from that copy before any other callback runs:
- * a send that posted nothing was taken whole (MSG_WAITALL makes a short one post), so owners may reuse
- * their buffers from then on.
+ * A turn copies the completions out of the ring first.  Sends are settled from that copy before any
+ * other callback runs: a send that posted nothing was taken whole (MSG_WAITALL makes a short one
+ * post), so owners may reuse their buffers from then on.
  */
 #include "uring/uring.h"
 
@@ -39,8 +39,19 @@ enum {
 /* user_data: the address of an op, its lowest bit set for sends; 0 = nobody cares. */
 #define TAG_SEND 1ULL
 
-enum op_kind { OP_NONE, OP_ACCEPT, OP_RECV, OP_SEND, OP_CONNECT, OP_POLL };
-enum op_flag { FLAG_CANCELLED = 1, FLAG_REARM = 2 };
+enum op_kind {
+	OP_NONE,
+	OP_ACCEPT,
+	OP_RECV,
+	OP_SEND,
+	OP_CONNECT,
+	OP_POLL
+};
+
+enum op_flag {
+	FLAG_CANCELLED = 1,
+	FLAG_REARM = 2
+};
 
 struct completion {
 	uint64_t user_data;
@@ -84,7 +95,8 @@ pointers_add(struct pointers *list, void *pointer)
 		size_t cap = list->cap == 0 ? 256 : list->cap * 2;
 		void **at = realloc(list->at, cap * sizeof *at);
 		if (at == NULL)
-			abort(); /* eight bytes per operation in flight: the machine has nothing left */
+			abort(); /* eight bytes per operation in flight: the machine has nothing
+				    left */
 		list->at = at;
 		list->cap = cap;
 	}
@@ -100,7 +112,7 @@ clock_now(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* --- set-up ------------------------------------------------------------------------------------------ */
+/* --- set-up ----------------------------------------------------------------------------------- */
 
 static int
 make_ring(struct uring *u, unsigned entries)
@@ -108,7 +120,7 @@ make_ring(struct uring *u, unsigned entries)
 	for (;; entries /= 2) {
 		struct io_uring_params params = {
 			.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
 			.cq_entries = entries * CQ_FACTOR,
 		};
 		int error = io_uring_queue_init_params(entries, &u->ring, &params);
@@ -136,7 +148,8 @@ static void
 buffer_give(struct uring *u, unsigned id)
 {
 	io_uring_buf_ring_add(u->buffer_ring, u->buffer_memory + (size_t)id * u->buffer_size,
-	    u->buffer_size, (unsigned short)id, io_uring_buf_ring_mask(u->buffers), 0);
+			      u->buffer_size, (unsigned short)id,
+			      io_uring_buf_ring_mask(u->buffers), 0);
 	io_uring_buf_ring_advance(u->buffer_ring, 1);
 }
 
@@ -181,7 +194,8 @@ uring_new(struct uring **ring, const struct uring_options *options)
 		uring_free(u);
 		return error;
 	}
-	/* The submission array maps slot to slot for ever: publishing is then one store of the tail. */
+	/* The submission array maps slot to slot for ever: publishing is then one store of the
+	 * tail. */
 	for (unsigned i = 0; i < u->ring.sq.ring_entries; i++)
 		u->ring.sq.array[i] = i;
 	u->now = clock_now();
@@ -226,7 +240,7 @@ uring_stats(const struct uring *u)
 	return &u->stats;
 }
 
-/* --- submission -------------------------------------------------------------------------------------- */
+/* --- submission ------------------------------------------------------------------------------- */
 
 /* Makes the filled entries visible to the kernel; returns how many it has not taken yet. */
 static unsigned
@@ -251,7 +265,7 @@ enter(struct uring *u, unsigned to_submit, unsigned wait, uint64_t timeout_ns)
 	};
 	u->stats.enters++;
 	return io_uring_enter2((unsigned)u->ring.enter_ring_fd, to_submit, wait, u->enter_flags,
-	    (sigset_t *)(void *)&arg, sizeof arg);
+			       (sigset_t *)(void *)&arg, sizeof arg);
 }
 
 static bool
@@ -339,8 +353,9 @@ uring_send(struct uring *u, struct uring_send *send, int fd, const void *data, s
 	struct io_uring_sqe *sqe = start(u, &send->op, OP_SEND, fd);
 
 	/*
-	 * All three belong together.  DONTWAIT: the send runs inside the submit or not at all, so the buffer is free
-	 * afterwards.  WAITALL: a short send posts its count.  SKIP_SUCCESS: a whole one posts nothing.
+	 * All three belong together.  DONTWAIT: the send runs inside the submit or not at all, so
+	 * the buffer is free afterwards.  WAITALL: a short send posts its count.  SKIP_SUCCESS: a
+	 * whole one posts nothing.
 	 */
 	io_uring_prep_send(sqe, fd, data, len, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -353,7 +368,7 @@ uring_send(struct uring *u, struct uring_send *send, int fd, const void *data, s
 
 void
 uring_connect(struct uring *u, struct uring_op *op, int fd, const struct sockaddr *address,
-    socklen_t address_len)
+	      socklen_t address_len)
 {
 	struct io_uring_sqe *sqe = start(u, op, OP_CONNECT, fd);
 
@@ -395,7 +410,7 @@ uring_close(struct uring *u, int fd)
 	sqe->user_data = 0;
 }
 
-/* --- completion -------------------------------------------------------------------------------------- */
+/* --- completion ------------------------------------------------------------------------------- */
 
 static void
 copy_completions(struct uring *u)
@@ -429,7 +444,8 @@ overflowed(const struct uring *u)
 	return (IO_URING_READ_ONCE(*u->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
-/* Copies out all there is, also what the kernel had to keep aside: a failed send may be among it. */
+/* Copies out all there is, also what the kernel had to keep aside: a failed send may be among it.
+ */
 static int
 collect(struct uring *u)
 {
@@ -492,7 +508,8 @@ complete_recv(struct uring *u, struct uring_op *op, const struct completion *c)
 	if (c->res > 0) {
 		assert(c->flags & IORING_CQE_F_BUFFER);
 		unsigned id = c->flags >> IORING_CQE_BUFFER_SHIFT;
-		/* Before the callback, so that a cancel from inside it knows that the kernel let go. */
+		/* Before the callback, so that a cancel from inside it knows that the kernel let
+		 * go. */
 		if (!more)
 			rearm_later(u, op);
 		op->done(op, c->res, u->buffer_memory + (size_t)id * u->buffer_size);
@@ -571,7 +588,7 @@ uring_turn(struct uring *u)
 	return 0;
 }
 
-/* --- sockets and timers ------------------------------------------------------------------------------ */
+/* --- sockets and timers ----------------------------------------------------------------------- */
 
 int
 uring_tcp_socket(struct uring *u, int family)

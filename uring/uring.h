@@ -1,11 +1,14 @@
 /*
- * uring.h - the io_uring engine: operations, provided buffers, timers.  Knows no protocol, shows no liburing type.
+ * uring.h - the io_uring engine: operations, provided buffers, timers.  Knows no protocol, shows no
+ * liburing type.
  *
- * One ring belongs to one thread.  A turn (uring_turn) submits what was asked for, waits for at least one event and calls
- * back.  tests/fake_uring.c implements this same header in memory, on virtual time.
+ * One ring belongs to one thread.  A turn (uring_turn) submits what was asked for, waits for at
+ * least one event and calls back.  tests/fake_uring.c implements this same header in memory, on
+ * virtual time.
  *
- * An operation is a struct uring_op inside its owner.  From the call that starts it until the callback that finds
- * op->in_flight false, the kernel may hold its address: the owner must stay.  One op, one operation at a time.
+ * An operation is a struct uring_op inside its owner.  From the call that starts it until the
+ * callback that finds op->in_flight false, the kernel may hold its address: the owner must stay.
+ * One op, one operation at a time.
  *
  * Results are >= 0, or a negative errno.
  */
@@ -27,10 +30,10 @@ typedef void uring_done(struct uring_op *op, int res, const uint8_t *data);
 
 struct uring_op {
 	uring_done *done;
-	int32_t fd;      /* what the operation works on */
-	uint8_t kind;    /* private to the engine */
-	uint8_t flags;   /* private to the engine */
-	bool in_flight;  /* the kernel may still come back to this */
+	int32_t fd;     /* what the operation works on */
+	uint8_t kind;   /* private to the engine */
+	uint8_t flags;  /* private to the engine */
+	bool in_flight; /* the kernel may still come back to this */
 };
 
 /* A send has a result of its own, because success posts no completion. */
@@ -41,32 +44,35 @@ struct uring_send {
 };
 
 struct uring_options {
-	unsigned entries;     /* submission queue; halved as long as memory is refused, at least 64 */
-	unsigned buffers;     /* provided receive buffers, a power of two */
+	unsigned entries; /* submission queue; halved as long as memory is refused, at least 64 */
+	unsigned buffers; /* provided receive buffers, a power of two */
 	unsigned buffer_size; /* bytes of each */
 };
 
-/* Frugal: about 200 KiB of ring memory and 2 MiB of buffers, of which only what is used becomes resident. */
-#define URING_DEFAULTS                                                                             \
-	{                                                                                          \
-		.entries = 1024, .buffers = 512, .buffer_size = 4096                               \
+/* Frugal: about 200 KiB of ring memory and 2 MiB of buffers, of which only what is used becomes
+ * resident. */
+#define URING_DEFAULTS                                               \
+	{                                                            \
+		.entries = 1024, .buffers = 512, .buffer_size = 4096 \
 	}
 
 struct uring_stats {
-	uint64_t turns;      /* uring_turn calls */
-	uint64_t enters;     /* io_uring_enter system calls */
-	uint64_t sqes;       /* operations submitted */
-	uint64_t sends;      /* of them sends */
-	uint64_t short_sends;/* sends that took less than asked, -EAGAIN included */
-	uint64_t no_buffers; /* receives that ended on ENOBUFS and were armed again */
-	uint64_t overflows;  /* turns in which the completion queue overflowed */
-	unsigned entries;    /* what the ring has after halving */
+	uint64_t turns;       /* uring_turn calls */
+	uint64_t enters;      /* io_uring_enter system calls */
+	uint64_t sqes;        /* operations submitted */
+	uint64_t sends;       /* of them sends */
+	uint64_t short_sends; /* sends that took less than asked, -EAGAIN included */
+	uint64_t no_buffers;  /* receives that ended on ENOBUFS and were armed again */
+	uint64_t overflows;   /* turns in which the completion queue overflowed */
+	unsigned entries;     /* what the ring has after halving */
 };
 
-/* Makes a ring.  0, or a negative errno; then uring_explain() (uring/explain.h) has words for it. */
+/* Makes a ring.  0, or a negative errno; then uring_explain() (uring/explain.h) has words for it.
+ */
 int uring_new(struct uring **ring, const struct uring_options *options);
 
-/* Closes the ring.  Operations in flight end without a callback: call it only when the process ends or none are left. */
+/* Closes the ring.  Operations in flight end without a callback: call it only when the process ends
+ * or none are left. */
 void uring_free(struct uring *ring);
 
 /* Nanoseconds of the monotonic clock, read once per turn. */
@@ -74,14 +80,15 @@ uint64_t uring_now(const struct uring *ring);
 
 const struct uring_stats *uring_stats(const struct uring *ring);
 
-/* Whether this kernel counts a waiting ring as waiting for a disk (then idle machines look busy in top). */
+/* Whether this kernel counts a waiting ring as waiting for a disk (then idle machines look busy in
+ * top). */
 bool uring_iowait(const struct uring *ring);
 
 /*
- * One turn: submit, wait until something completes or a timer is due, then call back: first every send
- * submitted since the last turn (so that any other callback finds all sends settled), then the rest, then timers.
- * A send that is taken whole does not end the wait: an owner that goes on only after it arms a timer for uring_now().
- * 0, or a negative errno that means the ring is unusable.
+ * One turn: submit, wait until something completes or a timer is due, then call back: first every
+ * send submitted since the last turn (so that any other callback finds all sends settled), then the
+ * rest, then timers. A send that is taken whole does not end the wait: an owner that goes on only
+ * after it arms a timer for uring_now(). 0, or a negative errno that means the ring is unusable.
  */
 int uring_turn(struct uring *ring);
 
@@ -95,27 +102,28 @@ bool uring_hung_up(struct uring *ring, int fd);
 void uring_accept(struct uring *ring, struct uring_op *op, int listener);
 
 /*
- * Receives until the stream ends: res > 0 with `data`, any number of times; then once res == 0 (end of
- * stream), or -errno (-ECANCELED after uring_cancel), with in_flight false.  Running out of provided buffers is mended
- * inside.
+ * Receives until the stream ends: res > 0 with `data`, any number of times; then once res == 0 (end
+ * of stream), or -errno (-ECANCELED after uring_cancel), with in_flight false.  Running out of
+ * provided buffers is mended inside.
  */
 void uring_recv(struct uring *ring, struct uring_op *op, int fd);
 
 /*
- * Sends what the socket takes at once.  Settled at the start of the next turn: res == len, fewer (the
- * socket is full: wait with uring_poll, send the rest), -EAGAIN (nothing taken) or another -errno.
- * `data` must stay unchanged until then; len is 1 .. INT32_MAX.
+ * Sends what the socket takes at once.  Settled at the start of the next turn: res == len, fewer
+ * (the socket is full: wait with uring_poll, send the rest), -EAGAIN (nothing taken) or another
+ * -errno. `data` must stay unchanged until then; len is 1 .. INT32_MAX.
  */
 void uring_send(struct uring *ring, struct uring_send *send, int fd, const void *data, size_t len);
 
 /* Connects; `address` must stay until the callback.  res is 0 or -errno. */
 void uring_connect(struct uring *ring, struct uring_op *op, int fd, const struct sockaddr *address,
-    socklen_t address_len);
+		   socklen_t address_len);
 
 /* Waits once for POLLIN / POLLOUT / POLLHUP; res is the events that came. */
 void uring_poll(struct uring *ring, struct uring_op *op, int fd, unsigned events);
 
-/* Asks for the end of an operation.  Its last callback still comes: -ECANCELED, or how it ended before. */
+/* Asks for the end of an operation.  Its last callback still comes: -ECANCELED, or how it ended
+ * before. */
 void uring_cancel(struct uring *ring, struct uring_op *op);
 
 /* Closes a descriptor in the order of submission: after every send asked for before. */
@@ -124,6 +132,7 @@ void uring_close(struct uring *ring, int fd);
 void uring_timer_set(struct uring *ring, struct uring_timer *timer, uint64_t at);
 void uring_timer_clear(struct uring *ring, struct uring_timer *timer);
 
-#define uring_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define uring_container_of(ptr, type, member) \
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

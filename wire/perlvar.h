@@ -1,8 +1,8 @@
 /*
  * perlvar.h - `PerlSetVar name value` lines of loncapa.conf and loncapa_apache.conf.
  *
- * Leading blanks are allowed, the name is the next word, the value all that follows less surrounding blanks.  Any other line
- * (Apache directives, comments) is skipped.
+ * Leading blanks are allowed, the name is the next word, the value all that follows less
+ * surrounding blanks.  Any other line (Apache directives, comments) is skipped.
  */
 #ifndef WIRE_PERLVAR_H
 #define WIRE_PERLVAR_H
@@ -25,6 +25,6 @@ struct perlvar {
  * WIRE_MORE      the end: *src == end.
  */
 WIRE_MUST_CHECK enum wire_status perlvar_next(struct perlvar *var, const uint8_t **src,
-    const uint8_t *end);
+					      const uint8_t *end);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * wire.h - what every codec of this folder shares: views, a bounded output and one status enum.
  *
- * Codecs here are pure: bytes in, bytes and decisions out.  They do no I/O, read no clock, log nothing
- * and allocate nothing.
+ * Codecs here are pure: bytes in, bytes and decisions out.  They do no I/O, read no clock, log
+ * nothing and allocate nothing.
  */
 #ifndef WIRE_WIRE_H
 #define WIRE_WIRE_H
@@ -12,15 +12,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What a decoder found.  WIRE_MORE is a normal answer: nothing was consumed, come again with more. */
+/* What a decoder found.  WIRE_MORE is a normal answer: nothing was consumed, come again with more.
+ */
 #define WIRE_STATUSES(X)                                                                           \
 	X(WIRE_OK, "ok")                                                                           \
 	X(WIRE_MORE, "more")                                                                       \
-	X(WIRE_SKIP, "skip")          /* well-formed but carries nothing (comment, short line) */  \
-	X(WIRE_BAD_LONG, "too long")  /* a bound of the format was exceeded */                     \
-	X(WIRE_BAD_FORM, "malformed") /* not this format at all */                                 \
-	X(WIRE_BAD_ID, "bad id")      /* a host id that cannot name a socket */                    \
-	X(WIRE_BAD_ORDER, "disorder") /* right bytes at the wrong time */                          \
+	X(WIRE_SKIP, "skip")           /* well-formed but carries nothing (comment, short line) */ \
+	X(WIRE_BAD_LONG, "too long")   /* a bound of the format was exceeded */                    \
+	X(WIRE_BAD_FORM, "malformed")  /* not this format at all */                                \
+	X(WIRE_BAD_ID, "bad id")       /* a host id that cannot name a socket */                   \
+	X(WIRE_BAD_ORDER, "disorder")  /* right bytes at the wrong time */                         \
 	X(WIRE_BAD_REFUSED, "refused") /* the peer said no */
 
 enum wire_status {
