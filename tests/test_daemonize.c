@@ -45,6 +45,10 @@ static void
 be_reaper(void)
 {
 	cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	/* Whoever runs the tests in the background may have them ignored, and that is inherited. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 }
 
 TestSuite(daemonize, .init = be_reaper);
