@@ -237,10 +237,10 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 	switch (message->type) {
 	case CHANNEL_READY:
 		/* Control says it again at the end of each reload. */
+		if (control && keeper->reload_due && keeper->stopping_at == 0)
+			service_manager_ready(keeper->options->manager, NULL);
 		if (control)
 			keeper->reload_due = false;
-		if (keeper->announced && control)
-			service_manager_ready(keeper->options->manager, NULL);
 		child->ready_at = child_clock_ms();
 		announce(keeper);
 		return;
