@@ -593,10 +593,17 @@ keeper_run(const struct keeper_options *options)
 		.status = EXIT_OK,
 	};
 
+	struct owner owner;
+
 	log_set_process("keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!owner_parse(keeper.settings->socket_owner, &owner)) {
+		log_error(NULL, "relay.socket_owner: there is no such user or group: %s",
+			  keeper.settings->socket_owner);
+		return EXIT_CONFIG;
+	}
 	listener_table_init(&keeper.listeners, keeper.settings->socket_dir,
-			    (mode_t)keeper.settings->socket_mode);
+			    (mode_t)keeper.settings->socket_mode, owner);
 	keeper.signals = take_signals();
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;

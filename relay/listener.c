@@ -29,7 +29,7 @@ bind_here(int fd, const char *temporary)
 }
 
 static int
-bind_and_rename(struct listener *listener, const char *name, mode_t mode)
+bind_and_rename(struct listener *listener, const char *name, mode_t mode, struct owner owner)
 {
 	char temporary[64];
 	struct stat st;
@@ -40,8 +40,9 @@ bind_and_rename(struct listener *listener, const char *name, mode_t mode)
 	if (error != 0)
 		return error;
 	/* The kernel cuts the backlog to net.core.somaxconn. */
-	if (listen(listener->fd, INT32_MAX) != 0 || chmod(temporary, mode) != 0 ||
-	    stat(temporary, &st) != 0 || rename(temporary, name) != 0) {
+	if (listen(listener->fd, INT32_MAX) != 0 || chown(temporary, owner.uid, owner.gid) != 0 ||
+	    chmod(temporary, mode) != 0 || stat(temporary, &st) != 0 ||
+	    rename(temporary, name) != 0) {
 		error = -errno;
 		unlink(temporary);
 		return error;
@@ -52,7 +53,8 @@ bind_and_rename(struct listener *listener, const char *name, mode_t mode)
 }
 
 int
-listener_open(struct listener *listener, const char *dir, const char *name, mode_t mode)
+listener_open_for(struct listener *listener, const char *dir, const char *name, mode_t mode,
+		  struct owner owner)
 {
 	int error = 0;
 	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -66,7 +68,7 @@ listener_open(struct listener *listener, const char *dir, const char *name, mode
 		return error;
 	}
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	error = listener->fd < 0 ? -errno : bind_and_rename(listener, name, mode);
+	error = listener->fd < 0 ? -errno : bind_and_rename(listener, name, mode, owner);
 	if (fchdir(back) != 0 && error == 0)
 		error = -errno;
 	close(back);
@@ -75,6 +77,14 @@ listener_open(struct listener *listener, const char *dir, const char *name, mode
 		listener->fd = -1;
 	}
 	return error;
+}
+
+int
+listener_open(struct listener *listener, const char *dir, const char *name, mode_t mode)
+{
+	struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
+
+	return listener_open_for(listener, dir, name, mode, nobody);
 }
 
 void

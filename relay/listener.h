@@ -9,6 +9,8 @@
 
 #include <sys/types.h>
 
+#include "relay/owner.h"
+
 struct listener {
 	int fd;       /* -1 = none */
 	dev_t device; /* of the socket file, to know later whether the path is still ours */
@@ -20,6 +22,10 @@ struct listener {
  * Changes the working directory meanwhile and back: for a process with one thread.
  */
 int listener_open(struct listener *listener, const char *dir, const char *name, mode_t mode);
+
+/* Likewise, for a socket that is given to `owner` as far as it names one. */
+int listener_open_for(struct listener *listener, const char *dir, const char *name, mode_t mode,
+		      struct owner owner);
 
 /* Closes our descriptor and, if the path is still this socket, unlinks it. */
 void listener_close(struct listener *listener, const char *dir, const char *name);

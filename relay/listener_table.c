@@ -32,9 +32,9 @@ find(const struct listener_table *table, const char *id)
 }
 
 void
-listener_table_init(struct listener_table *table, const char *dir, mode_t mode)
+listener_table_init(struct listener_table *table, const char *dir, mode_t mode, struct owner owner)
 {
-	*table = (struct listener_table){ .dir = dir, .mode = mode };
+	*table = (struct listener_table){ .dir = dir, .mode = mode, .owner = owner };
 }
 
 void
@@ -98,7 +98,8 @@ listener_table_open(struct listener_table *table, const char *id, struct listene
 		*entry = insert(table, id);
 		if (*entry == NULL)
 			return -ENOSPC;
-		int error = listener_open(&(*entry)->listener, table->dir, id, table->mode);
+		int error = listener_open_for(&(*entry)->listener, table->dir, id, table->mode,
+					      table->owner);
 		if (error != 0) {
 			listener_table_close(table, (*entry)->index);
 			return error;

@@ -22,13 +22,15 @@ struct listener_entry {
 struct listener_table {
 	const char *dir; /* where the sockets are; must outlive the table */
 	mode_t mode;
+	struct owner owner;
 	struct listener_entry **entries; /* by index; NULL = free */
 	uint32_t cap;
 	uint32_t free_from; /* no free place below */
 	void *by_id;        /* tsearch(3) */
 };
 
-void listener_table_init(struct listener_table *table, const char *dir, mode_t mode);
+void listener_table_init(struct listener_table *table, const char *dir, mode_t mode,
+			 struct owner owner);
 
 /* Closes and unlinks everything. */
 void listener_table_fini(struct listener_table *table);
