@@ -37,14 +37,15 @@ RELAY_SRC := relay/buffer.c relay/channel.c relay/child.c relay/client.c relay/c
 	     relay/control_delayed.c relay/control_hosts.c relay/control_log.c \
 	     relay/control_process.c relay/courier.c relay/daemonize.c relay/farewell.c \
 	     relay/file_write.c relay/host.c relay/hosts_file.c relay/keeper.c \
-	     relay/legacy_log.c relay/link.c relay/listener.c relay/listener_table.c \
-	     relay/log.c relay/loncapa.c relay/memory.c relay/owner.c relay/path_steps.c \
-	     relay/pid_file.c relay/port.c relay/relay_conf.c relay/report.c relay/request.c \
-	     relay/resolve.c relay/resolver.c relay/service_manager.c relay/settings.c \
-	     relay/slab.c relay/spool.c relay/spool_backoff.c relay/spool_file.c \
-	     relay/spool_hosts.c relay/spool_list.c relay/spool_sending.c relay/stats.c \
-	     relay/storage.c relay/storage_disk.c relay/storage_queue.c relay/text_file.c \
-	     relay/watch.c relay/worker.c relay/worker_hosts.c relay/worker_process.c
+	     relay/legacy_log.c relay/link.c relay/link_traffic.c relay/listener.c \
+	     relay/listener_table.c relay/log.c relay/loncapa.c relay/memory.c relay/owner.c \
+	     relay/path_steps.c relay/pid_file.c relay/port.c relay/relay_conf.c \
+	     relay/report.c relay/request.c relay/resolve.c relay/resolver.c \
+	     relay/service_manager.c relay/settings.c relay/slab.c relay/spool.c \
+	     relay/spool_backoff.c relay/spool_file.c relay/spool_hosts.c relay/spool_list.c \
+	     relay/spool_sending.c relay/stats.c relay/storage.c relay/storage_disk.c \
+	     relay/storage_queue.c relay/text_file.c relay/watch.c relay/worker.c \
+	     relay/worker_hosts.c relay/worker_process.c
 BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/load.c \
 	     bench/load_client.c bench/load_meters.c bench/load_options.c bench/load_report.c \
 	     bench/load_request.c bench/pattern.c bench/peer_conn.c bench/peer_options.c \

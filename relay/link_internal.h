@@ -1,0 +1,45 @@
+/*
+ * link_internal.h - what link.c (states, clocks, handshake, closing) and link_traffic.c (requests
+ * and replies) share.  Nobody else includes it.
+ */
+#ifndef RELAY_LINK_INTERNAL_H
+#define RELAY_LINK_INTERNAL_H
+
+#include "relay/host.h"
+#include "relay/link.h"
+
+static inline struct worker *
+link_worker(const struct link *link)
+{
+	return link->host->worker;
+}
+
+static inline struct memory *
+link_memory(const struct link *link)
+{
+	return &link->host->worker->memory;
+}
+
+/* --- link.c */
+
+/* The only writer of link->state: checks the change, moves the link between its host's lists. */
+void link_set_state(struct link *link, enum link_state next);
+
+/* READY or FULL, whichever is true now. */
+void link_update_room(struct link *link);
+
+/* Makes sure that the clock rings in time. */
+void link_arm(struct link *link);
+
+/* CLOSING: frees the link if none of its operations is in flight any more. */
+void link_finish(struct link *link);
+
+void link_on_handshake_line(struct link *link, struct wire_span line);
+
+/* --- link_traffic.c */
+void link_mark_dirty(struct link *link);
+void link_on_sent(struct uring_op *op, int res, const uint8_t *data);
+void link_on_writable(struct uring_op *op, int res, const uint8_t *data);
+void link_on_recv(struct uring_op *op, int res, const uint8_t *data);
+
+#endif

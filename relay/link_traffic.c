@@ -1,0 +1,291 @@
+/*
+ * link_traffic.c - what goes over a usable link: requests out, gathered into one send per turn;
+ * replies in, in order. Opening, clocks and closing are in link.c.
+ */
+#include "relay/courier.h"
+#include "relay/host.h"
+#include "relay/link.h"
+#include "relay/link_internal.h"
+#include "wire/enc.h"
+#include "wire/line.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+/* --- output ----------------------------------------------------------------------------------- */
+
+void
+link_mark_dirty(struct link *link)
+{
+	if (!link->dirty && !link->writable.in_flight)
+		worker_dirty_link(link_worker(link), link);
+}
+
+void
+link_flush(struct link *link)
+{
+	size_t len = buffer_len(&link->out);
+
+	if (link->state == LINK_CLOSING || len == 0 || link->writable.in_flight ||
+	    link->send.op.in_flight)
+		return;
+	uring_send(link_worker(link)->ring, &link->send, link->fd, buffer_at(&link->out),
+		   len > INT32_MAX ? INT32_MAX : len);
+	/* It has room for requests again once this is taken. */
+	if (link->state == LINK_FULL && link->in_flight_count < link->host->settings.pipeline)
+		worker_hurry(link_worker(link));
+}
+
+void
+link_on_sent(struct uring_op *op, int res, const uint8_t *data)
+{
+	struct link *link = uring_container_of(op, struct link, send.op);
+
+	(void)data;
+	if (link->state == LINK_CLOSING) {
+		link_finish(link);
+		return;
+	}
+	if (res < 0 && res != -EAGAIN) {
+		link_close(link, REQUEST_LINK_LOST, strerror(-res));
+		return;
+	}
+	if (res > 0) {
+		buffer_consume(&link->out, (size_t)res);
+		link->out_given += (uint64_t)res;
+	}
+	if (buffer_len(&link->out) > 0) {
+		uring_poll(link_worker(link)->ring, &link->writable, link->fd, POLLOUT);
+		return;
+	}
+	buffer_release(&link->out, link_memory(link));
+	if (link->state == LINK_FULL) {
+		link_update_room(link);
+		host_pump(link->host);
+	}
+}
+
+void
+link_on_writable(struct uring_op *op, int res, const uint8_t *data)
+{
+	struct link *link = uring_container_of(op, struct link, writable);
+
+	(void)data;
+	if (link->state == LINK_CLOSING) {
+		link_finish(link);
+		return;
+	}
+	if (res < 0)
+		link_close(link, REQUEST_LINK_LOST, strerror(-res));
+	else
+		link_mark_dirty(link); /* an error on the socket shows in the send */
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static bool
+write_request(struct link *link, struct request *request, struct wire_span line)
+{
+	struct wire_span prefix = wire_span(ENC_REQUEST_PREFIX, ENC_REQUEST_PREFIX_LEN);
+	bool encrypted = wire_span_starts(line, prefix);
+	struct wire_span plain = line;
+
+	if (encrypted)
+		plain = wire_span(line.data + prefix.len, line.len - prefix.len);
+	size_t size = (encrypted ? enc_frame_size(plain.len) : plain.len) + 1;
+	uint8_t *room = buffer_room(&link->out, link_memory(link), size);
+	if (room == NULL)
+		return false;
+	struct wire_out out = wire_out(room, size);
+	if (encrypted)
+		enc_encode(&out, &link->key, plain);
+	else
+		wire_out_bytes(&out, plain.data, plain.len);
+	wire_out_bytes(&out, "\n", 1);
+	assert(!out.overflow && out.len == size);
+	request->encrypted = encrypted;
+	request->out_start = link->out_given + buffer_len(&link->out);
+	request->out_end = request->out_start + size;
+	buffer_grow(&link->out, size);
+	return true;
+}
+
+bool
+link_take(struct link *link, struct request *request, struct wire_span line)
+{
+	assert(link->state == LINK_READY && request->state != REQUEST_IN_FLIGHT);
+	if (!write_request(link, request, line))
+		return false;
+	request->state = REQUEST_IN_FLIGHT;
+	request->link = link;
+	request->since = worker_now(link_worker(link));
+	TAILQ_INSERT_TAIL(&link->in_flight, request, entry);
+	link->in_flight_count++;
+	link_update_room(link);
+	link_arm(link);
+	link_mark_dirty(link);
+	return true;
+}
+
+/* Appends the reply to where the owner wants it.  `whole`: the buffer that holds this line with its
+ * LF and nothing else. */
+static bool
+deliver(struct link *link, struct request *request, struct wire_span line, struct buffer *whole)
+{
+	struct memory *memory = link_memory(link);
+	struct buffer *reply = request->reply;
+
+	if (reply == NULL)
+		return true; /* its client left */
+	if (!enc_is_frame(line)) {
+		if (whole == NULL || buffer_len(reply) > 0)
+			return buffer_append(reply, memory, line.data, line.len + 1);
+		buffer_take(reply, whole, memory);
+		return true;
+	}
+	size_t bound = enc_decoded_bound(line);
+	uint8_t *room = buffer_room(reply, memory, bound + 1);
+	if (room == NULL)
+		return false;
+	struct wire_out out = wire_out(room, bound);
+	if (enc_decode(&out, &link->key, line) != WIRE_OK)
+		return false;
+	size_t len = line_flatten(room, out.len);
+	if (len > link->host->settings.line_max)
+		return false;
+	room[len] = '\n';
+	buffer_grow(reply, len + 1);
+	return true;
+}
+
+/* Whether a request has left whole and has no reply yet. */
+static bool
+expects_reply(const struct link *link)
+{
+	const struct request *request = TAILQ_FIRST(&link->in_flight);
+
+	return request != NULL && request->out_end <= link->out_given;
+}
+
+static void
+on_reply(struct link *link, struct wire_span line, struct buffer *whole)
+{
+	struct request *request = TAILQ_FIRST(&link->in_flight);
+
+	if (!expects_reply(link)) {
+		link_close(link, REQUEST_LINK_LOST, "reply without a request");
+		return;
+	}
+	TAILQ_REMOVE(&link->in_flight, request, entry);
+	link->in_flight_count--;
+	link->answered++;
+	link->used_at = worker_now(link_worker(link));
+	bool delivered = deliver(link, request, line, whole);
+	request->link = NULL;
+	request->state = REQUEST_IDLE;
+	link_update_room(link);
+	if (link->in_flight_count == 0)
+		link_arm(link); /* the idle clock may be shorter than the one of replies */
+	struct host *host = link->host;
+	request->done(request, delivered ? REQUEST_ANSWERED : REQUEST_TOO_LONG);
+	/* Not before: the end of its link would be the end of a courier that has its answer. */
+	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
+		link_dismiss(link, LINK_END_UNWANTED, "renewed");
+	host_pump(host);
+}
+
+/* --- input ------------------------------------------------------------------------------------ */
+
+/* The longest line that may come now; an encrypted one is about twice its plaintext. */
+static size_t
+line_max(const struct link *link, const uint8_t *data, size_t len)
+{
+	uint64_t max = link->host->settings.line_max;
+
+	if (link->state == LINK_HANDSHAKE)
+		return LOND_LINE_MAX;
+	if (memcmp(data, "enc:", len < 4 ? len : 4) == 0)
+		return 2 * max + 64;
+	return max;
+}
+
+static void
+on_line(struct link *link, struct wire_span line, struct buffer *whole)
+{
+	if (link->state == LINK_HANDSHAKE)
+		link_on_handshake_line(link, line);
+	else
+		on_reply(link, line, whole);
+}
+
+/* Handles all complete lines of [data, data + len); returns how many bytes they were. */
+static size_t
+take_lines(struct link *link, const uint8_t *data, size_t len, size_t scanned, bool stashed)
+{
+	const uint8_t *src = data;
+	const uint8_t *end = data + len;
+
+	while (src < end && link->state != LINK_CLOSING) {
+		struct wire_span line;
+		size_t left = (size_t)(end - src);
+		bool first = src == data;
+		enum wire_status status =
+		    line_next(&line, &src, end, first ? scanned : 0, line_max(link, src, left));
+		if (status == WIRE_MORE)
+			break;
+		if (status != WIRE_OK) {
+			link_close(link, REQUEST_LINK_LOST, "the peer sent too long a line");
+			break;
+		}
+		on_line(link, line, stashed && first && src == end ? &link->in : NULL);
+	}
+	return (size_t)(src - data);
+}
+
+static void
+on_input(struct link *link, const uint8_t *data, size_t len)
+{
+	struct memory *memory = link_memory(link);
+	bool stashed = buffer_len(&link->in) > 0;
+	size_t used = stashed ? 0 : take_lines(link, data, len, 0, false);
+
+	if (link->state == LINK_CLOSING || used == len)
+		return;
+	if (!buffer_append(&link->in, memory, data + used, len - used)) {
+		link_close(link, REQUEST_LINK_LOST, "no memory for the reply");
+		return;
+	}
+	if (stashed) {
+		used = take_lines(link, buffer_at(&link->in), buffer_len(&link->in), link->scanned,
+				  true);
+		if (link->state == LINK_CLOSING)
+			return;
+		if (buffer_len(&link->in) > 0) /* else the reply took it over */
+			buffer_consume(&link->in, used);
+	}
+	link->scanned = buffer_len(&link->in);
+	if (link->scanned == 0)
+		buffer_release(&link->in, memory);
+	else if (link->state != LINK_HANDSHAKE && !expects_reply(link))
+		/* It would become the beginning of the next reply. */
+		link_close(link, REQUEST_LINK_LOST, "reply without a request");
+}
+
+void
+link_on_recv(struct uring_op *op, int res, const uint8_t *data)
+{
+	struct link *link = uring_container_of(op, struct link, recv);
+
+	if (link->state == LINK_CLOSING) {
+		link_finish(link);
+		return;
+	}
+	if (res > 0)
+		on_input(link, data, (size_t)res);
+	else if (res == 0)
+		link_close(link, REQUEST_LINK_LOST, "closed by the peer");
+	else
+		link_close(link, REQUEST_LINK_LOST, strerror(-res));
+}
