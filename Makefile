@@ -54,12 +54,13 @@ BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/lo
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c \
 	     bench/pump_uring.c relay/relayd.c tests/e2e/deny.c
 
-TESTS := test_buffer test_channel test_config test_config_diff test_daemonize test_enc \
-	     test_explain test_file_write test_hex test_hist test_hosts_file test_hosts_tab \
-	     test_idea test_legacy_log test_line test_listener test_log test_lond test_memory \
-	     test_perlvar test_pid_file test_relay_conf test_report test_resolve test_resp \
-	     test_schedule test_service_manager test_settings test_slab test_spool \
-	     test_spool_bounds test_spool_kill test_storage test_timer test_uring \
+TESTS := test_buffer test_channel test_child test_config test_config_diff test_daemonize \
+	     test_enc test_explain test_file_write test_hex test_hist test_hosts_file \
+	     test_hosts_tab test_idea test_legacy_log test_line test_listener \
+	     test_listener_table test_log test_lond test_memory test_owner test_perlvar \
+	     test_pid_file test_port test_relay_conf test_report test_resolve test_resolver \
+	     test_resp test_schedule test_service_manager test_settings test_slab test_spool \
+	     test_spool_bounds test_spool_kill test_stats test_storage test_timer test_uring \
 	     test_uring_contract test_uring_contract_fake test_uring_ops test_watch
 SIM_SRC   := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c \
 	     tests/sim.c tests/sim_check.c tests/sim_client.c tests/sim_cover.c tests/sim_host.c \
