@@ -1,6 +1,6 @@
 /*
- * link.c - a link's states, clocks, handshake and end.  Owns its socket, its key and the requests in
- * flight; never decides whether a link is wanted (host.c does).  What goes over it is in
+ * link.c - a link's states, clocks, handshake and end.  Owns its socket, its key and the requests
+ * in flight; never decides whether a link is wanted (host.c does).  What goes over it is in
  * link_traffic.c.
  */
 #include "relay/link.h"
