@@ -260,6 +260,9 @@ step(struct load *load)
 	bool waiting = load->phase == LOAD_CONNECTING || load->in_flight > 0 || !over;
 	bool warm = load->phase == LOAD_WARMUP || load->phase == LOAD_SETTLING;
 
+	/* Before the first request, which makes the relay touch its buffers. */
+	if (load->phase == LOAD_SETTLING && over)
+		load_meters_read(load, &load->connected);
 	if (load->counts.wrong > 0) {
 		fail(load, "a reply was wrong");
 	} else if (load->phase == LOAD_CONNECTING && load->ready == load->client_count) {

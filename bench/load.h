@@ -199,7 +199,7 @@ struct load {
 	char command[32];    /* `fill:<reply bytes>:` */
 	size_t command_len;
 	struct load_counts counts;
-	struct load_mark base, begin, end;
+	struct load_mark base, connected, begin, end;
 	struct hist hist; /* ns */
 };
 

@@ -43,8 +43,8 @@ struct metered {
 	uint64_t system_ns;
 	uint64_t voluntary;
 	uint64_t involuntary;
-	uint64_t rss_base;  /* before the first client connected */
-	uint64_t rss_begin; /* all connected, idle ones included */
+	uint64_t rss_base;      /* before the first client connected */
+	uint64_t rss_connected; /* all connected, idle ones included */
 	uint64_t rss_end;
 	uint64_t rss_all_end; /* shared pages included */
 	bool whole;           /* the same process all the time */
@@ -78,8 +78,8 @@ metered_pid(const struct load *load, size_t i)
 	const struct usage *a = &load->begin.usage[i], *b = &load->end.usage[i];
 	struct metered m = { 0 };
 
-	m.whole = load->base.alive[i] && load->begin.alive[i] && load->end.alive[i] &&
-		  base->start == a->start && a->start == b->start;
+	m.whole = load->base.alive[i] && load->connected.alive[i] && load->begin.alive[i] &&
+		  load->end.alive[i] && base->start == a->start && a->start == b->start;
 	if (!m.whole)
 		return m;
 	m.cpu_ns = usage_cpu_ns(a, b);
@@ -89,7 +89,7 @@ metered_pid(const struct load *load, size_t i)
 	m.voluntary = b->voluntary > a->voluntary ? b->voluntary - a->voluntary : 0;
 	m.involuntary = b->involuntary > a->involuntary ? b->involuntary - a->involuntary : 0;
 	m.rss_base = base->rss_anon;
-	m.rss_begin = a->rss_anon;
+	m.rss_connected = load->connected.usage[i].rss_anon;
 	m.rss_end = b->rss_anon;
 	m.rss_all_end = b->rss;
 	return m;
@@ -111,7 +111,7 @@ metered_group(const struct load *load, enum load_group group)
 		all.voluntary += m.voluntary;
 		all.involuntary += m.involuntary;
 		all.rss_base += m.rss_base;
-		all.rss_begin += m.rss_begin;
+		all.rss_connected += m.rss_connected;
 		all.rss_end += m.rss_end;
 		all.rss_all_end += m.rss_all_end;
 		all.whole = all.whole && m.whole;
@@ -142,7 +142,7 @@ table_metered(FILE *f, const char *who, const struct metered *m, const struct wi
 		"%lu -> %lu kB\n",
 		who, per((double)m->cpu_ns / 1e3, w->finished),
 		per((double)m->voluntary, w->finished), per((double)m->involuntary, w->finished),
-		m->rss_base / 1024, m->rss_begin / 1024, m->rss_end / 1024);
+		m->rss_base / 1024, m->rss_connected / 1024, m->rss_end / 1024);
 }
 
 static void
@@ -259,8 +259,8 @@ json_metered(FILE *f, const struct metered *m, const struct window *w)
 		" \"rss_anon_before\": %lu, \"rss_anon_connected\": %lu, \"rss_anon_end\": %lu,"
 		" \"rss_end\": %lu",
 		m->whole ? "true" : "false", per((double)m->cpu_ns / 1e3, w->finished), m->cpu_ns,
-		m->user_ns, m->system_ns, m->voluntary, m->involuntary, m->rss_base, m->rss_begin,
-		m->rss_end, m->rss_all_end);
+		m->user_ns, m->system_ns, m->voluntary, m->involuntary, m->rss_base,
+		m->rss_connected, m->rss_end, m->rss_all_end);
 }
 
 static void
