@@ -197,18 +197,21 @@ sub summary {
 	my %wanted = map { $_ => 1 } qw(c50 c500 connect);
 	my @rows;
 	for my $scenario (grep { $wanted{ $_->{name} } } @{ $results->{scenarios} }) {
+		my $about = $scenario->{about};
 		for my $contestant (@{ $scenario->{contestants} }) {
 			push @rows, [
-				$scenario->{about}, $contestant->{spec}, (map { median_of(spread(values_of($contestant, $_))) } qw(rate cpu)),
+				$about, $contestant->{spec}, (map { median_of(spread(values_of($contestant, $_))) } qw(rate cpu)),
 				number(per_request($contestant, 'syscalls')), median_of(spread(values_of($contestant, 'p99'))),
 			];
+			$about = '';
 		}
 	}
 	my $machine = $results->{machine};
 	my @head = ('work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us');
+	my $command = $results->{set} eq 'quick' ? 'make bench-quick' : 'make bench';
 	return table(\@head, @rows) . <<"END";
 
-Medians on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay has one, load and peer share
+Medians of `$command` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay has one, load and peer share
 the other.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
 1:1 proxy comes from multiplexing with coalesced sends, which an epoll loop could do as well; io_uring mostly saves the system
 calls.
