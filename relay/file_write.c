@@ -177,16 +177,18 @@ file_append_line(struct file_append *file, const struct iovec *parts, int count,
 
 /* ---- replacing ---- */
 
-static int
-write_all(int fd, const char *bytes, size_t len)
+int
+file_write_all(int fd, const void *bytes, size_t len)
 {
+	const char *next = bytes;
+
 	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
+		ssize_t n = write(fd, next, len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		bytes += n;
+		next += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -201,7 +203,7 @@ write_new(const char *path, const void *bytes, size_t len)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return -errno;
-	int error = write_all(fd, bytes, len);
+	int error = file_write_all(fd, bytes, len);
 	if (error == 0)
 		error = sync_fd(fd);
 	if (close(fd) != 0 && error == 0)

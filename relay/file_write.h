@@ -36,6 +36,9 @@ void file_append_fini(struct file_append *file);
  */
 int file_append_line(struct file_append *file, const struct iovec *parts, int count, bool sync);
 
+/* All of it, however often that takes; 0 or a negative errno. */
+int file_write_all(int fd, const void *bytes, size_t len);
+
 /*
  * Makes `path` a file with these bytes, or leaves it as it was: never in between, whenever the
  * process ends.  Mode 0644 less the umask.  0 or a negative errno.

@@ -8,6 +8,8 @@
  */
 #include "relay/spool_file.h"
 
+#include "relay/file_write.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -87,21 +89,6 @@ line_fd_new(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static int
-write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* A failed read of the file is the file's fault only if it is about rights. */
 static int
 read_error(int error)
@@ -140,7 +127,7 @@ copy_line(int from, int to, uint64_t line_max, size_t *len)
 			limit = limit_of(bytes, n, line_max);
 		if (n > limit - *len)
 			return SPOOL_LONG;
-		int error = write_all(to, bytes, n);
+		int error = file_write_all(to, bytes, n);
 		if (error != 0)
 			return error;
 		*len += n;
