@@ -33,7 +33,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 WIRE_SRC  := wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
 	     wire/idea_avx2.c wire/idea_portable.c wire/idea_ssse3.c wire/line.c wire/lond.c \
 	     wire/perlvar.c wire/wire.c
-URING_SRC := uring/explain.c uring/timer.c uring/uring.c
+URING_SRC := uring/explain.c uring/provided.c uring/timer.c uring/uring.c
 RELAY_SRC := relay/buffer.c relay/channel.c relay/child.c relay/client.c relay/conf_scan.c \
 	     relay/config.c relay/config_diff.c relay/config_diff_text.c relay/config_print.c \
 	     relay/control_delayed.c relay/control_hosts.c relay/control_log.c \

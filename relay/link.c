@@ -96,9 +96,14 @@ link_set_state(struct link *link, enum link_state next)
 		TAILQ_REMOVE(&host->ready, link, entry);
 	else
 		TAILQ_REMOVE(&host->others, link, entry);
-	count(link, link->state, false);
+	/* Between READY and FULL, which is where a busy link goes all the time, no count changes.
+	 */
+	bool counted = usable(link->state) && usable(next);
+	if (!counted)
+		count(link, link->state, false);
 	link->state = next;
-	count(link, next, true);
+	if (!counted)
+		count(link, next, true);
 	/* At the head: the most recently used link is the next to be used. */
 	if (in_pool(link, next))
 		TAILQ_INSERT_HEAD(&host->ready, link, entry);

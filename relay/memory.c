@@ -42,11 +42,10 @@ memory_fini(struct memory *memory)
 static int
 class_of(size_t size)
 {
-	int class = 0;
+	unsigned long long blocks = size == 0 ? 0 : (size - 1) / MEMORY_BLOCK_MIN;
+	int class = blocks == 0 ? 0 : 64 - __builtin_clzll(blocks);
 
-	while (class < MEMORY_CLASSES && ((size_t)MEMORY_BLOCK_MIN << class) < size)
-		class ++;
-	return class;
+	return class < MEMORY_CLASSES ? class : MEMORY_CLASSES;
 }
 
 static size_t

@@ -8,6 +8,8 @@
  */
 #include "uring/uring.h"
 
+#include "uring/provided.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +19,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,9 +31,9 @@
 #endif
 
 enum {
+	BUFFER_GROUP = 0,
 	ENTRIES_MIN = 64,
 	CQ_FACTOR = 4, /* completions per submission slot before the kernel has to allocate */
-	BUFFER_GROUP = 0,
 	SUBMIT_RETRIES = 1000,
 };
 
@@ -73,12 +74,7 @@ struct uring {
 	struct timer_heap timers;
 	struct uring_stats stats;
 
-	struct io_uring_buf_ring *buffer_ring;
-	uint8_t *buffer_memory;
-	size_t buffer_ring_bytes;
-	size_t buffer_memory_bytes;
-	unsigned buffers;
-	unsigned buffer_size;
+	struct provided buffers;
 
 	struct completion *batch; /* completions of this turn, copied out */
 	size_t batch_count;
@@ -136,60 +132,18 @@ make_ring(struct uring *u, unsigned entries)
 	}
 }
 
-static void *
-map_pages(size_t bytes)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
-static void
-buffer_give(struct uring *u, unsigned id)
-{
-	io_uring_buf_ring_add(u->buffer_ring, u->buffer_memory + (size_t)id * u->buffer_size,
-			      u->buffer_size, (unsigned short)id,
-			      io_uring_buf_ring_mask(u->buffers), 0);
-	io_uring_buf_ring_advance(u->buffer_ring, 1);
-}
-
-static int
-make_buffers(struct uring *u, unsigned count, unsigned size)
-{
-	u->buffers = count;
-	u->buffer_size = size;
-	u->buffer_ring_bytes = count * sizeof(struct io_uring_buf);
-	u->buffer_memory_bytes = (size_t)count * size;
-	u->buffer_ring = map_pages(u->buffer_ring_bytes);
-	u->buffer_memory = map_pages(u->buffer_memory_bytes);
-	if (u->buffer_ring == NULL || u->buffer_memory == NULL)
-		return -ENOMEM;
-
-	struct io_uring_buf_reg reg = {
-		.ring_addr = (uintptr_t)u->buffer_ring,
-		.ring_entries = count,
-		.bgid = BUFFER_GROUP,
-	};
-	int error = io_uring_register_buf_ring(&u->ring, &reg, 0);
-	if (error != 0)
-		return error;
-	io_uring_buf_ring_init(u->buffer_ring);
-	for (unsigned id = 0; id < count; id++)
-		buffer_give(u, id);
-	return 0;
-}
-
 int
 uring_new(struct uring **ring, const struct uring_options *options)
 {
-	assert(options->buffers != 0 && (options->buffers & (options->buffers - 1)) == 0);
+	assert(options->buffers != 0);
 	struct uring *u = calloc(1, sizeof *u);
 	if (u == NULL)
 		return -ENOMEM;
 	u->ring.ring_fd = -1;
 	int error = make_ring(u, options->entries);
 	if (error == 0)
-		error = make_buffers(u, options->buffers, options->buffer_size);
+		error = provided_init(&u->buffers, &u->ring, BUFFER_GROUP, options->buffers,
+				      options->buffer_size);
 	if (error != 0) {
 		uring_free(u);
 		return error;
@@ -210,10 +164,7 @@ uring_free(struct uring *u)
 		return;
 	if (u->ring.ring_fd >= 0)
 		io_uring_queue_exit(&u->ring);
-	if (u->buffer_ring != NULL)
-		munmap(u->buffer_ring, u->buffer_ring_bytes);
-	if (u->buffer_memory != NULL)
-		munmap(u->buffer_memory, u->buffer_memory_bytes);
+	provided_fini(&u->buffers);
 	timer_heap_fini(&u->timers);
 	free(u->batch);
 	free(u->sends.at);
@@ -512,12 +463,12 @@ complete_recv(struct uring *u, struct uring_op *op, const struct completion *c)
 		 * go. */
 		if (!more)
 			rearm_later(u, op);
-		op->done(op, c->res, u->buffer_memory + (size_t)id * u->buffer_size);
-		buffer_give(u, id);
+		op->done(op, c->res, provided_at(&u->buffers, id));
+		provided_give(&u->buffers, id);
 		return;
 	}
 	if (c->flags & IORING_CQE_F_BUFFER)
-		buffer_give(u, c->flags >> IORING_CQE_BUFFER_SHIFT);
+		provided_give(&u->buffers, c->flags >> IORING_CQE_BUFFER_SHIFT);
 	if (more)
 		return;
 	if (c->res == -ENOBUFS) {
