@@ -27,10 +27,10 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 	    -Wcast-qual -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough -Werror
 HARDEN   := -fstack-protector-strong -fno-common
 CFLAGS   += $(CSTD) $(OPT) $(LTO) -g $(WARN) $(HARDEN) $(SANITIZE)
-CPPFLAGS += -I.
+CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
-WIRE_SRC  := wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
+WIRE_SRC  := wire/control_frame.c wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
 	     wire/idea_avx2.c wire/idea_portable.c wire/idea_ssse3.c wire/line.c wire/lond.c \
 	     wire/perlvar.c wire/wire.c
 URING_SRC := uring/explain.c uring/timer.c uring/uring.c
@@ -101,7 +101,19 @@ $(BUILD)/obj/tests/%.o: tests/%.c | $(BUILD)/deps-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libwire.a: $(call obj,$(WIRE_SRC))
+# The messages of the control socket.  Every source may include them, so they come first.
+GENERATED := $(BUILD)/gen/control.pb-c.h
+$(BUILD)/gen/control.pb-c.c: wire/control.proto | $(BUILD)/deps-build
+	$(call say,PROTOC)
+	@mkdir -p $(@D)
+	$(Q)protoc-c -Iwire --c_out=$(@D) $<
+$(GENERATED): $(BUILD)/gen/control.pb-c.c
+$(BUILD)/gen/control.pb-c.o: $(BUILD)/gen/control.pb-c.c
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CSTD) $(OPT) $(LTO) -g $(HARDEN) $(SANITIZE) -c -o $@ $<
+$(call obj,$(WIRE_SRC) $(RELAY_SRC) $(MAIN_SRC)): | $(GENERATED)
+
+$(BUILD)/libwire.a: $(call obj,$(WIRE_SRC)) $(BUILD)/gen/control.pb-c.o
 $(BUILD)/libring.a: $(call obj,$(URING_SRC))
 $(BUILD)/librelay.a: $(call obj,$(RELAY_SRC))
 $(BUILD)/libbench.a: $(call obj,$(BENCH_SRC))
@@ -115,7 +127,7 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -156,7 +168,7 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
