@@ -56,7 +56,10 @@ struct control_client {
 
 uint64_t control_client_clock_ms(void);
 
-/* Connects and waits for the Hello.  Must be closed whatever the result is. */
+/*
+ * Connects and waits for the Hello.  `client` is zeroed before, but for `stop`, and must be closed
+ * whatever the result is.
+ */
 enum control_client_result control_client_open(struct control_client *client, const char *path,
 					       uint64_t deadline_ms);
 void control_client_close(struct control_client *client);
