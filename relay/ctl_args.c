@@ -393,7 +393,7 @@ ctl_args_help(FILE *out, const char *noun)
 {
 	if (!noun)
 		fputs(intro, out);
-	fprintf(out, "%s  %-35s %-8s\n", noun ? "" : "\n", "verb", "needs");
+	fprintf(out, "%s  %-35s %s\n", noun ? "" : "\n", "verb", "needs");
 	for (size_t i = 0; i < VERBS_LEN; i++)
 		if (!noun || has_noun(&verbs[i], noun))
 			help_verb(out, &verbs[i]);

@@ -18,7 +18,7 @@
 #include "relay/ctl_units.h"
 
 #define INTERVAL_MS 1000
-#define NAME_WIDTH  20
+#define NAME_WIDTH  18 /* then what matters most fits 80 columns */
 #define HEAD_ROWS   4
 #define FOOT_ROWS   2
 
@@ -186,6 +186,16 @@ draw_heading(int row, const char *text)
 	attroff(A_REVERSE);
 }
 
+/* What was too long for its row went on in the next one. */
+static void
+end_row(int row)
+{
+	if (row + 1 < LINES) {
+		move(row + 1, 0);
+		clrtoeol();
+	}
+}
+
 static void
 draw_states(const struct top *top)
 {
@@ -244,6 +254,7 @@ draw_host(const struct top *top, int row, const struct ctl_rate *rate)
 	printw("%9s", ctl_quantile(text, rate->duration, rate->before, 99));
 	printw("%8s", rate_text(text, rate->failures));
 	printw("%9" PRIu64 "%7" PRIu64 "%9" PRIu64, rate->clients, rate->links, rate->delayed);
+	end_row(row);
 }
 
 static void
@@ -261,6 +272,7 @@ draw_worker(const struct top *top, int row, const Relay__Control__WorkerStats *w
 	printw("%10s", ctl_bytes(text, worker->memory_used));
 	printw("%10s", ctl_bytes(text, worker->memory_max));
 	printw("%9" PRIu64 "%10" PRIu64, worker->clients, worker->restarts);
+	end_row(row);
 }
 
 /* Rows for hosts: what the workers, of which at most a third of the screen is seen, leave. */
@@ -313,7 +325,7 @@ draw(struct top *top)
 	if (top->first + rows > top->rates.len)
 		top->first = top->rates.len > rows ? top->rates.len - rows : 0;
 	draw_head(top);
-	draw_heading(row - 1, "HOST                 STATE       RATE/s   QUEUE  FLIGHT      P50"
+	draw_heading(row - 1, "HOST               STATE       RATE/s   QUEUE  FLIGHT      P50"
 			      "      P99   ERR/s  CLIENTS  LINKS  DELAYED");
 	for (size_t i = 0; i < rows && top->first + i < top->rates.len; i++)
 		draw_host(top, row + (int)i, &top->rates.host[top->first + i]);
