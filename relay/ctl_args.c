@@ -291,7 +291,7 @@ take_arguments(struct ctl_args *args, char **words, size_t len)
 		if (used == len && shape[0] == '[')
 			continue;
 		if (used == len)
-			return wrong(args, "relayctl %s %s: %s is missing", args->verb->name,
+			return wrong(args, "%s %s: %s is missing", args->verb->name,
 				     args->verb->arguments, shape);
 		if (strcmp(shape, "FILE") == 0) {
 			set_body(args, CTL_BODY_FILE, words[used++]);
@@ -305,7 +305,7 @@ take_arguments(struct ctl_args *args, char **words, size_t len)
 		}
 	}
 	if (used < len)
-		return wrong(args, "relayctl %s: '%s' is one argument too many", args->verb->name,
+		return wrong(args, "%s: '%s' is one argument too many", args->verb->name,
 			     words[used]);
 	if (args->arguments_len > CONTROL_ARGUMENTS_MAX)
 		return wrong(args, "more than %d arguments", CONTROL_ARGUMENTS_MAX);
@@ -343,8 +343,8 @@ take_words(struct ctl_args *args, char **words, size_t len)
 	}
 	args->verb = ctl_verb_match(words, len, &taken);
 	if (!args->verb && is_noun(words[0]))
-		return wrong(args, "relayctl %s %s: no such verb; relayctl %s --help lists them",
-			     words[0], len > 1 ? words[1] : "...", words[0]);
+		return wrong(args, "%s %s: no such verb; relayctl %s --help lists them", words[0],
+			     len > 1 ? words[1] : "...", words[0]);
 	if (!args->verb)
 		return wrong(args, "%s: no such noun; relayctl --help lists them", words[0]);
 	return check_options(args) && take_arguments(args, words + taken, len - taken);

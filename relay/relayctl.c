@@ -24,6 +24,10 @@
 #include "relay/ctl_top.h"
 #include "relay/ctl_units.h"
 
+#ifndef RELAY_VERSION
+#define RELAY_VERSION "0.1"
+#endif
+
 #define DEFAULT_SOCKET "/run/relay/relay.control"
 #define BODY_MAX       ((size_t)CONTROL_FRAME_MAX - CONTROL_FRAME_HEADER)
 #define BODY_FIRST     ((size_t)64 * 1024)
@@ -377,7 +381,9 @@ complete_hosts(const struct ctl_args *args, const char *prefix)
 			const char *id = answer.reply->hosts->host[i]->id;
 			char *clean = ctl_clean(id, strlen(id), false);
 
-			if (clean && strncmp(clean, prefix, strlen(prefix)) == 0)
+			/* A name that had to be cleaned is none to type. */
+			if (clean && strcmp(clean, id) == 0 &&
+			    strncmp(clean, prefix, strlen(prefix)) == 0)
 				puts(clean);
 			free(clean);
 		}
@@ -428,7 +434,7 @@ run(struct ctl_args *args)
 		ctl_args_help(stdout, args->noun);
 		return EXIT_OK;
 	case CTL_ACTION_VERSION:
-		printf("relayctl, control protocol %d\n", CONTROL_PROTOCOL);
+		printf("relayctl " RELAY_VERSION ", control protocol %d\n", CONTROL_PROTOCOL);
 		return EXIT_OK;
 	case CTL_ACTION_COMPLETE:
 		return run_complete(args);

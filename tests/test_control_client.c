@@ -91,6 +91,17 @@ take_request(int fd)
 	return request;
 }
 
+/* Whatever it is; false when the client has gone. */
+static bool
+drop_request(int fd)
+{
+	Relay__Control__Request *request = take_request(fd);
+
+	if (request)
+		relay__control__request__free_unpacked(request, NULL);
+	return request != NULL;
+}
+
 static void
 give_hosts(int fd, uint32_t id, unsigned first, unsigned n, const char *next, size_t piece)
 {
@@ -309,14 +320,10 @@ Test(control_client, reads_a_stream_to_its_end)
 static void
 play_silence(int fd)
 {
-	Relay__Control__Request *request;
-
 	give_hello(fd, 1);
-	request = take_request(fd);
-	if (request)
-		relay__control__request__free_unpacked(request, NULL);
 	/* Until the client goes. */
-	cr_assert_null(take_request(fd));
+	while (drop_request(fd))
+		continue;
 }
 
 Test(control_client, gives_up_at_the_deadline)
@@ -396,7 +403,7 @@ play_other_id(int fd)
 {
 	give_hello(fd, 1);
 	give_hosts(fd, 9, 0, 1, "", 1000);
-	cr_assert_not_null(take_request(fd));
+	drop_request(fd);
 }
 
 Test(control_client, refuses_an_answer_to_what_was_not_asked)
@@ -413,7 +420,7 @@ play_bad_text(int fd)
 	/* A reply with id 1 and an error that is no UTF-8. */
 	give_hello(fd, 1);
 	give(fd, "\0\0\0\7\x08\1\x10\1\x1a\1\xff", 11);
-	cr_assert_not_null(take_request(fd));
+	drop_request(fd);
 }
 
 Test(control_client, refuses_malformed_replies)
