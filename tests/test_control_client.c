@@ -423,12 +423,34 @@ play_bad_text(int fd)
 	drop_request(fd);
 }
 
+static void
+play_nul_in_text(int fd)
+{
+	give_hello(fd, 1);
+	give(fd, "\0\0\0\x09\x08\1\x10\1\x1a\3a\0b", 13);
+	drop_request(fd);
+}
+
+static void
+play_no_message(int fd)
+{
+	/* A text that is longer than the message. */
+	give_hello(fd, 1);
+	give(fd, "\0\0\0\7\x08\1\x10\1\x1a\x7f\0", 11);
+	drop_request(fd);
+}
+
 Test(control_client, refuses_malformed_replies)
 {
-	begin(play_bad_text);
-	cr_assert_eq(open_it(), CONTROL_CLIENT_OK);
-	cr_assert_eq(ask("info", soon()), CONTROL_CLIENT_PROTOCOL);
-	end();
+	static scenario *const plays[] = { play_bad_text, play_nul_in_text, play_no_message };
+
+	for (size_t i = 0; i < sizeof plays / sizeof plays[0]; i++) {
+		begin(plays[i]);
+		cr_assert_eq(open_it(), CONTROL_CLIENT_OK);
+		cr_assert_eq(ask("info", soon()), CONTROL_CLIENT_PROTOCOL, "case %zu", i);
+		cr_assert_not_null(strstr(client.error, "malformed"), "%s", client.error);
+		end();
+	}
 }
 
 Test(control_client, sends_nothing_that_is_too_long)
