@@ -27,17 +27,19 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 	    -Wcast-qual -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough -Werror
 HARDEN   := -fstack-protector-strong -fno-common
 CFLAGS   += $(CSTD) $(OPT) $(LTO) -g $(WARN) $(HARDEN) $(SANITIZE)
-CPPFLAGS += -I.
+CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
-WIRE_SRC  := wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
+WIRE_SRC  := wire/control_frame.c wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
 	     wire/idea_avx2.c wire/idea_portable.c wire/idea_ssse3.c wire/line.c wire/lond.c \
 	     wire/perlvar.c wire/wire.c
 URING_SRC := uring/explain.c uring/provided.c uring/timer.c uring/uring.c
 RELAY_SRC := relay/buffer.c relay/channel.c relay/child.c relay/client.c relay/conf_scan.c \
 	     relay/config.c relay/config_diff.c relay/config_diff_text.c relay/config_print.c \
-	     relay/control_delayed.c relay/control_hosts.c relay/control_log.c \
-	     relay/control_process.c relay/courier.c relay/daemonize.c relay/farewell.c \
+	     relay/control_client.c relay/control_delayed.c relay/control_hosts.c \
+	     relay/control_log.c relay/control_process.c relay/courier.c relay/ctl_args.c \
+	     relay/ctl_grid.c relay/ctl_json.c relay/ctl_rates.c relay/ctl_table.c \
+	     relay/ctl_units.c relay/ctl_value.c relay/daemonize.c relay/farewell.c \
 	     relay/file_write.c relay/host.c relay/hosts_file.c relay/keeper.c \
 	     relay/legacy_log.c relay/link.c relay/link_traffic.c relay/listener.c \
 	     relay/listener_table.c relay/log.c relay/loncapa.c relay/memory.c relay/owner.c \
@@ -54,9 +56,10 @@ BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/lo
 	     bench/peer_reply.c bench/peer_send.c bench/peer_tricks.c bench/process.c bench/pump.c \
 	     bench/resp.c bench/schedule.c bench/transcript.c bench/usage.c bench/wakes.c
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c \
-	     bench/pump_uring.c relay/relayd.c tests/e2e/deny.c
+	     bench/pump_uring.c relay/ctl_top.c relay/relayctl.c relay/relayd.c tests/e2e/deny.c
 
-TESTS := test_buffer test_channel test_child test_config test_config_diff test_daemonize \
+TESTS := test_buffer test_channel test_child test_config test_config_diff test_control_client \
+	     test_ctl_args test_ctl_json test_ctl_rates test_ctl_table test_daemonize \
 	     test_enc test_explain test_file_write test_hex test_hist test_hosts_file \
 	     test_hosts_tab test_idea test_legacy_log test_line test_listener \
 	     test_listener_table test_log test_lond test_memory test_owner test_perlvar \
@@ -75,7 +78,7 @@ Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
 
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-PROGRAMS := $(addprefix $(BUILD)/,relayd relay-peer relay-bench pump-epoll pump-uring)
+PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-peer relay-bench pump-epoll pump-uring)
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
@@ -101,7 +104,19 @@ $(BUILD)/obj/tests/%.o: tests/%.c | $(BUILD)/deps-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libwire.a: $(call obj,$(WIRE_SRC))
+# The messages of the control socket.  Every source may include them, so they come first.
+GENERATED := $(BUILD)/gen/control.pb-c.h
+$(BUILD)/gen/control.pb-c.c: wire/control.proto | $(BUILD)/deps-build
+	$(call say,PROTOC)
+	@mkdir -p $(@D)
+	$(Q)protoc-c -Iwire --c_out=$(@D) $<
+$(GENERATED): $(BUILD)/gen/control.pb-c.c
+$(BUILD)/gen/control.pb-c.o: $(BUILD)/gen/control.pb-c.c
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CSTD) $(OPT) $(LTO) -g $(HARDEN) $(SANITIZE) -c -o $@ $<
+$(call obj,$(WIRE_SRC) $(RELAY_SRC) $(MAIN_SRC) $(TESTS:%=tests/%.c)): | $(GENERATED)
+
+$(BUILD)/libwire.a: $(call obj,$(WIRE_SRC)) $(BUILD)/gen/control.pb-c.o
 $(BUILD)/libring.a: $(call obj,$(URING_SRC))
 $(BUILD)/librelay.a: $(call obj,$(RELAY_SRC))
 $(BUILD)/libbench.a: $(call obj,$(BENCH_SRC))
@@ -115,7 +130,11 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
+# The only one with a screen: ncurses stays out of the libraries.
+$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_top.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -lncursesw -ltinfo
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -156,7 +175,7 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
@@ -213,7 +232,7 @@ idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, be
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
-	install -m 755 $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
+	install -m 755 $(BUILD)/relayctl $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
 	install -d $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 755 bench/compare bench/guard bench/select-relay $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench

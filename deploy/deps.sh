@@ -14,6 +14,9 @@ build-essential     have gcc && have make && have ar && test -f /usr/include/std
 pkg-config          have pkg-config
 liburing-dev        library liburing
 libconfuse-dev      library libconfuse
+libncurses-dev      library ncursesw
+libprotobuf-c-dev   library libprotobuf-c
+protobuf-c-compiler have protoc-c
 perl                perl -MTime::HiRes -MIO::Socket::UNIX -MFile::Temp -MPOSIX -e 1
 '
 test_packages='

@@ -1,0 +1,507 @@
+/*
+ * ctl_args.c - what was typed, checked against the verb table before anything is sent; the help
+ * and the completion, made from the same table.
+ *
+ * Never talks to the daemon, opens no file.  Owns nothing: all results are views into argv.
+ */
+#include "relay/ctl_args.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/control_call.h"
+#include "wire/control_frame.h"
+
+#define TIMEOUT_MS  5000
+#define WAIT_MS     60000
+#define DURATION_MS ((uint64_t)24 * 60 * 60 * 1000)
+
+enum option_value {
+	OPTION_HELP = 'h',
+	OPTION_OUTPUT = 'o',
+	OPTION_SOCKET = 's',
+	OPTION_TIMEOUT = 't',
+	OPTION_VERSION = 'V',
+	OPTION_WAIT = 256,
+	OPTION_DRY_RUN,
+	OPTION_IF_GENERATION,
+};
+
+static const struct option options[] = {
+	{ "socket", required_argument, NULL, OPTION_SOCKET },
+	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "output", required_argument, NULL, OPTION_OUTPUT },
+	{ "wait", optional_argument, NULL, OPTION_WAIT },
+	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "if-generation", required_argument, NULL, OPTION_IF_GENERATION },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+#define ROLE_VIEW    "view"
+#define ROLE_OPERATE "operate"
+#define ROLE_ADMIN   "admin"
+#define MUTATES      CONTROL_OPTION_MUTATES
+#define PAGED        CONTROL_OPTION_PAGED
+#define STREAM       CONTROL_OPTION_STREAM
+#define VERB(name, role, handler, arguments, options, help) \
+	{ name, ROLE_##role, arguments, options, help },
+static const struct ctl_verb verbs[] = {
+#include "relay/control_verbs.def"
+};
+#undef VERB
+#undef MUTATES
+#undef PAGED
+#undef STREAM
+
+#define VERBS_LEN (sizeof verbs / sizeof verbs[0])
+
+static const char intro[] =
+    "usage: relayctl [OPTION...] NOUN VERB [ARGUMENT...]\n"
+    "       relayctl [OPTION...] top\n"
+    "\n"
+    "  -s, --socket PATH      the daemon's control socket; else $RELAY_CONTROL, else "
+    "/run/relay/relay.control\n"
+    "  -t, --timeout TIME     how long to wait for an answer (5s)\n"
+    "  -o, --output FORMAT    table (for people) or json\n"
+    "      --wait[=TIME]      wait for the effect (60s)          verbs marked *\n"
+    "      --dry-run          only say what would happen         verbs marked *\n"
+    "      --if-generation N  only if the configuration is at N  verbs marked *\n"
+    "  -h, --help             this, or of one noun: relayctl hosts --help\n"
+    "  -V, --version\n";
+
+static const char outro[] =
+    "\n"
+    "  top                                 view     All of it on the screen, each second.\n"
+    "\n"
+    "FILE may be - for standard input.  TIME is a number with ms, s, m or h.\n"
+    "Exit status: 0 ok, 1 failed, 2 usage, 3 daemon unreachable, 4 degraded, 5 not found, 6 "
+    "denied, "
+    "7 wait expired,\n"
+    "8 the configuration is at another generation.\n";
+
+__attribute__((format(printf, 2, 3))) static bool
+wrong(struct ctl_args *args, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(args->error, sizeof args->error, format, list);
+	va_end(list);
+	return false;
+}
+
+bool
+ctl_args_duration(const char *text, uint64_t *ms)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
+
+	unsigned long long n;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+		if (strcmp(end, units[i].unit) != 0)
+			continue;
+		if (errno != 0 || n > DURATION_MS / units[i].ms)
+			return false;
+		*ms = n * units[i].ms;
+		return true;
+	}
+	return false;
+}
+
+/* --- options */
+
+static bool
+take_generation(struct ctl_args *args, const char *text)
+{
+	char *end;
+
+	errno = 0;
+	args->if_generation = strtoull(text, &end, 10);
+	if (text[0] < '1' || text[0] > '9' || *end != '\0' || errno != 0)
+		return wrong(args, "--if-generation %s: it is a number from 1", text);
+	return true;
+}
+
+static bool
+take_wait(struct ctl_args *args, const char *text)
+{
+	uint64_t ms = WAIT_MS;
+
+	if (text && (!ctl_args_duration(text, &ms) || ms == 0))
+		return wrong(args, "--wait=%s: it is a time like 500ms, 10s, 2m", text);
+	args->wait_ms = (uint32_t)ms;
+	return true;
+}
+
+static bool
+take_output(struct ctl_args *args, const char *text)
+{
+	args->json = strcmp(text, "json") == 0;
+	if (!args->json && strcmp(text, "table") != 0)
+		return wrong(args, "-o %s: it is table or json", text);
+	return true;
+}
+
+static bool
+take_option(struct ctl_args *args, int option, const char *given)
+{
+	switch (option) {
+	case OPTION_SOCKET:
+		args->socket = optarg;
+		return true;
+	case OPTION_TIMEOUT:
+		if (!ctl_args_duration(optarg, &args->timeout_ms) || args->timeout_ms == 0)
+			return wrong(args, "--timeout %s: it is a time like 500ms, 5s", optarg);
+		return true;
+	case OPTION_OUTPUT:
+		return take_output(args, optarg);
+	case OPTION_WAIT:
+		return take_wait(args, optarg);
+	case OPTION_DRY_RUN:
+		args->dry_run = true;
+		return true;
+	case OPTION_IF_GENERATION:
+		return take_generation(args, optarg);
+	case OPTION_HELP:
+		args->action = CTL_ACTION_HELP;
+		return true;
+	case OPTION_VERSION:
+		args->action = CTL_ACTION_VERSION;
+		return true;
+	case ':':
+		return wrong(args, "%s takes a value", given);
+	}
+	return wrong(args, "%s: no such option", given);
+}
+
+static bool
+take_options(struct ctl_args *args, int argc, char **argv)
+{
+	optind = 0; /* begins anew */
+	opterr = 0;
+	for (;;) {
+		int before = optind > 0 ? optind : 1;
+		int option = getopt_long(argc, argv, ":ho:s:t:V", options, NULL);
+
+		if (option < 0)
+			return true;
+		/* Words may have been moved behind it: the option is the last one taken. */
+		if (!take_option(args, option, argv[optind > before ? optind - 1 : before]))
+			return false;
+	}
+}
+
+/* --- verbs and arguments */
+
+static size_t
+words_of(const struct ctl_verb *verb)
+{
+	return strchr(verb->name, ' ') ? 2 : 1;
+}
+
+/* Whether `noun` is the first word of the verb. */
+static bool
+has_noun(const struct ctl_verb *verb, const char *noun)
+{
+	size_t len = strcspn(verb->name, " ");
+
+	return strlen(noun) == len && strncmp(verb->name, noun, len) == 0;
+}
+
+static bool
+is_noun(const char *noun)
+{
+	for (size_t i = 0; i < VERBS_LEN; i++)
+		if (has_noun(&verbs[i], noun))
+			return true;
+	return false;
+}
+
+const struct ctl_verb *
+ctl_verb_match(char **words, size_t len, size_t *taken)
+{
+	for (size_t i = 0; len > 0 && i < VERBS_LEN; i++) {
+		size_t n = words_of(&verbs[i]);
+
+		if (!has_noun(&verbs[i], words[0]))
+			continue;
+		if (n == 2 && (len < 2 || strcmp(strchr(verbs[i].name, ' ') + 1, words[1]) != 0))
+			continue;
+		*taken = n;
+		return &verbs[i];
+	}
+	return NULL;
+}
+
+/* One word of a verb's `arguments`, moved past; false at the end. */
+static bool
+next_shape(const char **at, char *shape, size_t size)
+{
+	size_t len;
+
+	*at += strspn(*at, " ");
+	len = strcspn(*at, " ");
+	if (len == 0 || len >= size)
+		return false;
+	memcpy(shape, *at, len);
+	shape[len] = '\0';
+	*at += len;
+	return true;
+}
+
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text);
+	size_t end_len = strlen(end);
+
+	return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+static void
+set_body(struct ctl_args *args, enum ctl_body kind, const char *body)
+{
+	args->body_kind = kind;
+	args->body = body;
+}
+
+/* What the table says is to come, against what came. */
+static bool
+take_arguments(struct ctl_args *args, char **words, size_t len)
+{
+	const char *at = args->verb->arguments;
+	char shape[32];
+	size_t used = 0;
+
+	args->arguments = words;
+	while (next_shape(&at, shape, sizeof shape)) {
+		if (used == len && shape[0] == '[')
+			continue;
+		if (used == len)
+			return wrong(args, "%s %s: %s is missing", args->verb->name,
+				     args->verb->arguments, shape);
+		if (strcmp(shape, "FILE") == 0) {
+			set_body(args, CTL_BODY_FILE, words[used++]);
+		} else if (shape[0] == '\'') {
+			set_body(args, CTL_BODY_LINE, words[used++]);
+		} else {
+			size_t n = ends_with(shape, "...") ? len - used : 1;
+
+			args->arguments_len += n;
+			used += n;
+		}
+	}
+	if (used < len)
+		return wrong(args, "%s: '%s' is one argument too many", args->verb->name,
+			     words[used]);
+	if (args->arguments_len > CONTROL_ARGUMENTS_MAX)
+		return wrong(args, "more than %d arguments", CONTROL_ARGUMENTS_MAX);
+	return true;
+}
+
+static bool
+check_options(struct ctl_args *args)
+{
+	const char *option = args->wait_ms > 0         ? "--wait"
+			     : args->dry_run           ? "--dry-run"
+			     : args->if_generation > 0 ? "--if-generation"
+						       : NULL;
+	const char *name = args->verb ? args->verb->name : "top";
+
+	if (option && !(args->verb && args->verb->options & CONTROL_OPTION_MUTATES))
+		return wrong(args, "%s makes no sense with %s", option, name);
+	if (!args->verb && args->json)
+		return wrong(args, "top has no json: use stats");
+	return true;
+}
+
+static bool
+take_words(struct ctl_args *args, char **words, size_t len)
+{
+	size_t taken;
+
+	if (len == 0)
+		return wrong(args, "no verb; relayctl --help lists them");
+	if (strcmp(words[0], "top") == 0) {
+		args->action = CTL_ACTION_TOP;
+		if (len > 1)
+			return wrong(args, "top takes no argument");
+		return check_options(args);
+	}
+	args->verb = ctl_verb_match(words, len, &taken);
+	if (!args->verb && is_noun(words[0]))
+		return wrong(args, "%s %s: no such verb; relayctl %s --help lists them", words[0],
+			     len > 1 ? words[1] : "...", words[0]);
+	if (!args->verb)
+		return wrong(args, "%s: no such noun; relayctl --help lists them", words[0]);
+	return check_options(args) && take_arguments(args, words + taken, len - taken);
+}
+
+bool
+ctl_args_parse(struct ctl_args *args, int argc, char **argv)
+{
+	memset(args, 0, sizeof *args);
+	args->timeout_ms = TIMEOUT_MS;
+	if (argc > 1 && strcmp(argv[1], "--complete") == 0) {
+		args->action = CTL_ACTION_COMPLETE;
+		args->words = argv + 2;
+		args->words_len = (size_t)argc - 2;
+		return true;
+	}
+	if (!take_options(args, argc, argv))
+		return false;
+	if (args->action == CTL_ACTION_VERSION)
+		return true;
+	if (args->action == CTL_ACTION_HELP) {
+		args->noun = optind < argc ? argv[optind] : NULL;
+		if (args->noun && strcmp(args->noun, "top") == 0)
+			args->noun = NULL;
+		if (args->noun && !is_noun(args->noun))
+			return wrong(args, "%s: no such noun", args->noun);
+		return true;
+	}
+	return take_words(args, argv + optind, (size_t)(argc - optind));
+}
+
+/* --- help */
+
+static void
+help_verb(FILE *out, const struct ctl_verb *verb)
+{
+	char usage[64];
+
+	snprintf(usage, sizeof usage, "%s %s", verb->name, verb->arguments);
+	fprintf(out, "  %-33s %c %-8s %s\n", usage,
+		verb->options & CONTROL_OPTION_MUTATES ? '*' : ' ', verb->role, verb->help);
+}
+
+void
+ctl_args_help(FILE *out, const char *noun)
+{
+	if (!noun)
+		fputs(intro, out);
+	fprintf(out, "%s  %-35s %s\n", noun ? "" : "\n", "verb", "needs");
+	for (size_t i = 0; i < VERBS_LEN; i++)
+		if (!noun || has_noun(&verbs[i], noun))
+			help_verb(out, &verbs[i]);
+	if (!noun)
+		fputs(outro, out);
+	else
+		fputs("\n* takes --wait[=TIME], --dry-run, --if-generation N\n", out);
+}
+
+/* --- completion */
+
+static void
+candidate(FILE *out, const char *text, size_t len, const char *prefix)
+{
+	if (strlen(prefix) <= len && strncmp(text, prefix, strlen(prefix)) == 0)
+		fprintf(out, "%.*s\n", (int)len, text);
+}
+
+static void
+complete_options(FILE *out, const char *prefix)
+{
+	for (const struct option *option = options; option->name; option++) {
+		char text[32];
+		int len = snprintf(text, sizeof text, "--%s", option->name);
+
+		candidate(out, text, (size_t)len, prefix);
+	}
+}
+
+static void
+complete_nouns(FILE *out, const char *prefix)
+{
+	for (size_t i = 0; i < VERBS_LEN; i++) {
+		size_t len = strcspn(verbs[i].name, " ");
+
+		/* The verbs of a noun stand together in the table. */
+		if (i == 0 || strncmp(verbs[i - 1].name, verbs[i].name, len) != 0 ||
+		    strcspn(verbs[i - 1].name, " ") != len)
+			candidate(out, verbs[i].name, len, prefix);
+	}
+	candidate(out, "top", 3, prefix);
+}
+
+static void
+complete_verbs(FILE *out, const char *noun, const char *prefix)
+{
+	for (size_t i = 0; i < VERBS_LEN; i++) {
+		const char *second = strchr(verbs[i].name, ' ');
+
+		if (second && has_noun(&verbs[i], noun))
+			candidate(out, second + 1, strlen(second + 1), prefix);
+	}
+}
+
+/* The words that are no options or their values, moved together; how many. */
+static size_t
+plain_words(char **plain, size_t max, char **words, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n < max; i++) {
+		static const char *const valued[] = {
+			"-s", "--socket", "-t", "--timeout", "-o", "--output", "--if-generation"
+		};
+
+		if (words[i][0] != '-' || words[i][1] == '\0') {
+			plain[n++] = words[i];
+			continue;
+		}
+		for (size_t k = 0; k < sizeof valued / sizeof valued[0]; k++)
+			if (strcmp(words[i], valued[k]) == 0) {
+				i++;
+				break;
+			}
+	}
+	return n;
+}
+
+bool
+ctl_args_complete(FILE *out, char **words, size_t len, const char **prefix)
+{
+	char *plain[8];
+	const char *word = len > 0 ? words[len - 1] : "";
+	size_t n = plain_words(plain, sizeof plain / sizeof plain[0], words, len > 0 ? len - 1 : 0);
+	const struct ctl_verb *verb;
+	const char *at;
+	char shape[32];
+	size_t taken;
+
+	if (word[0] == '-') {
+		complete_options(out, word);
+		return false;
+	}
+	if (n == 0) {
+		complete_nouns(out, word);
+		return false;
+	}
+	verb = ctl_verb_match(plain, n, &taken);
+	if (!verb) {
+		if (n == 1)
+			complete_verbs(out, plain[0], word);
+		return false;
+	}
+	at = verb->arguments;
+	for (size_t i = taken; next_shape(&at, shape, sizeof shape); i++)
+		if (i == n) {
+			*prefix = word;
+			return strstr(shape, "HOST") != NULL;
+		}
+	return false;
+}

@@ -1,0 +1,471 @@
+/*
+ * ctl_table.c - which fields of which message are shown, and how.
+ *
+ * A path names a field from the row's message on ("gauges.queue_length"); "p99:counters.duration"
+ * is a quantile of a histogram.  Never fails on a message it does not know: that is shown field by
+ * field.  Owns nothing.
+ */
+#include "relay/ctl_table.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/ctl_grid.h"
+#include "relay/ctl_units.h"
+#include "relay/ctl_value.h"
+
+#define PATH_MAX_LEN 64
+
+struct column {
+	const char *heading;
+	const char *path;
+};
+
+struct table {
+	const ProtobufCMessageDescriptor *type; /* of a row */
+	struct column columns[CTL_GRID_COLUMNS];
+};
+
+static const struct table tables[] = {
+	{ &relay__control__host__descriptor,
+	  { { "HOST", "id" },
+	    { "STATE", "state" },
+	    { "ADDRESS", "address" },
+	    { "PORT", "port" },
+	    { "WORKER", "worker" },
+	    { "CLIENTS", "gauges.clients" },
+	    { "LINKS", "gauges.links" },
+	    { "QUEUE", "gauges.queue_length" },
+	    { "IN FLIGHT", "gauges.in_flight" },
+	    { "OLDEST", "gauges.queue_age_us" },
+	    { "DELAYED", "gauges.delayed" },
+	    { "REQUESTS", "requests" },
+	    { "FAILED", "failed" },
+	    { "LAST", "last_log" } } },
+	{ &relay__control__host_stats__descriptor,
+	  { { "HOST", "id" },
+	    { "REQUESTS", "counters.requests" },
+	    { "ANSWERED", "counters.answered" },
+	    { "IN", "counters.bytes_in" },
+	    { "OUT", "counters.bytes_out" },
+	    { "QUEUE", "gauges.queue_length" },
+	    { "IN FLIGHT", "gauges.in_flight" },
+	    { "DELAYED", "gauges.delayed" },
+	    { "P50", "p50:counters.duration" },
+	    { "P90", "p90:counters.duration" },
+	    { "P99", "p99:counters.duration" },
+	    { "FAILURES", "counters.failures" } } },
+	{ &relay__control__worker_stats__descriptor,
+	  { { "WORKER", "number" },
+	    { "CLIENTS", "clients" },
+	    { "MEMORY", "memory_used" },
+	    { "OF", "memory_max" },
+	    { "CPU", "cpu_us" },
+	    { "TURNS", "turns" },
+	    { "LAG P50", "p50:loop_lag" },
+	    { "LAG P99", "p99:loop_lag" },
+	    { "NO BUFFERS", "buffers_exhausted" },
+	    { "PAUSES", "accept_pauses" },
+	    { "RESTARTS", "restarts" } } },
+	{ &relay__control__limit__descriptor,
+	  { { "LIMIT", "name" }, { "USED", "used" }, { "MAX", "max" }, { "UNIT", "unit" } } },
+	{ NULL, { { NULL, NULL } } },
+};
+
+/* --- paths */
+
+/* The field that `path` ends at; *message becomes the message it is in, NULL if that is not set. */
+static const ProtobufCFieldDescriptor *
+find(const ProtobufCMessage **message, const ProtobufCMessageDescriptor *type, const char *path)
+{
+	for (;;) {
+		char name[PATH_MAX_LEN];
+		size_t len = strcspn(path, ".");
+		const ProtobufCFieldDescriptor *field;
+
+		snprintf(name, sizeof name, "%.*s", (int)len, path);
+		field = protobuf_c_message_descriptor_get_field_by_name(type, name);
+		if (!field || path[len] == '\0')
+			return field;
+		if (*message)
+			*message = ctl_value_message(*message, field);
+		type = field->descriptor;
+		path += len + 1;
+	}
+}
+
+static const char *
+without_quantile(const char *path, unsigned *percent)
+{
+	const char *colon = strchr(path, ':');
+
+	*percent = colon ? (unsigned)strtoul(path + 1, NULL, 10) : 0;
+	return colon ? colon + 1 : path;
+}
+
+static void
+put_path(FILE *to, const ProtobufCMessage *row, const char *path)
+{
+	unsigned percent;
+	const ProtobufCFieldDescriptor *field =
+	    find(&row, row->descriptor, without_quantile(path, &percent));
+	char text[CTL_UNIT_SIZE];
+
+	if (!field || !row)
+		return;
+	if (percent == 0)
+		ctl_value_put(to, row, field);
+	else if (ctl_value_message(row, field))
+		fputs(ctl_quantile(text,
+				   (const Relay__Control__Histogram *)ctl_value_message(row, field),
+				   NULL, percent),
+		      to);
+}
+
+/* A cell that `put` writes, by a stream in memory. */
+static void
+add_cell(struct ctl_grid *grid, const ProtobufCMessage *row, const char *path,
+	 const ProtobufCFieldDescriptor *field)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+
+	if (to) {
+		if (path)
+			put_path(to, row, path);
+		else
+			ctl_value_put(to, row, field);
+	}
+	if (!to || fclose(to) != 0)
+		grid->failed = true;
+	else
+		ctl_grid_add(grid, text, len);
+	free(text);
+}
+
+/* --- tables */
+
+static void
+print_grid(struct ctl_grid *grid, FILE *out)
+{
+	if (!ctl_grid_print(grid, out))
+		fputs("relayctl: out of memory\n", stderr);
+}
+
+static const struct table *
+table_of(const ProtobufCMessageDescriptor *type)
+{
+	for (const struct table *table = tables; table->type; table++)
+		if (table->type == type)
+			return table;
+	return NULL;
+}
+
+static void
+print_known(FILE *out, const struct table *table, ProtobufCMessage *const *rows, size_t n)
+{
+	struct ctl_grid grid;
+	size_t columns = 0;
+
+	while (columns < CTL_GRID_COLUMNS && table->columns[columns].path)
+		columns++;
+	ctl_grid_init(&grid, columns);
+	for (size_t i = 0; i < columns; i++) {
+		const struct column *column = &table->columns[i];
+		const ProtobufCMessage *none = NULL;
+		unsigned percent;
+		const ProtobufCFieldDescriptor *field =
+		    find(&none, table->type, without_quantile(column->path, &percent));
+
+		grid.right[i] = field && (percent > 0 || ctl_value_is_number(field));
+		ctl_grid_add(&grid, column->heading, strlen(column->heading));
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < columns; k++)
+			add_cell(&grid, rows[i], table->columns[k].path, NULL);
+	print_grid(&grid, out);
+}
+
+static void
+add_heading(struct ctl_grid *grid, const char *name)
+{
+	char heading[PATH_MAX_LEN];
+	size_t len = strlen(name);
+
+	if (ctl_value_ends_with(name, "_us"))
+		len -= 3;
+	snprintf(heading, sizeof heading, "%.*s", (int)len, name);
+	for (char *at = heading; *at; at++) {
+		if (*at == '_')
+			*at = ' ';
+		else if (*at >= 'a' && *at <= 'z')
+			*at = (char)(*at - 'a' + 'A');
+	}
+	ctl_grid_add(grid, heading, strlen(heading));
+}
+
+/* Every field that stands in the row itself, texts in messages left out. */
+static void
+print_unknown(FILE *out, const ProtobufCMessageDescriptor *type, ProtobufCMessage *const *rows,
+	      size_t n)
+{
+	const ProtobufCFieldDescriptor *fields[CTL_GRID_COLUMNS];
+	struct ctl_grid grid;
+	size_t columns = 0;
+
+	for (unsigned i = 0; i < type->n_fields && columns < CTL_GRID_COLUMNS; i++)
+		if (type->fields[i].type != PROTOBUF_C_TYPE_BYTES)
+			fields[columns++] = &type->fields[i];
+	if (columns == 0)
+		return;
+	ctl_grid_init(&grid, columns);
+	for (size_t i = 0; i < columns; i++) {
+		grid.right[i] = ctl_value_is_number(fields[i]);
+		add_heading(&grid, fields[i]->name);
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < columns; k++)
+			add_cell(&grid, rows[i], NULL, fields[k]);
+	print_grid(&grid, out);
+}
+
+static void
+print_rows(FILE *out, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+	ProtobufCMessage *const *rows = ctl_value_rows(message, field);
+	size_t n = ctl_value_count(message, field);
+	const struct table *table = table_of(field->descriptor);
+
+	if (table)
+		print_known(out, table, rows, n);
+	else
+		print_unknown(out, field->descriptor, rows, n);
+}
+
+/* --- single things */
+
+static bool
+is_rows(const ProtobufCFieldDescriptor *field)
+{
+	return field->label == PROTOBUF_C_LABEL_REPEATED &&
+	       field->type == PROTOBUF_C_TYPE_MESSAGE &&
+	       field->descriptor != &relay__control__reason__descriptor;
+}
+
+static void
+add_name(struct ctl_grid *grid, const char *name)
+{
+	char text[PATH_MAX_LEN];
+	size_t len = strlen(name);
+
+	if (ctl_value_ends_with(name, "_us"))
+		len -= 3;
+	snprintf(text, sizeof text, "%.*s", (int)len, name);
+	for (char *at = text; *at; at++)
+		if (*at == '_')
+			*at = ' ';
+	ctl_grid_add(grid, text, strlen(text));
+}
+
+static void
+add_settings(struct ctl_grid *grid, const ProtobufCMessage *message,
+	     const ProtobufCFieldDescriptor *field)
+{
+	ProtobufCMessage *const *rows = ctl_value_rows(message, field);
+
+	for (size_t i = 0; i < ctl_value_count(message, field); i++) {
+		const Relay__Control__Setting *setting = (const Relay__Control__Setting *)rows[i];
+
+		ctl_grid_add(grid, setting->name, strlen(setting->name));
+		ctl_grid_add(grid, setting->value, strlen(setting->value));
+	}
+}
+
+static void
+add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
+{
+	const ProtobufCMessageDescriptor *type = message->descriptor;
+
+	for (unsigned i = 0; i < type->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &type->fields[i];
+
+		if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
+		    field->descriptor == &relay__control__setting__descriptor) {
+			add_settings(grid, message, field);
+		} else if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
+			   field->label != PROTOBUF_C_LABEL_REPEATED &&
+			   field->descriptor != &relay__control__histogram__descriptor) {
+			/* Only two levels are there, and no message holds itself. */
+			if (ctl_value_message(message, field))
+				add_lines(grid, ctl_value_message(message, field));
+		} else if (!is_rows(field)) {
+			add_name(grid, field->name);
+			add_cell(grid, message, NULL, field);
+		}
+	}
+}
+
+/* Lines of the message's own fields, then a table for each list in it. */
+static void
+print_single(FILE *out, const ProtobufCMessage *message)
+{
+	const ProtobufCMessageDescriptor *type = message->descriptor;
+	struct ctl_grid grid;
+
+	ctl_grid_init(&grid, 2);
+	add_lines(&grid, message);
+	print_grid(&grid, out);
+	for (unsigned i = 0; i < type->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &type->fields[i];
+
+		if (!is_rows(field) || field->descriptor == &relay__control__setting__descriptor ||
+		    ctl_value_count(message, field) == 0)
+			continue;
+		fputc('\n', out);
+		print_rows(out, message, field);
+	}
+}
+
+/* --- replies */
+
+static void
+put_clean(FILE *out, const void *text, size_t len, bool lines)
+{
+	char *clean = ctl_clean(text, len, lines);
+
+	if (clean)
+		fputs(clean, out);
+	free(clean);
+}
+
+static void
+print_changes(FILE *out, const Relay__Control__Changes *changes)
+{
+	for (size_t i = 0; i < changes->n_line; i++) {
+		put_clean(out, changes->line[i], strlen(changes->line[i]), false);
+		fputc('\n', out);
+	}
+	fprintf(out,
+		"%s: %" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64
+		" unchanged\n",
+		changes->applied ? "applied" : "not applied", changes->added, changes->removed,
+		changes->changed, changes->unchanged);
+}
+
+static void
+print_health(FILE *out, const Relay__Control__Health *health)
+{
+	put_clean(out, health->status, strlen(health->status), false);
+	fputc('\n', out);
+	for (size_t i = 0; i < health->n_reason; i++) {
+		fputs("  ", out);
+		put_clean(out, health->reason[i], strlen(health->reason[i]), false);
+		fputc('\n', out);
+	}
+}
+
+static void
+print_text(FILE *out, const ProtobufCBinaryData *text, bool raw)
+{
+	if (raw)
+		fwrite(text->data, 1, text->len, out);
+	else
+		put_clean(out, text->data, text->len, true);
+	if (text->len == 0 || text->data[text->len - 1] != '\n')
+		fputc('\n', out);
+}
+
+/* Lists: the only field of their message. */
+static void
+print_list(FILE *out, const ProtobufCMessage *message, bool detail)
+{
+	const ProtobufCFieldDescriptor *field = &message->descriptor->fields[0];
+
+	if (detail && ctl_value_count(message, field) == 1)
+		print_single(out, ctl_value_rows(message, field)[0]);
+	else
+		print_rows(out, message, field);
+}
+
+void
+ctl_table_event(FILE *out, const Relay__Control__Event *event)
+{
+	char at[CTL_UNIT_SIZE];
+
+	if (event->lost > 0)
+		fprintf(out, "%s  lost  %" PRIu64 " events\n", ctl_moment(at, event->at),
+			event->lost);
+	fprintf(out, "%s  ", ctl_moment(at, event->at));
+	put_clean(out, event->kind, strlen(event->kind), false);
+	if (event->host[0] != '\0') {
+		fputs("  ", out);
+		put_clean(out, event->host, strlen(event->host), false);
+	}
+	fputs("  ", out);
+	put_clean(out, event->text, strlen(event->text), false);
+	fputc('\n', out);
+}
+
+void
+ctl_table_findings(FILE *out, const Relay__Control__Reply *reply)
+{
+	for (size_t i = 0; i < reply->n_findings; i++) {
+		const Relay__Control__Finding *finding = reply->findings[i];
+
+		put_clean(out, finding->severity, strlen(finding->severity), false);
+		fputs(": ", out);
+		if (finding->file[0] != '\0') {
+			put_clean(out, finding->file, strlen(finding->file), false);
+			if (finding->line > 0)
+				fprintf(out, ":%" PRIu32, finding->line);
+			fputs(": ", out);
+		}
+		put_clean(out, finding->text, strlen(finding->text), false);
+		fputc('\n', out);
+	}
+}
+
+void
+ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, bool raw)
+{
+	switch (reply->body_case) {
+	case RELAY__CONTROL__REPLY__BODY_INFO:
+		print_single(out, &reply->info->base);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_STATS:
+		print_single(out, &reply->stats->base);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_LIMITS:
+		print_list(out, &reply->limits->base, false);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_HOSTS:
+		print_list(out, &reply->hosts->base, detail);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_LINKS:
+		print_list(out, &reply->links->base, detail);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_CLIENTS:
+		print_list(out, &reply->clients->base, detail);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_DELAYED:
+		print_list(out, &reply->delayed->base, detail);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_HEALTH:
+		print_health(out, reply->health);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_CHANGES:
+		print_changes(out, reply->changes);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_TEXT:
+		print_text(out, &reply->text->text, raw);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_EVENT:
+		ctl_table_event(out, reply->event);
+		return;
+	case RELAY__CONTROL__REPLY__BODY__NOT_SET:
+	case _RELAY__CONTROL__REPLY__BODY__CASE_IS_INT_SIZE:
+		return;
+	}
+}

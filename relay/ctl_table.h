@@ -1,0 +1,24 @@
+/*
+ * ctl_table.h - replies as people read them: aligned tables for lists, `name  value` lines for
+ * single things.
+ *
+ * Columns and units come from the fields: names that end in _us are times, bytes and memory are
+ * bytes, histograms are p50 / p90 / p99.  Nothing of the daemon's reaches the output uncleaned, but
+ * for the bytes of a Text when `raw` is set (output into a file or pipe).
+ */
+#ifndef RELAY_CTL_TABLE_H
+#define RELAY_CTL_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "control.pb-c.h"
+
+/* The body of a reply.  `detail` shows lists of one as lines (`hosts show`). */
+void ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, bool raw);
+
+/* One line for each. */
+void ctl_table_findings(FILE *out, const Relay__Control__Reply *reply);
+void ctl_table_event(FILE *out, const Relay__Control__Event *event);
+
+#endif
