@@ -59,7 +59,7 @@ MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c \
 	     bench/pump_uring.c relay/ctl_top.c relay/relayctl.c relay/relayd.c tests/e2e/deny.c
 
 TESTS := test_buffer test_channel test_child test_config test_config_diff test_control_client \
-	     test_ctl_args test_ctl_json test_ctl_rates test_ctl_table test_daemonize \
+	     test_control_frame test_ctl_args test_ctl_json test_ctl_rates test_ctl_table test_daemonize \
 	     test_enc test_explain test_file_write test_hex test_hist test_hosts_file \
 	     test_hosts_tab test_idea test_legacy_log test_line test_listener \
 	     test_listener_table test_log test_lond test_memory test_owner test_perlvar \
@@ -71,7 +71,7 @@ SIM_SRC   := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fak
 	     tests/sim.c tests/sim_check.c tests/sim_client.c tests/sim_cover.c tests/sim_host.c \
 	     tests/sim_peer.c tests/sim_peer_open.c tests/sim_peer_talk.c tests/sim_plan.c \
 	     tests/sim_reply.c tests/sim_run.c tests/sim_text.c
-FUZZERS := fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
+FUZZERS := fuzz_control fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
 
 # What runs is shown short; V=1 shows the commands.
 Q   := $(if $(V),,@)
@@ -177,11 +177,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(wildcard wire/*.h) | $(BUILD)/deps-test
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -o $@ $(filter %.c,$^)
+	    -o $@ $(filter %.c,$^) -lprotobuf-c
 
 demo: all ## two peers, the relay and a client of the old kind, shown at work
 	@deploy/demo/run $(BUILD)
@@ -212,7 +212,7 @@ fuzz: $(FUZZ_BIN) ## every fuzz target for SECONDS=20, from the corpus and what 
 	@tests/run-fuzz --seconds $(SECONDS) $(FUZZ_BIN)
 
 tidy: $(BUILD)/libwire.a $(BUILD)/deps-test ## format, direction of includes, purity of wire/, static analysis
-	@tests/run-tidy --wire $(BUILD)/libwire.a --unlisted '$(UNLISTED)' $(C_FILES)
+	@tests/run-tidy --wire $(BUILD)/libwire.a --include $(BUILD)/gen --unlisted '$(UNLISTED)' $(C_FILES)
 
 format: $(BUILD)/deps-test ## lays out all C files anew
 	clang-format -i $(C_FILES)
