@@ -221,8 +221,11 @@ control_on_delayed_done(struct control *control, const struct channel_delayed *m
 void
 control_delayed_give_up(struct control *control, struct control_host *host)
 {
-	if (host->delayed.state == CONTROL_DELAYED_SENDING)
+	if (host->delayed.state == CONTROL_DELAYED_SENDING) {
 		storage_fail(control->storage, host->delayed.token);
+		log_warning(host->id, "Delayed message given up with its worker: it stays and is "
+				      "tried again later");
+	}
 	host->delayed.state = CONTROL_DELAYED_NONE;
 }
 
