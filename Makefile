@@ -30,48 +30,18 @@ CFLAGS   += $(CSTD) $(OPT) $(LTO) -g $(WARN) $(HARDEN) $(SANITIZE)
 CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
-WIRE_SRC  := wire/control_frame.c wire/enc.c wire/hex.c wire/hex_avx2.c wire/hex_ssse3.c wire/hosts_tab.c wire/idea.c \
-	     wire/idea_avx2.c wire/idea_portable.c wire/idea_ssse3.c wire/line.c wire/lond.c \
-	     wire/perlvar.c wire/wire.c
-URING_SRC := uring/explain.c uring/provided.c uring/timer.c uring/uring.c
-RELAY_SRC := relay/buffer.c relay/channel.c relay/child.c relay/client.c relay/conf_scan.c \
-	     relay/config.c relay/config_diff.c relay/config_diff_text.c relay/config_print.c \
-	     relay/control_client.c relay/control_delayed.c relay/control_hosts.c \
-	     relay/control_log.c relay/control_process.c relay/courier.c relay/ctl_args.c \
-	     relay/ctl_grid.c relay/ctl_json.c relay/ctl_rates.c relay/ctl_table.c \
-	     relay/ctl_units.c relay/ctl_value.c relay/daemonize.c relay/farewell.c \
-	     relay/file_write.c relay/host.c relay/hosts_file.c relay/keeper.c \
-	     relay/legacy_log.c relay/link.c relay/link_traffic.c relay/listener.c \
-	     relay/listener_table.c relay/log.c relay/loncapa.c relay/memory.c relay/owner.c \
-	     relay/path_steps.c relay/pid_file.c relay/port.c relay/relay_conf.c \
-	     relay/report.c relay/request.c relay/resolve.c relay/resolver.c \
-	     relay/service_manager.c relay/settings.c relay/slab.c relay/spool.c \
-	     relay/spool_backoff.c relay/spool_file.c relay/spool_hosts.c relay/spool_list.c \
-	     relay/spool_sending.c relay/stats.c relay/storage.c relay/storage_disk.c \
-	     relay/storage_queue.c relay/text_file.c relay/watch.c relay/worker.c \
-	     relay/worker_hosts.c relay/worker_process.c
-BENCH_SRC := bench/address.c bench/bytes.c bench/compare.c bench/hist.c bench/load.c \
-	     bench/load_client.c bench/load_meters.c bench/load_options.c bench/load_report.c \
-	     bench/load_request.c bench/pattern.c bench/peer_conn.c bench/peer_options.c \
-	     bench/peer_reply.c bench/peer_send.c bench/peer_tricks.c bench/process.c bench/pump.c \
-	     bench/resp.c bench/schedule.c bench/transcript.c bench/usage.c bench/wakes.c
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c \
-	     bench/pump_uring.c relay/ctl_top.c relay/relayctl.c relay/relayd.c tests/e2e/deny.c
-
-TESTS := test_buffer test_channel test_child test_config test_config_diff test_control_client \
-	     test_control_frame test_ctl_args test_ctl_json test_ctl_rates test_ctl_table test_daemonize \
-	     test_enc test_explain test_file_write test_hex test_hist test_hosts_file \
-	     test_hosts_tab test_idea test_legacy_log test_line test_listener \
-	     test_listener_table test_log test_lond test_memory test_owner test_perlvar \
-	     test_pid_file test_port test_relay_conf test_report test_resolve test_resolver \
-	     test_resp test_schedule test_service_manager test_settings test_slab test_spool \
-	     test_spool_bounds test_spool_kill test_stats test_storage test_timer test_uring \
-	     test_uring_contract test_uring_contract_fake test_uring_ops test_watch
-SIM_SRC   := tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c \
-	     tests/sim.c tests/sim_check.c tests/sim_client.c tests/sim_cover.c tests/sim_host.c \
-	     tests/sim_peer.c tests/sim_peer_open.c tests/sim_peer_talk.c tests/sim_plan.c \
-	     tests/sim_reply.c tests/sim_run.c tests/sim_text.c
-FUZZERS := fuzz_control fuzz_enc fuzz_hosts_tab fuzz_line fuzz_perlvar
+# A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c \
+	     relay/ctl_top.c relay/relayctl.c relay/relayd.c
+sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
+WIRE_SRC  := $(call sources,wire/*.c)
+URING_SRC := $(call sources,uring/*.c)
+RELAY_SRC := $(call sources,relay/*.c)
+BENCH_SRC := $(call sources,bench/*.c)
+SIM_SRC   := $(call sources,tests/fake_*.c tests/sim*.c)
+# The contract is tested twice: on the ring and on the fake of it.
+TESTS     := $(patsubst tests/%.c,%,$(call sources,tests/test_*.c)) test_uring_contract_fake
+FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,tests/fuzz/fuzz_*.c))
 
 # What runs is shown short; V=1 shows the commands.
 Q   := $(if $(V),,@)
@@ -84,7 +54,7 @@ FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
-UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) \
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) tests/e2e/deny.c \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
 all: $(PROGRAMS) ## the programs, below build/ (default)
