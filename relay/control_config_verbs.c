@@ -120,11 +120,10 @@ control_do_config_reload(struct control_call *call)
 	relay__control__reply__init(&reply);
 	relay__control__changes__init(&changes);
 	check_configuration(call, &reply, &changes);
-	if (!call->request->dry_run && reply.code == RELAY__CONTROL__CODE__OK) {
-		changes.applied = control_load(call->control);
-		reply.code =
-		    changes.applied ? RELAY__CONTROL__CODE__OK : RELAY__CONTROL__CODE__FAILED;
-	}
+	/* Also what is refused: that belongs into the log, and to who listens to events. */
+	if (!call->request->dry_run && !control_load(call->control))
+		reply.code = RELAY__CONTROL__CODE__FAILED;
+	changes.applied = !call->request->dry_run && reply.code == RELAY__CONTROL__CODE__OK;
 	if (reply.code != RELAY__CONTROL__CODE__OK)
 		reply.error = refused;
 	control_answer(call, &reply);
