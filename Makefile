@@ -218,6 +218,7 @@ install: all ## into $(DESTDIR)$(prefix)
 	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
 	install -m 755 $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
 	for page in $(MAN); do install -D -m 644 "$$page" "$(DESTDIR)$(prefix)/share/man/man$${page##*.}/$${page##*/}" || exit 1; done
+	install -D -m 644 deploy/relayctl.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relayctl
 	install -d $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 755 bench/compare bench/guard bench/select-relay $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench
