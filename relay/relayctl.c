@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "relay/control_call.h"
@@ -244,6 +245,19 @@ show_error(const Relay__Control__Reply *reply)
 	free(error);
 }
 
+/* Columns of the terminal that standard output is; 0 = it is none. */
+static size_t
+terminal_width(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+		return SIZE_MAX;
+	return size.ws_col;
+}
+
 static void
 show_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 {
@@ -254,7 +268,7 @@ show_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 		fputc('\n', stdout);
 	} else {
 		ctl_table_findings(stderr, reply);
-		ctl_table_print(stdout, reply, detail, !isatty(STDOUT_FILENO));
+		ctl_table_print(stdout, reply, detail, terminal_width());
 	}
 	if (reply->code != RELAY__CONTROL__CODE__OK)
 		show_error(reply);
