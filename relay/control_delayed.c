@@ -7,6 +7,7 @@
  */
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_load.h"
 #include "relay/legacy_log.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -290,7 +291,9 @@ control_on_storage(struct control *control)
 			}
 			break;
 		case STORAGE_REPLACED:
-			if (result.error != 0)
+			if (result.token == CONTROL_SAVE_NOTE)
+				control_on_note_saved(control, result.error);
+			else if (result.error != 0)
 				log_error(NULL, "the status file cannot be written: %s",
 					  strerror(-result.error));
 			break;

@@ -214,10 +214,11 @@ storage_release(struct storage *storage, uint64_t token)
 }
 
 int
-storage_replace(struct storage *storage, const char *path, char *bytes, size_t len)
+storage_save(struct storage *storage, uint64_t token, const char *path, char *bytes, size_t len)
 {
 	struct storage_job job = {
 		.type = STORAGE_JOB_REPLACE,
+		.token = token,
 		.path = strdup(path),
 		.bytes = bytes,
 		.len = len,
@@ -229,4 +230,10 @@ storage_replace(struct storage *storage, const char *path, char *bytes, size_t l
 	if (error != 0)
 		free(job.path);
 	return error;
+}
+
+int
+storage_replace(struct storage *storage, const char *path, char *bytes, size_t len)
+{
+	return storage_save(storage, 0, path, bytes, len);
 }

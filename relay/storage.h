@@ -67,7 +67,7 @@ enum storage_result_type {
 	STORAGE_SCANNED,  /* of storage_scan: error, scan */
 	STORAGE_NEXT,     /* of storage_next: host, next */
 	STORAGE_ENDED,    /* of storage_done: host, token, error */
-	STORAGE_REPLACED, /* of storage_replace: error */
+	STORAGE_REPLACED, /* of storage_replace and storage_save: error, token */
 	STORAGE_NOTICE,   /* of itself, once for each change: notice, error (0 = in order again) */
 };
 
@@ -154,5 +154,9 @@ int storage_release(struct storage *storage, uint64_t token);
 /* Replaces a whole file, atomically.  `bytes` is of malloc, and the storage's if the job was
  * accepted.  STORAGE_REPLACED. */
 int storage_replace(struct storage *storage, const char *path, char *bytes, size_t len);
+
+/* The same with a token of the caller's (not 0), to tell the results of several files. */
+int storage_save(struct storage *storage, uint64_t token, const char *path, char *bytes,
+		 size_t len);
 
 #endif

@@ -201,6 +201,7 @@ static void
 do_replace(struct storage_job *job, struct storage_result *result)
 {
 	result->type = STORAGE_REPLACED;
+	result->token = job->token;
 	result->error = file_replace(job->path, job->bytes, job->len);
 	free(job->path);
 	free(job->bytes);
