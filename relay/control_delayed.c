@@ -297,6 +297,8 @@ control_on_storage(struct control *control)
 				log_error(NULL, "the status file cannot be written: %s",
 					  strerror(-result.error));
 			break;
+		case STORAGE_VIEW:
+			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);
 			break;

@@ -147,6 +147,10 @@ storage_result_fini(struct storage_result *result)
 			close(result->next.entry.fd);
 		result->next.entry.fd = -1;
 		break;
+	case STORAGE_VIEW:
+		spool_view_free(result->view);
+		result->view = NULL;
+		break;
 	case STORAGE_ENDED:
 	case STORAGE_REPLACED:
 	case STORAGE_NOTICE:
@@ -211,6 +215,24 @@ int
 storage_release(struct storage *storage, uint64_t token)
 {
 	return push(storage, (struct storage_job){ .type = STORAGE_JOB_RELEASE, .token = token });
+}
+
+int
+storage_ask(struct storage *storage, uint64_t token, const struct spool_ask *ask)
+{
+	struct storage_job job = {
+		.type = STORAGE_JOB_ASK,
+		.token = token,
+		.ask = malloc(sizeof *ask),
+	};
+
+	if (job.ask == NULL)
+		return -ENOMEM;
+	*job.ask = *ask;
+	int error = storage_queue_push(&storage->queue, &job);
+	if (error != 0)
+		free(job.ask);
+	return error;
 }
 
 int

@@ -207,6 +207,15 @@ do_replace(struct storage_job *job, struct storage_result *result)
 	free(job->bytes);
 }
 
+static void
+do_ask(struct storage_disk *disk, struct storage_job *job, struct storage_result *result)
+{
+	result->type = STORAGE_VIEW;
+	result->token = job->token;
+	result->view = spool_ask(disk->spool, job->ask, now_time());
+	free(job->ask);
+}
+
 bool
 storage_disk_do(struct storage_disk *disk, struct storage_job *job, char *line,
 		struct storage_result *result)
@@ -238,6 +247,9 @@ storage_disk_do(struct storage_disk *disk, struct storage_job *job, char *line,
 		return false;
 	case STORAGE_JOB_REPLACE:
 		do_replace(job, result);
+		return true;
+	case STORAGE_JOB_ASK:
+		do_ask(disk, job, result);
 		return true;
 	}
 	return false;
