@@ -8,6 +8,7 @@
  *   control_hosts.c    the table of hosts: addresses, telling the workers
  *   control_delayed.c  delayed messages between disk and workers
  *   control_log.c      lonc.log, loncstatus.txt, standard error
+ *   control_server.h   the control socket: connections, requests, the verbs
  */
 #ifndef RELAY_CONTROL_H
 #define RELAY_CONTROL_H
@@ -26,6 +27,7 @@
 
 struct config_diff;
 struct control_apply;
+struct control_server;
 struct resolver;
 struct storage;
 struct watch;
@@ -63,6 +65,7 @@ struct control_host {
 	uint32_t resolved_len; /* 0 = not known */
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
+	uint64_t reported;     /* bit N: worker N has said whether it has one */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -72,6 +75,7 @@ struct control_worker {
 	struct channel *channel; /* NULL = none at the moment */
 	struct worker_stats *stats;
 	int32_t pid;
+	uint32_t restarts;
 	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
 };
 
@@ -85,6 +89,7 @@ struct control {
 	struct control_apply *apply;          /* the `hosts apply` under way; NULL = none */
 	bool listed; /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
+	bool ready_once;
 	bool stopping;
 	struct control_host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
@@ -99,6 +104,13 @@ struct control {
 	uint64_t scan_at;           /* ms; the next time */
 	struct control_text status;
 	struct control_text last_log;
+	struct control_server *server;
+	uint64_t generation; /* of config: another one for each that is taken over */
+	uint64_t loaded_us;  /* since 1970, as are the others */
+	uint64_t last_load_us;
+	bool last_load_ok;
+	uint64_t loads;
+	uint64_t loads_refused;
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
 };
 
@@ -124,6 +136,9 @@ void control_resolve(struct control *control, struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
 
+/* Whether it has all hosts that it is to have. */
+bool control_worker_ready(const struct control_worker *worker);
+
 /* To every worker. */
 void control_tell_all(struct control *control, enum channel_type type);
 
@@ -140,6 +155,15 @@ void control_on_delayed_done(struct control *control, const struct channel_delay
 void control_on_storage(struct control *control);
 void control_delayed_give_up(struct control *control, struct control_host *host);
 void control_delayed_worker_gone(struct control *control, uint32_t worker);
+
+/* --- control_events.c */
+
+/* To all who listen: kinds are those of control.proto.  `host` may be NULL. */
+void control_event(struct control *control, const char *kind, const char *host, const char *format,
+		   ...) __attribute__((format(printf, 4, 5)));
+
+/* Microseconds since 1970. */
+uint64_t control_now_us(void);
 
 /* --- control_log.c */
 

@@ -7,7 +7,7 @@
  */
 #include "relay/child.h"
 #include "relay/control.h"
-#include "relay/control_load.h"
+#include "relay/control_apply.h"
 #include "relay/legacy_log.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -291,11 +291,7 @@ control_on_storage(struct control *control)
 			}
 			break;
 		case STORAGE_REPLACED:
-			if (result.token == CONTROL_SAVE_NOTE)
-				control_on_note_saved(control, result.error);
-			else if (result.error != 0)
-				log_error(NULL, "the status file cannot be written: %s",
-					  strerror(-result.error));
+			control_on_saved(control, result.token, result.error);
 			break;
 		case STORAGE_VIEW:
 			break;

@@ -7,6 +7,7 @@
  */
 #include "relay/config_diff.h"
 #include "relay/control.h"
+#include "relay/control_server.h"
 #include "relay/log.h"
 #include "relay/resolve.h"
 #include "relay/resolver.h"
@@ -144,6 +145,12 @@ control_tell_all(struct control *control, enum channel_type type)
 	}
 }
 
+bool
+control_worker_ready(const struct control_worker *worker)
+{
+	return worker->channel != NULL && worker->sync_next == CONTROL_INDEX_NONE;
+}
+
 static void
 sync_begin(struct control *control, uint32_t number)
 {
@@ -155,6 +162,7 @@ sync_begin(struct control *control, uint32_t number)
 		if (control->hosts[i] != NULL) {
 			control->hosts[i]->homes &= ~bit;
 			control->hosts[i]->up &= ~bit;
+			control->hosts[i]->reported &= ~bit;
 		}
 	}
 	worker->sync_next = 0;
@@ -194,6 +202,9 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	channel_free(worker->channel);
 	control_delayed_worker_gone(control, number);
 	worker->channel = channel_new(fd);
+	worker->restarts += worker->pid != 0 && worker->pid != message->pid;
+	if (worker->pid != 0 && worker->pid != message->pid)
+		control_event(control, "restart", NULL, "worker-%u was started again", number);
 	worker->pid = message->pid;
 	if (worker->channel == NULL) {
 		close(fd);

@@ -7,6 +7,7 @@
  */
 #include "relay/control_load.h"
 
+#include "relay/control_server.h"
 #include "relay/hosts_table.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -33,7 +34,8 @@ keep_started(struct control *control, struct config *config)
 
 	for (int i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
-		if (setting->section != SETTING_SECTION_RELAY || setting->apply != SETTING_RESTART)
+		if (!setting_section_is_single(setting->section) ||
+		    setting->apply != SETTING_RESTART)
 			continue;
 		struct setting_value value = setting_load(setting, &started->relay);
 		if (!setting_store(setting, &config->relay, value))
@@ -114,6 +116,16 @@ tell_stop_timeout(struct control *control)
 	channel_send(control->keeper, &message, -1);
 }
 
+/* The keeper remembers it for the control process after this one. */
+static void
+next_generation(struct control *control)
+{
+	struct channel_message message = { .type = CHANNEL_GENERATION,
+					   .generation = { ++control->generation } };
+
+	channel_send(control->keeper, &message, -1);
+}
+
 int
 control_save_accepted(struct control *control, uint64_t token,
 		      const struct hosts_accepted *accepted)
@@ -190,6 +202,9 @@ control_take(struct control *control, struct control_candidate *candidate)
 	/* The diff refers to both as long as it is used. */
 	candidate->diff.before = &before;
 	control->config = candidate->next;
+	if (!control->loaded || !config_diff_is_empty(&candidate->diff))
+		next_generation(control);
+	control->loaded_us = control_now_us();
 	control_hosts_apply(control, &candidate->diff);
 	log_taken(control, &candidate->diff, source_changed);
 	note_accepted(control);
@@ -197,12 +212,27 @@ control_take(struct control *control, struct control_candidate *candidate)
 	config_free(&before);
 	candidate->next = (struct config){ .hosts = NULL };
 	tell_stop_timeout(control);
+	control_server_configure(control->server, &control->config.relay);
 	if (!control->loaded) {
 		control->loaded = true;
 		channel_send(control->keeper,
 			     &(struct channel_message){ .type = CHANNEL_SYNC_BEGIN }, -1);
 	}
 	control_pump(control);
+}
+
+void
+control_count_load(struct control *control, bool good)
+{
+	control->last_load_us = control_now_us();
+	control->loads++;
+	control->last_load_ok = good;
+	control->loads_refused += !good;
+	if (good)
+		control_event(control, "reload", NULL, "generation %llu",
+			      (unsigned long long)control->generation);
+	else
+		control_event(control, "refused", NULL, "the configuration was refused");
 }
 
 bool
@@ -220,5 +250,6 @@ control_load(struct control *control)
 	else
 		log_error(NULL, "configuration refused; %s",
 			  control->loaded ? "the one in force stays" : "nothing is served from it");
+	control_count_load(control, good);
 	return good;
 }

@@ -27,6 +27,9 @@ void control_candidate_fini(struct control_candidate *candidate);
 /* Makes it the one in force, and the candidate empty. */
 void control_take(struct control *control, struct control_candidate *candidate);
 
+/* For the statistics, and told to who listens. */
+void control_count_load(struct control *control, bool good);
+
 /* Tokens of storage_save(); 0 is the status file's. */
 enum control_save {
 	CONTROL_SAVE_STATUS,
