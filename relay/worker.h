@@ -113,7 +113,7 @@ void worker_skip_farewells(struct worker *worker);
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);
-void worker_tell_state(struct worker *worker, uint32_t index, bool up);
+void worker_tell_state(struct worker *worker, uint32_t index, bool up, enum host_hold hold);
 void worker_ask_address(struct worker *worker, uint32_t index);
 bool worker_accepting(const struct worker *worker);
 void worker_pause_accepting(struct worker *worker);
