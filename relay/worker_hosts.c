@@ -9,6 +9,7 @@
 #include "relay/log.h"
 #include "relay/port.h"
 #include "relay/worker.h"
+#include "relay/worker_query.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -170,6 +171,8 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct host *host;
 
+	if (worker_on_question(worker, message, fd))
+		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_HOST_ADD:
 		add(worker, &message->host, fd);
