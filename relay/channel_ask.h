@@ -62,6 +62,7 @@ struct channel_query {
 	uint32_t kind;
 	uint32_t index;
 	uint32_t all; /* go on with the hosts behind this one */
+	uint32_t max; /* rows, at most; never more than CHANNEL_ROWS_MAX */
 };
 
 struct channel_row {

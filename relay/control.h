@@ -103,6 +103,8 @@ struct control {
 	struct control_asks asks; /* under way; control_ask.h */
 	uint64_t asks_token;      /* of the last one; 0 = none yet */
 	uint32_t asks_count;
+	uint32_t listings; /* of links or clients, under way */
+	uint32_t requests; /* of operators to peers, likewise */
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
 };
 

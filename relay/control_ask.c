@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "relay/child.h"
 #include "relay/control.h"
@@ -146,9 +147,10 @@ control_asks_deadline(const struct control *control)
 	return first;
 }
 
-/* Digits only, no more than fit. */
-static bool
-take_number(const char **at, uint64_t *number)
+/* --- what the verbs share --- */
+
+bool
+control_parse_number(const char **at, uint64_t *number)
 {
 	const char *from = *at;
 
@@ -167,9 +169,46 @@ control_parse_id(const char *text, uint32_t *worker, uint64_t *number)
 {
 	uint64_t first;
 
-	if (!take_number(&text, &first) || first >= CONTROL_WORKERS_MAX || *text++ != '.' ||
-	    !take_number(&text, number) || *text != '\0')
+	if (!control_parse_number(&text, &first) || first >= CONTROL_WORKERS_MAX ||
+	    *text++ != '.' || !control_parse_number(&text, number) || *text != '\0')
 		return false;
 	*worker = (uint32_t)first;
 	return true;
+}
+
+void
+control_answer_change(struct control_call *call, const char *what, const char *text, bool changed)
+{
+	Relay__Control__Reply reply;
+	Relay__Control__Changes *changes = control_alloc(call, sizeof *changes);
+	char **lines = control_alloc(call, sizeof *lines);
+
+	if (changes == NULL || lines == NULL) {
+		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
+		return;
+	}
+	relay__control__reply__init(&reply);
+	relay__control__changes__init(changes);
+	lines[0] = control_text(call, "%s: %s", what, text);
+	changes->line = lines;
+	changes->n_line = lines[0] != NULL;
+	changes->changed = changed;
+	changes->unchanged = !changed;
+	changes->applied = !call->request->dry_run;
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
+	reply.changes = changes;
+	control_answer(call, &reply);
+}
+
+struct control_host *
+control_argument_host(struct control_call *call)
+{
+	const char *id = call->request->arguments[0];
+	struct control_host *host = control_host_by_id(call->control, id);
+
+	if (host == NULL || strcmp(host->id, id) != 0) {
+		control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND, "no host %s", id);
+		return NULL;
+	}
+	return host;
 }

@@ -20,6 +20,7 @@
 
 struct control;
 struct control_ask;
+struct control_host;
 
 /*
  * `message` is the answer; NULL: the worker ended, or the time is over.  The question is over in
@@ -59,7 +60,17 @@ void control_asks_worker_gone(struct control *control, uint32_t worker);
 void control_asks_run(struct control *control, uint64_t now_ms);
 uint64_t control_asks_deadline(const struct control *control);
 
-/* A "NUMBER.NUMBER" as in the ids of links and clients. */
+/* Digits at *at, which moves behind them; false: there are none, or more than fit. */
+bool control_parse_number(const char **at, uint64_t *number);
+
+/* "WORKER.NUMBER", as the ids of links and clients are. */
 bool control_parse_id(const char *text, uint32_t *worker, uint64_t *number);
+
+/* The last answer: Changes with the one line "WHAT: TEXT". */
+void control_answer_change(struct control_call *call, const char *what, const char *text,
+			   bool changed);
+
+/* The host that the first argument names; NULL: there is none, and the call was answered so. */
+struct control_host *control_argument_host(struct control_call *call);
 
 #endif

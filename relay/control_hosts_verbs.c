@@ -73,31 +73,6 @@ control_host_learn_hold(struct control *control, struct control_host *host, enum
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-static void
-answer(struct control_call *call, const char *id, const char *text, bool changed)
-{
-	Relay__Control__Reply reply;
-	Relay__Control__Changes *changes = control_alloc(call, sizeof *changes);
-	char **lines = control_alloc(call, sizeof *lines);
-	char *clean = control_clean(call, id);
-
-	if (changes == NULL || lines == NULL || clean == NULL) {
-		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
-		return;
-	}
-	relay__control__reply__init(&reply);
-	relay__control__changes__init(changes);
-	lines[0] = control_text(call, "%s: %s", clean, text);
-	changes->line = lines;
-	changes->n_line = lines[0] != NULL;
-	changes->changed = changed;
-	changes->unchanged = !changed;
-	changes->applied = !call->request->dry_run;
-	reply.body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
-	reply.changes = changes;
-	control_answer(call, &reply);
-}
-
 /* Takes the call out of the effect, which ends. */
 static struct control_call *
 let_go(struct effect *effect)
@@ -193,7 +168,7 @@ look(struct effect *effect)
 	if (effect->worker == control->options->worker_count) {
 		bool changed = effect->changed;
 		const char *done = kinds[effect->kind].done;
-		answer(let_go(effect), host->id, done, changed);
+		control_answer_change(let_go(effect), host->id, done, changed);
 		return;
 	}
 	message.ask.index = host->index;
@@ -246,21 +221,6 @@ wait_for(struct control_call *call, const struct control_host *host, enum effect
 
 /* --- verbs ------------------------------------------------------------------------------------ */
 
-static struct control_host *
-find_host(struct control_call *call)
-{
-	const char *id = call->request->arguments[0];
-	struct control_host *host = control_host_by_id(call->control, id);
-
-	if (host == NULL || strcmp(host->id, id) != 0) {
-		char *clean = control_clean(call, id);
-		control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND, "no host %s",
-				     clean == NULL ? "of that name" : clean);
-		return NULL;
-	}
-	return host;
-}
-
 /* false: one of the workers could not be told. */
 static bool
 reconnect(struct control *control, const struct control_host *host)
@@ -281,7 +241,7 @@ reconnect(struct control *control, const struct control_host *host)
 static void
 change(struct control_call *call, enum effect_kind kind)
 {
-	struct control_host *host = find_host(call);
+	struct control_host *host = control_argument_host(call);
 	enum host_hold hold = kinds[kind].hold;
 
 	if (host == NULL)
@@ -295,7 +255,8 @@ change(struct control_call *call, enum effect_kind kind)
 		       : hold == HOST_HOLD_NONE ? held(host)
 						: host->hold != hold;
 	if (call->request->dry_run) {
-		answer(call, host->id, changed ? kinds[kind].would : kinds[kind].already, changed);
+		control_answer_change(call, host->id,
+				      changed ? kinds[kind].would : kinds[kind].already, changed);
 		return;
 	}
 	if (kind == EFFECT_RECONNECT && !reconnect(call->control, host)) {
@@ -312,7 +273,8 @@ change(struct control_call *call, enum effect_kind kind)
 	if (call->deadline_ms != 0)
 		wait_for(call, host, kind, changed);
 	else
-		answer(call, host->id, changed ? kinds[kind].does : kinds[kind].already, changed);
+		control_answer_change(call, host->id,
+				      changed ? kinds[kind].does : kinds[kind].already, changed);
 }
 
 void

@@ -112,7 +112,7 @@ add_link(struct channel_rows *rows, const struct link *link)
 
 /* In the order of their numbers, from behind *number on.  true = not all had room. */
 static bool
-add_links(struct channel_rows *rows, const struct host *host, uint64_t *number)
+add_links(struct channel_rows *rows, uint32_t max, const struct host *host, uint64_t *number)
 {
 	for (;;) {
 		const struct link *least = NULL;
@@ -123,7 +123,7 @@ add_links(struct channel_rows *rows, const struct host *host, uint64_t *number)
 		}
 		if (least == NULL)
 			return false;
-		if (rows->count == CHANNEL_ROWS_MAX)
+		if (rows->count == max)
 			return true;
 		add_link(rows, least);
 		*number = least->number;
@@ -149,7 +149,7 @@ add_client(struct channel_rows *rows, const struct client *client)
 
 /* The youngest is at the head of the list, so numbers only get smaller. */
 static bool
-add_clients(struct channel_rows *rows, const struct host *host, uint64_t *number)
+add_clients(struct channel_rows *rows, uint32_t max, const struct host *host, uint64_t *number)
 {
 	struct worker *worker = host->worker;
 	struct client *client = LIST_FIRST(&host->clients);
@@ -158,8 +158,7 @@ add_clients(struct channel_rows *rows, const struct host *host, uint64_t *number
 		client = worker->listed_next; /* where the page before ended */
 	while (client != NULL && *number != 0 && client->number >= *number)
 		client = LIST_NEXT(client, entry);
-	for (; client != NULL && rows->count < CHANNEL_ROWS_MAX;
-	     client = LIST_NEXT(client, entry)) {
+	for (; client != NULL && rows->count < max; client = LIST_NEXT(client, entry)) {
 		add_client(rows, client);
 		*number = client->number;
 	}
@@ -173,6 +172,7 @@ answer_query(struct worker *worker, const struct channel_query *query)
 {
 	struct channel_message message = { .type = CHANNEL_ROWS };
 	struct channel_rows *rows = &message.rows;
+	uint32_t max = query->max < CHANNEL_ROWS_MAX ? query->max : CHANNEL_ROWS_MAX;
 	uint32_t index = query->index;
 	uint64_t number = query->number;
 	bool more = false;
@@ -181,8 +181,8 @@ answer_query(struct worker *worker, const struct channel_query *query)
 	for (uint32_t i = 0; i < HOSTS_PER_QUERY && index < worker->hosts_cap; i++) {
 		const struct host *host = worker->hosts[index];
 		if (host != NULL)
-			more = query->kind == CHANNEL_LINKS ? add_links(rows, host, &number)
-							    : add_clients(rows, host, &number);
+			more = query->kind == CHANNEL_LINKS ? add_links(rows, max, host, &number)
+							    : add_clients(rows, max, host, &number);
 		if (more)
 			break;
 		number = 0;
