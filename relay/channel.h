@@ -27,23 +27,26 @@
  */
 #define CHANNEL_TYPES(X)                                                                           \
 	X(CHANNEL_READY, "ready", none)               /* W, C -> K  -                          */  \
-	X(CHANNEL_STOP, "stop", stop)                 /* K -> W, C  stop                       */  \
+	X(CHANNEL_STOP, "stop", stop)                 /* K -> W, C; C -> K  stop             */    \
 	X(CHANNEL_STOP_TIMEOUT, "stop_timeout", stop) /* C -> K   stop: of the next one      */    \
 	X(CHANNEL_CONTROL, "control", none)           /* K -> W     -, the channel to control  */  \
 	X(CHANNEL_WORKER, "worker", worker)           /* K -> C     worker, the channel to it  */  \
 	X(CHANNEL_STATS, "stats", worker)             /* K -> C     worker, its statistics     */  \
 	X(CHANNEL_SIGNAL, "signal", signal)           /* K -> C     signal                     */  \
-	X(CHANNEL_LISTEN, "listen", listen)           /* C -> K     listen                     */  \
-	X(CHANNEL_UNLISTEN, "unlisten", listen)       /* C -> K     listen                     */  \
-	X(CHANNEL_LISTENER, "listener", listen)       /* K -> C     listen, the socket         */  \
-	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)     /* C -> K, W  -                          */  \
-	X(CHANNEL_SYNC_END, "sync_end", none)         /* C -> K, W  -; K -> C: all are answered */ \
-	X(CHANNEL_HOST_ADD, "host_add", host)         /* C -> W     host, its listening socket */  \
-	X(CHANNEL_HOST_CHANGE, "host_change", host)   /* C -> W     host                       */  \
-	X(CHANNEL_HOST_REMOVE, "host_remove", name)   /* C -> W     name                       */  \
-	X(CHANNEL_RENEW, "renew", none)               /* C -> W     -: new links for old       */  \
-	X(CHANNEL_RETRY, "retry", none)               /* C -> W     -: end all backoffs        */  \
-	X(CHANNEL_DELAYED, "delayed", delayed)        /* C -> W     delayed, memfd of the line */  \
+	X(CHANNEL_CONTROL_SOCKET, "control_socket", none) /* K -> C     -, the listening socket */ \
+	X(CHANNEL_GENERATION, "generation", generation)   /* C -> K     of the configuration */    \
+	X(CHANNEL_LOG_LEVEL, "log_level", level)    /* C -> K, W  level                    */      \
+	X(CHANNEL_LISTEN, "listen", listen)         /* C -> K     listen                     */    \
+	X(CHANNEL_UNLISTEN, "unlisten", listen)     /* C -> K     listen                     */    \
+	X(CHANNEL_LISTENER, "listener", listen)     /* K -> C     listen, the socket         */    \
+	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)   /* C -> K, W  -                          */    \
+	X(CHANNEL_SYNC_END, "sync_end", none)       /* C -> K, W  -; K -> C: all are answered */   \
+	X(CHANNEL_HOST_ADD, "host_add", host)       /* C -> W     host, its listening socket */    \
+	X(CHANNEL_HOST_CHANGE, "host_change", host) /* C -> W     host                       */    \
+	X(CHANNEL_HOST_REMOVE, "host_remove", name) /* C -> W     name                       */    \
+	X(CHANNEL_RENEW, "renew", none)             /* C -> W     -: new links for old       */    \
+	X(CHANNEL_RETRY, "retry", none)             /* C -> W     -: end all backoffs        */    \
+	X(CHANNEL_DELAYED, "delayed", delayed)      /* C -> W     delayed, memfd of the line */    \
 	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
 	X(CHANNEL_HOST_STATE, "host_state", name) /* W -> C     name: up or not            */      \
 	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its address up  */      \
@@ -97,6 +100,14 @@ struct channel_signal {
 	int32_t number;
 };
 
+struct channel_generation {
+	uint64_t number;
+};
+
+struct channel_level {
+	enum log_level level;
+};
+
 struct channel_listen {
 	uint32_t index; /* not in LISTEN */
 	int32_t error;  /* LISTENER: 0, or the negative errno (then without a socket) */
@@ -126,6 +137,8 @@ struct channel_message {
 		struct channel_stop stop;
 		struct channel_worker worker;
 		struct channel_signal signal;
+		struct channel_generation generation;
+		struct channel_level level;
 		struct channel_listen listen;
 		struct channel_delayed delayed;
 		struct channel_ask ask;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "relay/control_roles.h"
 #include "relay/hosts_file.h"
 #include "relay/loncapa.h"
 #include "relay/relay_conf.h"
@@ -146,6 +147,30 @@ copy_var(struct builder *builder, enum loncapa_var var, char **out)
 	return *out != NULL || no_memory(builder);
 }
 
+/* Beside what else the relay has there. */
+static bool
+complete_control(struct builder *builder)
+{
+	struct relay_settings *relay = &builder->config->relay;
+
+	if (relay->control_socket == NULL &&
+	    asprintf(&relay->control_socket, "%s/%s", relay->run_dir, SETTINGS_CONTROL_SOCKET) < 0)
+		relay->control_socket = NULL;
+	return relay->control_socket != NULL || no_memory(builder);
+}
+
+/* Who is not there gets no rights; that is no reason not to serve. */
+static bool
+check_people(struct builder *builder)
+{
+	struct control_roles roles;
+
+	if (!control_roles_init(&roles, &builder->config->relay, builder->report))
+		return no_memory(builder);
+	control_roles_fini(&roles);
+	return true;
+}
+
 /* "/" and an id follow, so that slashes at the end would only cost bytes of the path. */
 static void
 cut_slashes(char *path)
@@ -169,7 +194,7 @@ build_relay(struct builder *builder)
 		return false;
 	cut_slashes(config->relay.socket_dir);
 	cut_slashes(config->relay.run_dir);
-	return true;
+	return complete_control(builder) && check_people(builder);
 }
 
 /* A warning about a section, under the name of the file or the option that it comes from. */

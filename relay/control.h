@@ -8,6 +8,7 @@
  *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
  *                      control_query.c and control_request.c
  *   control_log.c      lonc.log, loncstatus.txt, standard error
+ *   control_server.h   the control socket: connections, requests, the verbs
  */
 #ifndef RELAY_CONTROL_H
 #define RELAY_CONTROL_H
@@ -25,6 +26,7 @@
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
 #define CONTROL_TEXT_MAX    200
 
+struct control_server;
 struct resolver;
 struct storage;
 struct watch;
@@ -66,6 +68,7 @@ struct control_host {
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
+	uint64_t reported;     /* bit N: worker N has said whether it has one */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -75,6 +78,7 @@ struct control_worker {
 	struct channel *channel; /* NULL = none at the moment */
 	struct worker_stats *stats;
 	int32_t pid;
+	uint32_t restarts;
 	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
 };
 
@@ -86,6 +90,7 @@ struct control {
 	bool loaded;          /* there is one */
 	bool listed;          /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
+	bool ready_once;
 	bool stopping;
 	struct control_host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
@@ -105,6 +110,13 @@ struct control {
 	uint32_t asks_count;
 	uint32_t listings; /* of links or clients, under way */
 	uint32_t requests; /* of operators to peers, likewise */
+	struct control_server *server;
+	uint64_t generation; /* of config: another one for each that is taken over */
+	uint64_t loaded_us;  /* since 1970, as are the others */
+	uint64_t last_load_us;
+	bool last_load_ok;
+	uint64_t loads;
+	uint64_t loads_refused;
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
 };
 
@@ -141,6 +153,8 @@ void control_host_learn_hold(struct control *control, struct control_host *host,
 			     enum host_hold hold);
 
 /* --- control_hosts.c */
+/* Whether it has all hosts that it is to have. */
+bool control_worker_ready(const struct control_worker *worker);
 
 /* To every worker. */
 void control_tell_all(struct control *control, enum channel_type type);
@@ -158,6 +172,15 @@ void control_on_delayed_done(struct control *control, const struct channel_delay
 void control_on_storage(struct control *control);
 void control_delayed_give_up(struct control *control, struct control_host *host);
 void control_delayed_worker_gone(struct control *control, uint32_t worker);
+
+/* --- control_events.c */
+
+/* To all who listen: kinds are those of control.proto.  `host` may be NULL. */
+void control_event(struct control *control, const char *kind, const char *host, const char *format,
+		   ...) __attribute__((format(printf, 4, 5)));
+
+/* Microseconds since 1970. */
+uint64_t control_now_us(void);
 
 /* --- control_log.c */
 

@@ -8,6 +8,7 @@
 #include "relay/config_diff.h"
 #include "relay/control.h"
 #include "relay/control_ask.h"
+#include "relay/control_server.h"
 #include "relay/log.h"
 #include "relay/resolve.h"
 #include "relay/resolver.h"
@@ -168,6 +169,12 @@ control_tell_all(struct control *control, enum channel_type type)
 	}
 }
 
+bool
+control_worker_ready(const struct control_worker *worker)
+{
+	return worker->channel != NULL && worker->sync_next == CONTROL_INDEX_NONE;
+}
+
 static void
 sync_begin(struct control *control, uint32_t number)
 {
@@ -179,6 +186,7 @@ sync_begin(struct control *control, uint32_t number)
 		if (control->hosts[i] != NULL) {
 			control->hosts[i]->homes &= ~bit;
 			control->hosts[i]->up &= ~bit;
+			control->hosts[i]->reported &= ~bit;
 		}
 	}
 	worker->sync_next = 0;
@@ -220,6 +228,9 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	control_delayed_worker_gone(control, number);
 	control_asks_worker_gone(control, number);
 	worker->channel = channel_new(fd);
+	worker->restarts += worker->pid != 0 && worker->pid != message->pid;
+	if (worker->pid != 0 && worker->pid != message->pid)
+		control_event(control, "restart", NULL, "worker-%u was started again", number);
 	worker->pid = message->pid;
 	if (worker->channel == NULL) {
 		close(fd);
@@ -466,7 +477,8 @@ keep_started(struct control *control, struct config *config)
 
 	for (int i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
-		if (setting->section != SETTING_SECTION_RELAY || setting->apply != SETTING_RESTART)
+		if (!setting_section_is_single(setting->section) ||
+		    setting->apply != SETTING_RESTART)
 			continue;
 		struct setting_value value = setting_load(setting, &started->relay);
 		if (!setting_store(setting, &config->relay, value))
@@ -500,6 +512,16 @@ tell_stop_timeout(struct control *control)
 	channel_send(control->keeper, &message, -1);
 }
 
+/* The keeper remembers it for the control process after this one. */
+static void
+next_generation(struct control *control)
+{
+	struct channel_message message = { .type = CHANNEL_GENERATION,
+					   .generation = { ++control->generation } };
+
+	channel_send(control->keeper, &message, -1);
+}
+
 static bool
 apply_new(struct control *control, struct config *next)
 {
@@ -523,6 +545,9 @@ apply_new(struct control *control, struct config *next)
 	else
 		snprintf(text, sizeof text, "%zu hosts", next->host_count);
 	control->config = *next;
+	if (!control->loaded || !config_diff_is_empty(&diff))
+		next_generation(control);
+	control->loaded_us = control_now_us();
 	control->list_next = 0;
 	apply(control, &diff);
 	control_delayed_hosts_changed(control);
@@ -543,6 +568,8 @@ control_load(struct control *control)
 	bool good = config_load(&next, control->options->source, &report);
 	log_report(&report);
 	report_fini(&report);
+	control->last_load_us = control_now_us();
+	control->loads++;
 	if (good && !apply_new(control, &next)) {
 		config_free(&next);
 		log_error(NULL, "no memory to apply the configuration");
@@ -551,8 +578,16 @@ control_load(struct control *control)
 		log_error(NULL, "configuration refused; %s",
 			  control->loaded ? "the one in force stays" : "nothing is served from it");
 	}
+	control->last_load_ok = good;
+	control->loads_refused += !good;
+	if (!good)
+		control_event(control, "refused", NULL, "the configuration was refused");
+	else
+		control_event(control, "reload", NULL, "generation %llu",
+			      (unsigned long long)control->generation);
 	if (!good)
 		return false;
+	control_server_configure(control->server, &control->config.relay);
 	if (!control->loaded) {
 		control->loaded = true;
 		channel_send(control->keeper,

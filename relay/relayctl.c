@@ -23,10 +23,7 @@
 #include "relay/ctl_table.h"
 #include "relay/ctl_top.h"
 #include "relay/ctl_units.h"
-
-#ifndef RELAY_VERSION
-#define RELAY_VERSION "0.1"
-#endif
+#include "relay/version.h"
 
 #define DEFAULT_SOCKET "/run/relay/relay.control"
 #define BODY_MAX       ((size_t)CONTROL_FRAME_MAX - CONTROL_FRAME_HEADER)

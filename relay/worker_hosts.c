@@ -201,6 +201,9 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	case CHANNEL_RENEW:
 		for_all(worker, host_renew);
 		break;
+	case CHANNEL_LOG_LEVEL:
+		log_set_level(message->level.level);
+		break;
 	case CHANNEL_RETRY:
 		for_all(worker, host_retry);
 		break;
