@@ -269,7 +269,7 @@ change(struct control_call *call, enum effect_kind kind)
 		control_host_tell(call->control, host);
 	}
 	if (changed)
-		log_info(host->id, "%s: %s, as an operator wishes", host->id, kinds[kind].does);
+		log_info(host->id, "%s %s by an operator", host->id, kinds[kind].done);
 	if (call->deadline_ms != 0)
 		wait_for(call, host, kind, changed);
 	else

@@ -421,7 +421,7 @@ on_killed(struct control_ask *ask, const struct channel_message *message)
 		return;
 	}
 	if (!call->request->dry_run)
-		log_info(NULL, "%s %s killed, as an operator wishes", kind, id);
+		log_info(NULL, "%s %s killed by an operator", kind, id);
 	control_answer_change(call, id, call->request->dry_run ? "would be killed" : "killed",
 			      true);
 }
