@@ -59,14 +59,20 @@ control_do_config_check(struct control_call *call)
 void
 control_do_config_reload(struct control_call *call)
 {
+	struct control *control = call->control;
+	bool dry_run = call->request->dry_run;
 	Relay__Control__Reply reply;
 	static char refused[] = "the configuration was refused; the one in force stays";
 
 	relay__control__reply__init(&reply);
-	if (!check_configuration(call, &reply))
+	if (!check_configuration(call, &reply)) {
+		/* That belongs into the log, and to who listens to events. */
+		if (!dry_run)
+			control_load(control);
 		return;
-	if (!call->request->dry_run) {
-		bool applied = control_load(call->control);
+	}
+	if (!dry_run) {
+		bool applied = control_load(control);
 		if (reply.changes != NULL)
 			reply.changes->applied = applied;
 		reply.code = applied ? RELAY__CONTROL__CODE__OK : RELAY__CONTROL__CODE__FAILED;

@@ -166,8 +166,9 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 		if (host == NULL || host->up != 0 || host->reported == 0)
 			continue;
 		if (health->n_reason < REASONS_MAX - 1)
-			add_reason(health, control_text(call, "%s is down: %s", host->id,
-							host->last_log.text));
+			add_reason(health, host->last_log.text[0] == '\0'
+					       ? control_text(call, "%s is down", host->id)
+					       : control_clean(call, host->last_log.text));
 		else
 			more++;
 	}
@@ -208,6 +209,8 @@ state_of(const struct control_host *host)
 {
 	if (host == NULL || host->index == CONTROL_INDEX_NONE || host->listener < 0)
 		return "starting";
+	if (host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING)
+		return host->hold == HOST_HOLD_PAUSED ? "paused" : "draining";
 	if (host->up != 0)
 		return "up";
 	return host->reported != 0 ? "down" : "connecting";

@@ -20,7 +20,7 @@ shown(bool detail, bool raw)
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	ctl_table_print(out, &reply, detail, raw);
+	ctl_table_print(out, &reply, detail, raw ? 0 : SIZE_MAX);
 	fclose(out);
 	return text;
 }

@@ -1,0 +1,91 @@
+/*
+ * ctl_columns.c - which fields are columns, in which order, and which ones a narrow terminal can do
+ * without: what is seen elsewhere too goes first, what tells of trouble stays longest.
+ */
+#include "relay/ctl_columns.h"
+
+static const struct ctl_columns tables[] = {
+	{ &relay__control__host__descriptor,
+	  { { "HOST", "id", 0 },
+	    { "STATE", "state", 0 },
+	    { "ADDRESS", "address", 6 },
+	    { "PORT", "port", 8 },
+	    { "WORKER", "worker", 9 },
+	    { "CLIENTS", "gauges.clients", 3 },
+	    { "LINKS", "gauges.links", 4 },
+	    { "QUEUE", "gauges.queue_length", 0 },
+	    { "IN FLIGHT", "gauges.in_flight", 2 },
+	    { "OLDEST", "gauges.queue_age_us", 5 },
+	    { "DELAYED", "gauges.delayed", 5 },
+	    { "REQUESTS", "requests", 0 },
+	    { "FAILED", "failed", 1 },
+	    { "LAST", "last_log", 7 } } },
+	{ &relay__control__link__descriptor,
+	  { { "LINK", "id", 0 },
+	    { "HOST", "host", 0 },
+	    { "STATE", "state", 0 },
+	    { "PEER", "peer", 3 },
+	    { "WORKER", "worker", 4 },
+	    { "IN FLIGHT", "in_flight", 0 },
+	    { "REQUESTS", "requests", 0 },
+	    { "UNSENT", "out_bytes", 2 },
+	    { "AGE", "age_us", 1 } } },
+	{ &relay__control__client__descriptor,
+	  { { "CLIENT", "id", 0 },
+	    { "HOST", "host", 0 },
+	    { "STATE", "state", 0 },
+	    { "WORKER", "worker", 4 },
+	    { "UID", "uid", 2 },
+	    { "PID", "pid", 0 },
+	    { "REQUESTS", "requests", 0 },
+	    { "IN", "in_bytes", 3 },
+	    { "OUT", "out_bytes", 3 },
+	    { "AGE", "age_us", 1 } } },
+	{ &relay__control__delayed_message__descriptor,
+	  { { "NAME", "name", 0 },
+	    { "HOST", "host", 0 },
+	    { "STATE", "state", 0 },
+	    { "BYTES", "bytes", 3 },
+	    { "AGE", "age_us", 2 },
+	    { "ATTEMPTS", "attempts", 1 },
+	    { "NEXT TRY", "next_us", 1 } } },
+	{ &relay__control__host_stats__descriptor,
+	  { { "HOST", "id", 0 },
+	    { "REQUESTS", "counters.requests", 0 },
+	    { "ANSWERED", "counters.answered", 7 },
+	    { "IN", "counters.bytes_in", 5 },
+	    { "OUT", "counters.bytes_out", 5 },
+	    { "QUEUE", "gauges.queue_length", 0 },
+	    { "IN FLIGHT", "gauges.in_flight", 3 },
+	    { "DELAYED", "gauges.delayed", 6 },
+	    { "P50", "p50:counters.duration", 0 },
+	    { "P90", "p90:counters.duration", 4 },
+	    { "P99", "p99:counters.duration", 0 },
+	    { "FAILURES", "counters.failures", 1 } } },
+	{ &relay__control__worker_stats__descriptor,
+	  { { "WORKER", "number", 0 },
+	    { "CLIENTS", "clients", 0 },
+	    { "MEMORY", "memory_used", 0 },
+	    { "OF", "memory_max", 3 },
+	    { "CPU", "cpu_us", 1 },
+	    { "TURNS", "turns", 5 },
+	    { "LAG P50", "p50:loop_lag", 4 },
+	    { "LAG P99", "p99:loop_lag", 0 },
+	    { "NO BUFFERS", "buffers_exhausted", 2 },
+	    { "PAUSES", "accept_pauses", 2 },
+	    { "RESTARTS", "restarts", 0 } } },
+	{ &relay__control__limit__descriptor,
+	  { { "LIMIT", "name", 0 },
+	    { "USED", "used", 0 },
+	    { "MAX", "max", 0 },
+	    { "UNIT", "unit", 0 } } },
+};
+
+const struct ctl_columns *
+ctl_columns_of(const ProtobufCMessageDescriptor *type)
+{
+	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+		if (tables[i].type == type)
+			return &tables[i];
+	return NULL;
+}
