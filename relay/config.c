@@ -13,6 +13,7 @@
 
 #include "relay/control_roles.h"
 #include "relay/hosts_file.h"
+#include "relay/hosts_table.h"
 #include "relay/loncapa.h"
 #include "relay/relay_conf.h"
 
@@ -262,7 +263,7 @@ apply_host_sections(struct builder *builder, struct config_host **sorted)
 			found = bsearch(id, sorted, config->host_count, sizeof *sorted, id_to_host);
 		if (found == NULL) {
 			snprintf(text, sizeof text, "host \"%.120s\": no such host in %.800s", id,
-				 config->relay.hosts_file);
+				 config->hosts_path);
 			warn_section(builder, origin, text);
 			continue;
 		}
@@ -282,7 +283,7 @@ build_hosts(struct builder *builder)
 	if (!relay_conf_apply_defaults(&builder->conf, &config->defaults))
 		return no_memory(builder);
 	check_host_settings(builder, &config->defaults, builder->conf.defaults);
-	if (!hosts_file_load(config, builder->report))
+	if (!hosts_table_load(config, builder->source, builder->report))
 		return false;
 
 	struct config_host **sorted = malloc((config->host_count + 1) * sizeof *sorted);
@@ -347,9 +348,8 @@ config_load(struct config *config, const struct config_source *source, struct re
 void
 config_free(struct config *config)
 {
-	for (size_t i = 0; i < config->host_count; i++)
-		hosts_file_free_host(&config->hosts[i]);
-	free(config->hosts);
+	hosts_file_drop(config);
+	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);
 	settings_fini(SETTING_SECTION_RELAY, &config->relay);

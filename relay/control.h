@@ -3,7 +3,9 @@
  * One poll loop that never blocks, a storage thread and a resolver thread.
  *
  *   control_process.c  the loop, the keeper's messages, start and stop
- *   control_hosts.c    the table of hosts: load, reload, addresses, telling the workers
+ *   control_load.c     the configuration: load, reload, what is in force
+ *   control_apply.c    a table of hosts sent by the operator
+ *   control_hosts.c    the table of hosts: addresses, telling the workers
  *   control_delayed.c  delayed messages between disk and workers
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
@@ -23,6 +25,8 @@
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
 #define CONTROL_TEXT_MAX    200
 
+struct config_diff;
+struct control_apply;
 struct control_server;
 struct resolver;
 struct storage;
@@ -79,9 +83,11 @@ struct control {
 	const struct control_options *options;
 	struct channel *keeper;
 	struct control_worker workers[CONTROL_WORKERS_MAX];
-	struct config config; /* the one in force */
-	bool loaded;          /* there is one */
-	bool listed;          /* the keeper has answered for all its hosts: workers may be told */
+	struct config config;                 /* the one in force */
+	bool loaded;                          /* there is one */
+	struct hosts_accepted accepted_saved; /* what the note in state_dir says, or soon will */
+	struct control_apply *apply;          /* the `hosts apply` under way; NULL = none */
+	bool listed; /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
 	bool ready_once;
 	bool stopping;
@@ -108,11 +114,16 @@ struct control {
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
 };
 
-/* --- control_hosts.c */
+/* --- control_load.c */
 
 /* Reads everything and applies what differs.  false: refused, all stays as it was; the log says
  * why. */
 bool control_load(struct control *control);
+
+/* --- control_hosts.c */
+
+/* Makes hosts, keeper and workers follow control->config, which differs so from before. */
+void control_hosts_apply(struct control *control, const struct config_diff *diff);
 
 /* More of what is to be told to the keeper and the workers, as far as their channels take it. */
 void control_pump(struct control *control);

@@ -5,8 +5,8 @@
 #include "relay/control_call.h"
 
 #include "relay/config.h"
-#include "relay/config_diff.h"
 #include "relay/control.h"
+#include "relay/control_changes.h"
 #include "relay/control_server.h"
 #include "relay/log.h"
 
@@ -16,84 +16,32 @@
 #include <string.h>
 
 enum {
-	LINES_MAX = 1000,                        /* of what would change */
 	SHOW_MAX = 3 * 1024 * 1024 + 512 * 1024, /* bytes: a frame takes them */
 };
 
-/* --- what was found --------------------------------------------------------------------------- */
-
-static void
-fill_findings(struct control_call *call, const struct report *report, Relay__Control__Reply *reply)
-{
-	Relay__Control__Finding **list = control_alloc(call, report->count * sizeof(void *));
-
-	reply->findings = list;
-	for (size_t i = 0; list != NULL && i < report->count; i++) {
-		const struct report_entry *entry = &report->entries[i];
-		Relay__Control__Finding *finding = control_alloc(call, sizeof *finding);
-		if (finding == NULL)
-			return;
-		relay__control__finding__init(finding);
-		finding->severity = control_clean(call, report_severity_text(entry->severity));
-		finding->file = control_clean(call, entry->file);
-		finding->line = entry->line;
-		finding->text =
-		    control_clean(call, entry->text == NULL ? "out of memory" : entry->text);
-		list[reply->n_findings++] = finding;
-	}
-}
-
-static void
-fill_changes(struct control_call *call, const struct config_diff *diff,
-	     Relay__Control__Changes *changes)
-{
-	char text[CONFIG_DIFF_TEXT_MAX];
-	size_t lines = 0;
-
-	changes->added = diff->counts[CONFIG_DIFF_ADDED];
-	changes->removed = diff->counts[CONFIG_DIFF_REMOVED];
-	changes->changed = diff->counts[CONFIG_DIFF_CHANGED];
-	changes->unchanged = diff->counts[CONFIG_DIFF_UNCHANGED];
-	changes->line = control_alloc(call, LINES_MAX * sizeof(void *));
-	for (size_t i = 0; changes->line != NULL && i < diff->count; i++) {
-		if (diff->entries[i].kind == CONFIG_DIFF_UNCHANGED || ++lines >= LINES_MAX)
-			continue;
-		config_diff_text(diff, i, text, sizeof text);
-		char *line = control_clean(call, text);
-		if (line != NULL)
-			changes->line[changes->n_line++] = line;
-	}
-	if (changes->line != NULL && lines >= LINES_MAX)
-		changes->line[changes->n_line++] =
-		    control_text(call, "and %zu more", lines - (LINES_MAX - 1));
-}
-
-/* Reads it all and says what is wrong with it and what it would change. */
-static void
-check_configuration(struct control_call *call, Relay__Control__Reply *reply,
-		    Relay__Control__Changes *changes)
+/*
+ * Reads it all, what it would change and what is wrong with it.  False: it is refused, and that was
+ * answered.
+ */
+static bool
+check_configuration(struct control_call *call, Relay__Control__Reply *reply)
 {
 	static struct report report;
-	static char refused[] = "the configuration would be refused";
-	struct config next = { 0 };
-	struct config_diff diff = { 0 };
+	static struct control_candidate candidate;
 
 	memset(&report, 0, sizeof report);
-	bool good = config_load(&next, call->control->options->source, &report);
-	fill_findings(call, &report, reply);
+	bool good = control_read(call->control, NULL, &candidate, &report);
+	if (good) {
+		control_add_findings(call, reply, &report);
+		reply->changes = control_changes(call, &candidate);
+		if (reply->changes != NULL)
+			reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
+		control_candidate_fini(&candidate);
+	} else {
+		control_answer_refused(call, &report);
+	}
 	report_fini(&report);
-	if (!good) {
-		reply->code = RELAY__CONTROL__CODE__FAILED;
-		reply->error = refused;
-		return;
-	}
-	if (config_diff_make(&diff, &call->control->config, &next)) {
-		fill_changes(call, &diff, changes);
-		reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
-		reply->changes = changes;
-	}
-	config_diff_free(&diff);
-	config_free(&next);
+	return good;
 }
 
 /* --- config ----------------------------------------------------------------------------------- */
@@ -102,31 +50,34 @@ void
 control_do_config_check(struct control_call *call)
 {
 	Relay__Control__Reply reply;
-	Relay__Control__Changes changes;
 
 	relay__control__reply__init(&reply);
-	relay__control__changes__init(&changes);
-	check_configuration(call, &reply, &changes);
-	control_answer(call, &reply);
+	if (check_configuration(call, &reply))
+		control_answer(call, &reply);
 }
 
 void
 control_do_config_reload(struct control_call *call)
 {
+	struct control *control = call->control;
+	bool dry_run = call->request->dry_run;
 	Relay__Control__Reply reply;
-	Relay__Control__Changes changes;
 	static char refused[] = "the configuration was refused; the one in force stays";
 
 	relay__control__reply__init(&reply);
-	relay__control__changes__init(&changes);
-	check_configuration(call, &reply, &changes);
-	if (!call->request->dry_run && reply.code == RELAY__CONTROL__CODE__OK) {
-		changes.applied = control_load(call->control);
-		reply.code =
-		    changes.applied ? RELAY__CONTROL__CODE__OK : RELAY__CONTROL__CODE__FAILED;
+	if (!check_configuration(call, &reply)) {
+		/* That belongs into the log, and to who listens to events. */
+		if (!dry_run)
+			control_load(control);
+		return;
 	}
-	if (reply.code != RELAY__CONTROL__CODE__OK)
-		reply.error = refused;
+	if (!dry_run) {
+		bool applied = control_load(control);
+		if (reply.changes != NULL)
+			reply.changes->applied = applied;
+		reply.code = applied ? RELAY__CONTROL__CODE__OK : RELAY__CONTROL__CODE__FAILED;
+		reply.error = applied ? reply.error : refused;
+	}
 	control_answer(call, &reply);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_apply.h"
 #include "relay/legacy_log.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -290,9 +291,9 @@ control_on_storage(struct control *control)
 			}
 			break;
 		case STORAGE_REPLACED:
-			if (result.error != 0)
-				log_error(NULL, "the status file cannot be written: %s",
-					  strerror(-result.error));
+			control_on_saved(control, result.token, result.error);
+			break;
+		case STORAGE_VIEW:
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);

@@ -409,9 +409,10 @@ host_update(struct control *control, const struct config_host *from)
 	tell_workers(control, host, true);
 }
 
-static void
-apply(struct control *control, const struct config_diff *diff)
+void
+control_hosts_apply(struct control *control, const struct config_diff *diff)
 {
+	control->list_next = 0;
 	for (size_t i = 0; i < diff->count; i++) {
 		const struct config_diff_entry *entry = &diff->entries[i];
 		struct control_host *host;
@@ -433,140 +434,5 @@ apply(struct control *control, const struct config_diff *diff)
 			break;
 		}
 	}
-}
-
-static bool
-keep_text(char **text, const char *started)
-{
-	free(*text);
-	*text = started == NULL ? NULL : strdup(started);
-	return *text != NULL || started == NULL;
-}
-
-/* What cannot change while running keeps the value that it was started with. */
-static bool
-keep_started(struct control *control, struct config *config)
-{
-	const struct config *started = control->options->started;
-
-	for (int i = 0; i < SETTING_COUNT; i++) {
-		const struct setting *setting = &settings_table[i];
-		if (!setting_section_is_single(setting->section) ||
-		    setting->apply != SETTING_RESTART)
-			continue;
-		struct setting_value value = setting_load(setting, &started->relay);
-		if (!setting_store(setting, &config->relay, value))
-			return false;
-	}
-	return keep_text(&config->daemons_dir, started->daemons_dir);
-}
-
-static void
-log_report(const struct report *report)
-{
-	for (size_t i = 0; i < report->count; i++) {
-		const struct report_entry *entry = &report->entries[i];
-		enum log_level level = entry->severity == REPORT_WARNING ? LOG_WARNING : LOG_ERROR;
-		const char *file = entry->file == NULL ? "-" : entry->file;
-		const char *text = entry->text == NULL ? "out of memory" : entry->text;
-		if (entry->line != 0)
-			log_line(level, NULL, "%s:%u: %s", file, entry->line, text);
-		else
-			log_line(level, NULL, "%s: %s", file, text);
-	}
-}
-
-/* The keeper's clock; it reads no configuration while it runs. */
-static void
-tell_stop_timeout(struct control *control)
-{
-	struct channel_message message = { .type = CHANNEL_STOP_TIMEOUT,
-					   .stop = { control->config.relay.stop_timeout_ms } };
-
-	channel_send(control->keeper, &message, -1);
-}
-
-/* The keeper remembers it for the control process after this one. */
-static void
-next_generation(struct control *control)
-{
-	struct channel_message message = { .type = CHANNEL_GENERATION,
-					   .generation = { ++control->generation } };
-
-	channel_send(control->keeper, &message, -1);
-}
-
-static bool
-apply_new(struct control *control, struct config *next)
-{
-	struct config_diff diff = { 0 };
-	char text[CONFIG_DIFF_TEXT_MAX];
-
-	/* Against what was started, so that a setting that waits for a restart is named each time.
-	 */
-	if (!config_diff_make(&diff, control->options->started, next))
-		return false;
-	config_diff_refusal(&diff, text, sizeof text);
-	if (text[0] != '\0')
-		log_error(NULL, "%s; until then the old value stays", text);
-	config_diff_free(&diff);
-	/* The diff refers to both of them as long as it is used. */
-	struct config before = control->config;
-	if (!keep_started(control, next) || !config_diff_make(&diff, &before, next))
-		return false;
-	if (control->loaded)
-		config_diff_summary(&diff, text, sizeof text);
-	else
-		snprintf(text, sizeof text, "%zu hosts", next->host_count);
-	control->config = *next;
-	if (!control->loaded || !config_diff_is_empty(&diff))
-		next_generation(control);
-	control->loaded_us = control_now_us();
-	control->list_next = 0;
-	apply(control, &diff);
 	control_delayed_hosts_changed(control);
-	config_diff_free(&diff);
-	config_free(&before);
-	tell_stop_timeout(control);
-	log_info(NULL, "configuration: %s", text);
-	return true;
-}
-
-bool
-control_load(struct control *control)
-{
-	static struct report report;
-	struct config next = { 0 };
-
-	memset(&report, 0, sizeof report);
-	bool good = config_load(&next, control->options->source, &report);
-	log_report(&report);
-	report_fini(&report);
-	control->last_load_us = control_now_us();
-	control->loads++;
-	if (good && !apply_new(control, &next)) {
-		config_free(&next);
-		log_error(NULL, "no memory to apply the configuration");
-		good = false;
-	} else if (!good) {
-		log_error(NULL, "configuration refused; %s",
-			  control->loaded ? "the one in force stays" : "nothing is served from it");
-	}
-	control->last_load_ok = good;
-	control->loads_refused += !good;
-	if (!good)
-		control_event(control, "refused", NULL, "the configuration was refused");
-	else
-		control_event(control, "reload", NULL, "generation %llu",
-			      (unsigned long long)control->generation);
-	if (!good)
-		return false;
-	control_server_configure(control->server, &control->config.relay);
-	if (!control->loaded) {
-		control->loaded = true;
-		channel_send(control->keeper,
-			     &(struct channel_message){ .type = CHANNEL_SYNC_BEGIN }, -1);
-	}
-	control_pump(control);
-	return true;
 }

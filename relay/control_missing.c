@@ -5,8 +5,6 @@
 		control_answer_error(call, RELAY__CONTROL__CODE__FAILED, "not there yet"); \
 	}
 MISSING(stats)
-MISSING(hosts_diff)
-MISSING(hosts_apply)
 MISSING(hosts_pause)
 MISSING(hosts_resume)
 MISSING(hosts_drain)

@@ -8,6 +8,7 @@
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/control_server.h"
+#include "relay/hosts_table.h"
 #include "relay/resolve.h"
 #include "relay/version.h"
 
@@ -68,8 +69,8 @@ control_do_info(struct control_call *call)
 	info.loaded = control->loaded_us;
 	info.last_load_ok = control->last_load_ok;
 	info.last_load = control->last_load_us;
-	info.hosts_source = control_clean(call, "hosts_file");
-	info.hosts_path = control_clean(call, relay->hosts_file);
+	info.hosts_source = control_clean(call, hosts_accepted_source(&control->config.accepted));
+	info.hosts_path = control_clean(call, control->config.hosts_path);
 	info.hosts = control->config.host_count;
 	info.run_dir = control_clean(call, relay->run_dir);
 	info.state_dir = control_clean(call, relay->state_dir);
@@ -165,8 +166,9 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 		if (host == NULL || host->up != 0 || host->reported == 0)
 			continue;
 		if (health->n_reason < REASONS_MAX - 1)
-			add_reason(health, control_text(call, "%s is down: %s", host->id,
-							host->last_log.text));
+			add_reason(health, host->last_log.text[0] == '\0'
+					       ? control_text(call, "%s is down", host->id)
+					       : control_clean(call, host->last_log.text));
 		else
 			more++;
 	}

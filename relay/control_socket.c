@@ -219,7 +219,10 @@ open_connection(struct control_server *server, int fd)
 	TAILQ_INIT(&connection->calls);
 	TAILQ_INSERT_TAIL(&server->connections, connection, entry);
 	server->count++;
-	if (server->count > server->connections_max)
+	/* Strangers cannot keep those out who may do something. */
+	uint32_t max = connection->role == CONTROL_ROLE_NONE ? (server->connections_max + 1) / 2
+							     : server->connections_max;
+	if (server->count > max)
 		control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT,
 					  "too many connections");
 	else
@@ -392,7 +395,8 @@ patience(const struct control_connection *connection)
 		return UINT64_MAX;
 	if (connection->in_len > 0)
 		return connection->in_since + FRAME_MS;
-	return connection->idle_since + IDLE_MS;
+	return connection->idle_since +
+	       (connection->role == CONTROL_ROLE_NONE ? FRAME_MS : IDLE_MS);
 }
 
 static bool

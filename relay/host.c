@@ -48,8 +48,9 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		log_warning(host->id, "%s down: %s", host->id, why);
 	bool was_reachable = host_reachable(host);
 	host->state = next;
-	/* The index of one that leaves may be another's by now. */
-	if (was_reachable != host_reachable(host) && !host->leaving)
+	/* The index of one that leaves may be another's by now.  That the first attempt failed is
+	 * news too. */
+	if ((was_reachable != host_reachable(host) || next == HOST_DOWN) && !host->leaving)
 		worker_tell_state(host->worker, host->index, host_reachable(host));
 	if (next == HOST_DOWN)
 		host->down_since = worker_now(host->worker);
