@@ -30,6 +30,7 @@
 
 struct config_diff;
 struct control_apply;
+struct control_delayed_call;
 struct control_server;
 struct resolver;
 struct storage;
@@ -105,7 +106,9 @@ struct control {
 	bool sync_sent;   /* sync_begin went to the keeper, but not yet its end */
 	struct resolver *resolver;
 	struct storage *storage;
-	struct watch *watch;        /* NULL unless hosts_watch */
+	struct watch *watch;                             /* NULL unless hosts_watch */
+	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
+	uint64_t delayed_token;                          /* of the last one */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
 	bool scanning;              /* for delayed messages */
 	uint64_t scan_at;           /* ms; the next time */
