@@ -326,6 +326,17 @@ check_options(struct ctl_args *args)
 	return true;
 }
 
+/* Of one noun; NULL = of all. */
+static bool
+take_help(struct ctl_args *args, const char *noun)
+{
+	args->action = CTL_ACTION_HELP;
+	args->noun = noun && strcmp(noun, "top") != 0 ? noun : NULL;
+	if (args->noun && !is_noun(args->noun))
+		return wrong(args, "%s: no such noun", args->noun);
+	return true;
+}
+
 static bool
 take_words(struct ctl_args *args, char **words, size_t len)
 {
@@ -333,6 +344,9 @@ take_words(struct ctl_args *args, char **words, size_t len)
 
 	if (len == 0)
 		return wrong(args, "no verb; relayctl --help lists them");
+	/* What many type first. */
+	if (strcmp(words[0], "help") == 0)
+		return take_help(args, len > 1 ? words[1] : NULL);
 	if (strcmp(words[0], "top") == 0) {
 		args->action = CTL_ACTION_TOP;
 		if (len > 1)
@@ -340,9 +354,12 @@ take_words(struct ctl_args *args, char **words, size_t len)
 		return check_options(args);
 	}
 	args->verb = ctl_verb_match(words, len, &taken);
+	if (!args->verb && is_noun(words[0]) && len == 1)
+		return wrong(args, "%s: a verb is missing; relayctl %s --help lists them", words[0],
+			     words[0]);
 	if (!args->verb && is_noun(words[0]))
 		return wrong(args, "%s %s: no such verb; relayctl %s --help lists them", words[0],
-			     len > 1 ? words[1] : "...", words[0]);
+			     words[1], words[0]);
 	if (!args->verb)
 		return wrong(args, "%s: no such noun; relayctl --help lists them", words[0]);
 	return check_options(args) && take_arguments(args, words + taken, len - taken);
@@ -363,14 +380,8 @@ ctl_args_parse(struct ctl_args *args, int argc, char **argv)
 		return false;
 	if (args->action == CTL_ACTION_VERSION)
 		return true;
-	if (args->action == CTL_ACTION_HELP) {
-		args->noun = optind < argc ? argv[optind] : NULL;
-		if (args->noun && strcmp(args->noun, "top") == 0)
-			args->noun = NULL;
-		if (args->noun && !is_noun(args->noun))
-			return wrong(args, "%s: no such noun", args->noun);
-		return true;
-	}
+	if (args->action == CTL_ACTION_HELP)
+		return take_help(args, optind < argc ? argv[optind] : NULL);
 	return take_words(args, argv + optind, (size_t)(argc - optind));
 }
 

@@ -88,6 +88,24 @@ next_to_hide(const struct ctl_grid *grid)
 	return found;
 }
 
+/* What went before something wider did may find room again, the least missed last. */
+static void
+bring_back(struct ctl_grid *grid, const size_t *widths, size_t width)
+{
+	unsigned most = 0;
+
+	for (size_t i = 0; i < grid->columns; i++)
+		if (grid->drop[i] > most)
+			most = grid->drop[i];
+	for (unsigned rank = 1; rank <= most; rank++)
+		for (size_t i = 0; i < grid->columns; i++) {
+			if (!grid->hidden[i] || grid->drop[i] != rank)
+				continue;
+			grid->hidden[i] = false;
+			grid->hidden[i] = row_width(grid, widths) > width;
+		}
+}
+
 void
 ctl_grid_fit(struct ctl_grid *grid, size_t width)
 {
@@ -102,6 +120,7 @@ ctl_grid_fit(struct ctl_grid *grid, size_t width)
 		widths[last] = CUT_LEAST;
 	while (row_width(grid, widths) > width && (hide = next_to_hide(grid)) < grid->columns)
 		grid->hidden[hide] = true;
+	bring_back(grid, widths, width);
 	if (widths[last] < whole && !grid->hidden[last]) {
 		size_t used = row_width(grid, widths);
 

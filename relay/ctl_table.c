@@ -49,6 +49,21 @@ without_quantile(const char *path, unsigned *percent)
 	return colon ? colon + 1 : path;
 }
 
+/* Of a limit the row itself says what it counts. */
+static bool
+put_limit(FILE *to, const ProtobufCMessage *row, const char *path)
+{
+	const Relay__Control__Limit *limit = (const Relay__Control__Limit *)row;
+	char text[CTL_UNIT_SIZE];
+	bool used = strcmp(path, "used") == 0;
+
+	if (row->descriptor != &relay__control__limit__descriptor ||
+	    strcmp(limit->unit, "bytes") != 0 || (!used && strcmp(path, "max") != 0))
+		return false;
+	fputs(ctl_bytes(text, used ? limit->used : limit->max), to);
+	return true;
+}
+
 static void
 put_path(FILE *to, const ProtobufCMessage *row, const char *path)
 {
@@ -57,7 +72,7 @@ put_path(FILE *to, const ProtobufCMessage *row, const char *path)
 	    find(&row, row->descriptor, without_quantile(path, &percent));
 	char text[CTL_UNIT_SIZE];
 
-	if (!field || !row)
+	if (!field || !row || put_limit(to, row, path))
 		return;
 	if (percent == 0)
 		ctl_value_put(to, row, field);
@@ -101,28 +116,31 @@ print_grid(struct ctl_grid *grid, FILE *out)
 
 /* What is not shown is said: nobody looks for a column that he does not know. */
 static void
-tell_hidden(const struct ctl_grid *grid)
+tell_hidden(const struct ctl_columns *table, const bool *hidden)
 {
 	const char *before = "relayctl: no room for ";
 
-	for (size_t i = 0; i < grid->columns; i++)
-		if (grid->hidden[i]) {
-			fprintf(stderr, "%s%s", before, grid->cells[i]);
+	for (size_t i = 0; i < CTL_GRID_COLUMNS; i++)
+		if (hidden[i]) {
+			fprintf(stderr, "%s%s", before, table->column[i].heading);
 			before = ", ";
 		}
 	if (before[0] == ',')
 		fputs(" (all of it: -o json)\n", stderr);
 }
 
+/* `width` of the terminal; 0 = there is none. */
 static void
-print_table(struct ctl_grid *grid, FILE *out, size_t width)
+print_table(struct ctl_grid *grid, const struct ctl_columns *table, FILE *out, size_t width)
 {
-	if (width > 0 && !grid->failed) {
+	bool hidden[CTL_GRID_COLUMNS];
+
+	if (width > 0 && !grid->failed)
 		ctl_grid_fit(grid, width);
-		fflush(out);
-		tell_hidden(grid);
-	}
+	memcpy(hidden, grid->hidden, sizeof hidden);
 	print_grid(grid, out);
+	fflush(out);
+	tell_hidden(table, hidden);
 }
 
 static void
@@ -149,7 +167,7 @@ print_known(FILE *out, const struct ctl_columns *table, ProtobufCMessage *const 
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < columns; k++)
 			add_cell(&grid, rows[i], table->column[k].path, NULL);
-	print_table(&grid, out, width);
+	print_table(&grid, table, out, width);
 }
 
 static void
@@ -235,20 +253,6 @@ add_name(struct ctl_grid *grid, const char *name)
 }
 
 static void
-add_settings(struct ctl_grid *grid, const ProtobufCMessage *message,
-	     const ProtobufCFieldDescriptor *field)
-{
-	ProtobufCMessage *const *rows = ctl_value_rows(message, field);
-
-	for (size_t i = 0; i < ctl_value_count(message, field); i++) {
-		const Relay__Control__Setting *setting = (const Relay__Control__Setting *)rows[i];
-
-		ctl_grid_add(grid, setting->name, strlen(setting->name));
-		ctl_grid_add(grid, setting->value, strlen(setting->value));
-	}
-}
-
-static void
 add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
 {
 	const ProtobufCMessageDescriptor *type = message->descriptor;
@@ -257,11 +261,8 @@ add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
 
 		if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
-		    field->descriptor == &relay__control__setting__descriptor) {
-			add_settings(grid, message, field);
-		} else if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
-			   field->label != PROTOBUF_C_LABEL_REPEATED &&
-			   field->descriptor != &relay__control__histogram__descriptor) {
+		    field->label != PROTOBUF_C_LABEL_REPEATED &&
+		    field->descriptor != &relay__control__histogram__descriptor) {
 			/* Only two levels are there, and no message holds itself. */
 			if (ctl_value_message(message, field))
 				add_lines(grid, ctl_value_message(message, field));
@@ -285,8 +286,7 @@ print_single(FILE *out, const ProtobufCMessage *message, size_t width)
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
 
-		if (!is_rows(field) || field->descriptor == &relay__control__setting__descriptor ||
-		    ctl_value_count(message, field) == 0)
+		if (!is_rows(field) || ctl_value_count(message, field) == 0)
 			continue;
 		fputc('\n', out);
 		print_rows(out, message, field, width);
@@ -306,7 +306,7 @@ put_clean(FILE *out, const void *text, size_t len, bool lines)
 }
 
 static void
-print_changes(FILE *out, const Relay__Control__Changes *changes)
+print_changes(FILE *out, const Relay__Control__Changes *changes, uint64_t generation)
 {
 	for (size_t i = 0; i < changes->n_line; i++) {
 		put_clean(out, changes->line[i], strlen(changes->line[i]), false);
@@ -314,9 +314,12 @@ print_changes(FILE *out, const Relay__Control__Changes *changes)
 	}
 	fprintf(out,
 		"%s: %" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64
-		" unchanged\n",
+		" unchanged",
 		changes->applied ? "applied" : "not applied", changes->added, changes->removed,
 		changes->changed, changes->unchanged);
+	if (generation > 0)
+		fprintf(out, "; generation %" PRIu64, generation);
+	fputc('\n', out);
 }
 
 static void
@@ -421,7 +424,7 @@ ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, size
 		print_health(out, reply->health);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_CHANGES:
-		print_changes(out, reply->changes);
+		print_changes(out, reply->changes, reply->generation);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_TEXT:
 		print_text(out, &reply->text->text, width == 0);

@@ -86,7 +86,8 @@ Test(ctl_args, refuses_what_makes_no_sense_and_names_it)
 		const char *error;
 	} cases[] = {
 		{ "", "no verb" },
-		{ "hosts", "hosts --help" },
+		{ "hosts", "hosts: a verb is missing; relayctl hosts --help" },
+		{ "help frob", "frob: no such noun" },
 		{ "hosts frobnicate", "no such verb" },
 		{ "host list", "no such noun" },
 		{ "hosts show", "HOST is missing" },
@@ -148,6 +149,10 @@ Test(ctl_args, helps_with_every_verb_or_those_of_a_noun)
 	char *all = help_of(NULL);
 	char *links = help_of("links");
 
+	cr_assert(parse("help"));
+	cr_assert(args.action == CTL_ACTION_HELP && !args.noun);
+	cr_assert(parse("help links"));
+	cr_assert(args.action == CTL_ACTION_HELP && strcmp(args.noun, "links") == 0);
 	cr_assert(parse("links --help"));
 	cr_assert_eq(args.action, CTL_ACTION_HELP);
 	cr_assert_str_eq(args.noun, "links");

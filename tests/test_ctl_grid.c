@@ -86,7 +86,11 @@ Test(ctl_grid, hides_the_greatest_first)
 	expect(LONG, 33,
 	       "NAME  B  TEXT\n"
 	       "gr\xc3\xbcn  2  a text of no less tha...\n");
+	/* The text goes, and what went before it comes back. */
 	expect(LONG, 28,
+	       "NAME    A  B\n"
+	       "gr\xc3\xbcn  100  2\n");
+	expect(LONG, 11,
 	       "NAME  B\n"
 	       "gr\xc3\xbcn  2\n");
 	expect(LONG, 6,
