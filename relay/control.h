@@ -30,6 +30,7 @@
 
 struct config_diff;
 struct control_apply;
+struct control_apply_wait;
 struct control_delayed_call;
 struct control_server;
 struct resolver;
@@ -107,6 +108,7 @@ struct control {
 	struct resolver *resolver;
 	struct storage *storage;
 	struct watch *watch;                             /* NULL unless hosts_watch */
+	LIST_HEAD(, control_apply_wait) apply_waits;     /* for the workers */
 	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
 	uint64_t delayed_token;                          /* of the last one */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
@@ -139,6 +141,9 @@ bool control_load(struct control *control);
 
 /* Makes hosts, keeper and workers follow control->config, which differs so from before. */
 void control_hosts_apply(struct control *control, const struct config_diff *diff);
+
+/* Whether the keeper has answered for each of them, and none waits to be told. */
+bool control_hosts_settled(struct control *control);
 
 /* More of what is to be told to the keeper and the workers, as far as their channels take it. */
 void control_pump(struct control *control);
