@@ -159,12 +159,14 @@ answer_when_told(struct control_call *call, Relay__Control__Reply *reply)
 void
 control_apply_run(struct control *control)
 {
-	struct control_apply_wait *wait;
+	struct control_apply_wait *next;
 
 	if (LIST_EMPTY(&control->apply_waits) || !all_told(control))
 		return;
-	while ((wait = LIST_FIRST(&control->apply_waits)) != NULL) {
+	for (struct control_apply_wait *wait = LIST_FIRST(&control->apply_waits); wait != NULL;
+	     wait = next) {
 		struct control_call *call = wait->call;
+		next = LIST_NEXT(wait, entry);
 		Relay__Control__Reply reply = wait_end(wait);
 		control_answer(call, &reply);
 	}
@@ -225,6 +227,8 @@ is_hosts_file(const struct control *control, const char *state_dir)
 	struct stat a;
 	struct stat b;
 
+	if (control->config.relay.hosts_file == NULL)
+		return false; /* nothing could be read yet */
 	snprintf(dir, sizeof dir, "%s", control->config.relay.hosts_file);
 	char *slash = strrchr(dir, '/');
 	if (slash == NULL || strcmp(slash + 1, HOSTS_TABLE_APPLIED) != 0)

@@ -227,7 +227,7 @@ answer_messages(struct control_call *call, const struct spool_view *view)
 	}
 	delayed.message = list;
 	/* The bytes stay the view's: it lives until the answer is packed. */
-	if (view->line != NULL && delayed.n_message == 1)
+	if (view->line != NULL && list != NULL && delayed.n_message == 1)
 		list[0]->line =
 		    (ProtobufCBinaryData){ .len = view->line_len, .data = (uint8_t *)view->line };
 	if (view->more && view->count > 0)
