@@ -1,0 +1,106 @@
+/* metrics_text.c - see metrics_text.h. */
+#include "relay/metrics_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAP 4096
+
+void
+metrics_text_init(struct metrics_text *text, size_t max)
+{
+	*text = (struct metrics_text){ .max = max };
+}
+
+void
+metrics_text_fini(struct metrics_text *text)
+{
+	free(text->bytes);
+	*text = (struct metrics_text){ 0 };
+}
+
+static bool
+make_room(struct metrics_text *text, size_t more)
+{
+	size_t cap = text->cap == 0 ? FIRST_CAP : text->cap;
+
+	if (text->full || more > text->max - text->len) {
+		text->full = true;
+		return false;
+	}
+	while (cap < text->len + more)
+		cap *= 2;
+	if (cap > text->max)
+		cap = text->max;
+	if (cap <= text->cap)
+		return true;
+	char *bytes = realloc(text->bytes, cap);
+	if (bytes == NULL) {
+		text->full = true;
+		return false;
+	}
+	text->bytes = bytes;
+	text->cap = cap;
+	return true;
+}
+
+static void
+put(struct metrics_text *text, const char *bytes, size_t len)
+{
+	if (len == 0 || !make_room(text, len))
+		return;
+	memcpy(text->bytes + text->len, bytes, len);
+	text->len += len;
+}
+
+void
+metrics_text_put(struct metrics_text *text, const char *string)
+{
+	put(text, string, strlen(string));
+}
+
+void
+metrics_text_put_number(struct metrics_text *text, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number != 0);
+	put(text, digits + at, sizeof(digits) - at);
+}
+
+void
+metrics_text_put_seconds(struct metrics_text *text, uint64_t us)
+{
+	uint64_t rest = us % 1000000;
+	char part[7] = ".000000";
+	size_t len = sizeof(part);
+
+	metrics_text_put_number(text, us / 1000000);
+	if (rest == 0)
+		return;
+	for (size_t i = sizeof(part) - 1; i > 0; i--, rest /= 10)
+		part[i] = (char)('0' + rest % 10);
+	while (part[len - 1] == '0')
+		len--;
+	put(text, part, len);
+}
+
+void
+metrics_text_put_label(struct metrics_text *text, const char *name, const char *value)
+{
+	metrics_text_put(text, name);
+	put(text, "=\"", 2);
+	for (; *value != '\0'; value++) {
+		if (*value == '\n')
+			put(text, "\\n", 2);
+		else if (*value == '"' || *value == '\\')
+			put(text, (const char[]){ '\\', *value }, 2);
+		else
+			put(text, value, 1);
+	}
+	put(text, "\"", 1);
+}
