@@ -44,19 +44,30 @@ make_room(struct metrics_text *text, size_t more)
 	return true;
 }
 
-static void
-put(struct metrics_text *text, const char *bytes, size_t len)
+void
+metrics_text_clear(struct metrics_text *text)
 {
-	if (len == 0 || !make_room(text, len))
-		return;
-	memcpy(text->bytes + text->len, bytes, len);
+	text->len = 0;
+	text->full = false;
+}
+
+void
+metrics_text_put_bytes(struct metrics_text *text, const char *bytes, size_t len)
+{
+	/* The common case first: a scrape has ten thousands of these. */
+	if (text->full || len > text->cap - text->len) {
+		if (len == 0 || !make_room(text, len))
+			return;
+	}
+	if (len > 0)
+		memcpy(text->bytes + text->len, bytes, len);
 	text->len += len;
 }
 
 void
 metrics_text_put(struct metrics_text *text, const char *string)
 {
-	put(text, string, strlen(string));
+	metrics_text_put_bytes(text, string, strlen(string));
 }
 
 void
@@ -69,7 +80,7 @@ metrics_text_put_number(struct metrics_text *text, uint64_t number)
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number != 0);
-	put(text, digits + at, sizeof(digits) - at);
+	metrics_text_put_bytes(text, digits + at, sizeof(digits) - at);
 }
 
 void
@@ -86,21 +97,21 @@ metrics_text_put_seconds(struct metrics_text *text, uint64_t us)
 		part[i] = (char)('0' + rest % 10);
 	while (part[len - 1] == '0')
 		len--;
-	put(text, part, len);
+	metrics_text_put_bytes(text, part, len);
 }
 
 void
 metrics_text_put_label(struct metrics_text *text, const char *name, const char *value)
 {
 	metrics_text_put(text, name);
-	put(text, "=\"", 2);
+	metrics_text_put_bytes(text, "=\"", 2);
 	for (; *value != '\0'; value++) {
 		if (*value == '\n')
-			put(text, "\\n", 2);
+			metrics_text_put_bytes(text, "\\n", 2);
 		else if (*value == '"' || *value == '\\')
-			put(text, (const char[]){ '\\', *value }, 2);
+			metrics_text_put_bytes(text, (const char[]){ '\\', *value }, 2);
 		else
-			put(text, value, 1);
+			metrics_text_put_bytes(text, value, 1);
 	}
-	put(text, "\"", 1);
+	metrics_text_put_bytes(text, "\"", 1);
 }

@@ -23,6 +23,10 @@ struct metrics_text {
 void metrics_text_init(struct metrics_text *text, size_t max);
 void metrics_text_fini(struct metrics_text *text);
 
+/* Empties it, keeping its memory. */
+void metrics_text_clear(struct metrics_text *text);
+
+void metrics_text_put_bytes(struct metrics_text *text, const char *bytes, size_t len);
 void metrics_text_put(struct metrics_text *text, const char *string);
 void metrics_text_put_number(struct metrics_text *text, uint64_t number);
 
