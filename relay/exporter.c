@@ -5,10 +5,12 @@
  * control socket alone, where it needs the role "view".  Listens on the loopback unless told
  * otherwise.  Never blocks on a peer.  Owns the event loop and the listening socket.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@
 #define DEFAULT_CONTROL "/run/relay/relay.control"
 #define DEFAULT_LISTEN  "127.0.0.1:9464"
 #define SOCKET_MODE     0660
+#define TEXT_KEPT       (16 * 1024 * 1024)
 
 /* sysexits */
 enum exit_status {
@@ -108,16 +111,38 @@ listen_unix(struct place *place, const char *path)
 	return EXIT_OK;
 }
 
-static uint16_t
-port_of(const struct sockaddr_storage *address)
+/* ADDRESS:PORT or [IPv6]:PORT; no names, so that nothing has to be resolved.  0 = it is neither. */
+static socklen_t
+parse_address(const char *where, struct sockaddr_storage *address)
 {
-	if (address->ss_family == AF_INET6)
-		return ntohs(((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
-	return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)address;
+	const char *colon = strrchr(where, ':');
+	size_t len = colon == NULL ? 0 : (size_t)(colon - where);
+	char host[INET6_ADDRSTRLEN + 2];
+	char *end;
+
+	if (len == 0 || len >= sizeof host || strspn(colon + 1, "0123456789") == 0)
+		return 0;
+	unsigned long port = strtoul(colon + 1, &end, 10);
+	if (*end != '\0' || port > UINT16_MAX)
+		return 0;
+	memcpy(host, where, len);
+	host[len] = '\0';
+	memset(address, 0, sizeof *address);
+	if (host[0] == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? sizeof *v6 : 0;
+	}
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons((uint16_t)port);
+	return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? sizeof *v4 : 0;
 }
 
-static enum exit_status
-bind_tcp(struct place *place, const struct sockaddr_storage *address, socklen_t len)
+static bool
+bind_tcp(struct place *place, struct sockaddr_storage *address, socklen_t len)
 {
 	int on = 1;
 
@@ -125,33 +150,30 @@ bind_tcp(struct place *place, const struct sockaddr_storage *address, socklen_t 
 	    socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 	if (place->fd >= 0 && address->ss_family == AF_INET6)
 		setsockopt(place->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (place->fd < 0 || setsockopt(place->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-	    bind(place->fd, (const struct sockaddr *)address, len) != 0 ||
-	    listen(place->fd, SOMAXCONN) != 0)
-		return EXIT_OS;
-	return EXIT_OK;
+	return place->fd >= 0 &&
+	       setsockopt(place->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+	       bind(place->fd, (const struct sockaddr *)address, len) == 0 &&
+	       listen(place->fd, SOMAXCONN) == 0 &&
+	       getsockname(place->fd, (struct sockaddr *)address, &len) == 0;
 }
 
-/* `where` is an address and a port: no name, so that nothing has to be resolved. */
 static enum exit_status
 listen_tcp(struct place *place, const char *where)
 {
-	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-	const char *colon = strrchr(where, ':');
-	int len = sizeof address;
+	struct sockaddr_storage address;
+	socklen_t len = parse_address(where, &address);
 
-	if (colon == NULL || colon[1] == '\0' || strchr(colon, ']') != NULL ||
-	    evutil_parse_sockaddr_port(where, (struct sockaddr *)&address, &len) != 0) {
+	if (len == 0) {
 		log_error(NULL, "%s: say ADDRESS:PORT, [IPv6]:PORT or unix:PATH", where);
 		return EXIT_USAGE;
 	}
-	enum exit_status status = bind_tcp(place, &address, (socklen_t)len);
-	socklen_t bound = sizeof address;
-	if (status != EXIT_OK || getsockname(place->fd, (struct sockaddr *)&address, &bound) != 0) {
+	if (!bind_tcp(place, &address, len)) {
 		log_error(NULL, "%s: %s", where, strerror(errno));
 		return EXIT_OS;
 	}
-	log_info(NULL, "listening on %.*s:%u", (int)(colon - where), where, port_of(&address));
+	/* Both families have their port at the same place. */
+	log_info(NULL, "listening on %.*s:%u", (int)(strrchr(where, ':') - where), where,
+		 ntohs(((const struct sockaddr_in *)(const void *)&address)->sin_port));
 	return EXIT_OK;
 }
 
@@ -259,6 +281,9 @@ main(int argc, char **argv)
 	const char *where = DEFAULT_LISTEN;
 	int option;
 
+	/* The text of a scrape comes and goes: its pages may stay. */
+	mallopt(M_MMAP_THRESHOLD, TEXT_KEPT);
+	mallopt(M_TRIM_THRESHOLD, TEXT_KEPT);
 	log_set_process("exporter");
 	signal(SIGPIPE, SIG_IGN);
 	while ((option = getopt_long(argc, argv, "c:l:hV", options, NULL)) != -1) {

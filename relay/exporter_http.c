@@ -25,8 +25,9 @@ enum {
 	CONNECTIONS_MAX = 32,
 	SCRAPES_MAX = 4,
 	HEADERS_MAX = 8 * 1024,
-	IN_MAX = 16 * 1024, /* received and not yet looked at */
-	IDLE_S = 5,         /* between two bytes */
+	IN_MAX = 16 * 1024,    /* received and not yet looked at */
+	OUT_MAX = 1024 * 1024, /* sent at once */
+	IDLE_S = 5,            /* between two bytes */
 	LIFE_MS = 10 * 1000,
 	SWEEP_MS = 100,
 };
@@ -115,6 +116,7 @@ on_accept(struct event_base *base, void *context)
 	http->connections[i] = (struct connection){ bufferevent, child_clock_ms() };
 	bufferevent_incref(bufferevent);
 	bufferevent_setwatermark(bufferevent, EV_READ, 0, IN_MAX);
+	bufferevent_set_max_single_write(bufferevent, OUT_MAX);
 	if (http->connection_count++ == 0)
 		evtimer_add(http->sweep, &soon);
 	if (http->connection_count == CONNECTIONS_MAX)

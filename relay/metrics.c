@@ -84,32 +84,41 @@ bucket_ends_init(struct bucket_ends *ends, const struct metrics_bounds *bounds)
 	ends->at[bounds->count + 1] = ends->text.len;
 }
 
-/* `label` with its braces missing; `name` is the family's. */
+/* NAME_ending{LABEL */
+static void
+series(struct metrics_text *text, const char *name, const char *ending, const char *label,
+       size_t label_len)
+{
+	metrics_text_put(text, name);
+	metrics_text_put(text, ending);
+	metrics_text_put_bytes(text, label, label_len);
+}
+
+/* The lines of buckets differ at their ends alone: what is before is copied from the first. */
 static void
 histogram(struct metrics_text *text, const char *name, const char *label, size_t label_len,
 	  const struct metrics_times *times, const struct metrics_bounds *bounds,
 	  const struct bucket_ends *ends)
 {
-	size_t name_len = strlen(name);
+	size_t start = text->len;
 	uint64_t sum = 0;
 
+	series(text, name, "_bucket{", label, label_len);
+	size_t len = text->len - start;
 	for (size_t i = 0; i <= bounds->count; i++) {
+		size_t end = ends->at[i + 1] - ends->at[i];
+
 		sum += times->count[i];
-		metrics_text_put_bytes(text, name, name_len);
-		metrics_text_put_bytes(text, "_bucket{", 8);
-		metrics_text_put_bytes(text, label, label_len);
-		metrics_text_put_bytes(text, ends->text.bytes + ends->at[i],
-				       ends->at[i + 1] - ends->at[i]);
+		/* Its source may move while room is made, so that is done first. */
+		if (i > 0 && metrics_text_make_room(text, len))
+			metrics_text_put_bytes(text, text->bytes + start, len);
+		metrics_text_put_bytes(text, ends->text.bytes + ends->at[i], end);
 		end_number(text, sum);
 	}
-	metrics_text_put_bytes(text, name, name_len);
-	metrics_text_put(text, "_sum{");
-	metrics_text_put_bytes(text, label, label_len);
+	series(text, name, "_sum{", label, label_len);
 	metrics_text_put(text, "} ");
 	end_seconds(text, times->sum_us);
-	metrics_text_put_bytes(text, name, name_len);
-	metrics_text_put(text, "_count{");
-	metrics_text_put_bytes(text, label, label_len);
+	series(text, name, "_count{", label, label_len);
 	metrics_text_put(text, "} ");
 	end_number(text, sum);
 }

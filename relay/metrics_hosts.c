@@ -31,6 +31,7 @@ metrics_hosts_fini(struct metrics_hosts *hosts)
 
 /* --- histograms */
 
+/* False: they are none. */
 static bool
 bounds_take(struct metrics_bounds *bounds, const Relay__Control__Histogram *histogram)
 {
@@ -112,6 +113,8 @@ learn_all(struct metrics_hosts *hosts, const Relay__Control__Counters *total)
 	if (total != NULL) {
 		reasons_learn(&hosts->failures, total->failures, total->n_failures);
 		reasons_learn(&hosts->closes, total->closes, total->n_closes);
+		if (total->duration != NULL)
+			(void)bounds_take(&hosts->bounds, total->duration);
 	}
 	reason_append(&hosts->failures, OTHER);
 	reason_append(&hosts->closes, OTHER);
@@ -214,8 +217,6 @@ by_requests(const void *left, const void *right)
 	const Relay__Control__HostStats *a = *(Relay__Control__HostStats *const *)left;
 	const Relay__Control__HostStats *b = *(Relay__Control__HostStats *const *)right;
 
-	if (showable(a) != showable(b))
-		return showable(a) ? -1 : 1;
 	if (requests_of(a) != requests_of(b))
 		return requests_of(a) > requests_of(b) ? -1 : 1;
 	return strcmp(a->id, b->id);
@@ -230,6 +231,23 @@ by_id(const void *left, const void *right)
 	return strcmp(a->id, b->id);
 }
 
+/* Moves the showable ones to the front; returns how many they are. */
+static size_t
+part(Relay__Control__HostStats **list, size_t len)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		Relay__Control__HostStats *host = list[i];
+
+		if (!showable(host))
+			continue;
+		list[i] = list[count];
+		list[count++] = host;
+	}
+	return count;
+}
+
 /*
  * Sorts the list: [0 .. shown) have rows of their own, by name; the others follow.  What comes
  * twice among the shown is moved behind them.
@@ -237,12 +255,12 @@ by_id(const void *left, const void *right)
 static size_t
 choose(Relay__Control__HostStats **list, size_t len)
 {
-	size_t shown = 0;
+	size_t shown = part(list, len);
 	size_t unique = 0;
 
-	qsort(list, len, sizeof(Relay__Control__HostStats *), by_requests);
-	while (shown < len && shown < METRICS_HOSTS_SHOWN && showable(list[shown]))
-		shown++;
+	qsort(list, shown, sizeof(Relay__Control__HostStats *), by_requests);
+	if (shown > METRICS_HOSTS_SHOWN)
+		shown = METRICS_HOSTS_SHOWN;
 	qsort(list, shown, sizeof(Relay__Control__HostStats *), by_id);
 	for (size_t i = 0; i < shown; i++) {
 		Relay__Control__HostStats *host = list[i];

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct metrics_text {
 	char *bytes; /* not terminated */
@@ -26,8 +27,27 @@ void metrics_text_fini(struct metrics_text *text);
 /* Empties it, keeping its memory. */
 void metrics_text_clear(struct metrics_text *text);
 
-void metrics_text_put_bytes(struct metrics_text *text, const char *bytes, size_t len);
-void metrics_text_put(struct metrics_text *text, const char *string);
+/* False: it does not fit. */
+bool metrics_text_make_room(struct metrics_text *text, size_t more);
+
+/* Here, because a scrape calls it a hundred thousand times. */
+static inline void
+metrics_text_put_bytes(struct metrics_text *text, const char *bytes, size_t len)
+{
+	if (len == 0)
+		return;
+	if ((text->full || len > text->cap - text->len) && !metrics_text_make_room(text, len))
+		return;
+	memcpy(text->bytes + text->len, bytes, len);
+	text->len += len;
+}
+
+static inline void
+metrics_text_put(struct metrics_text *text, const char *string)
+{
+	metrics_text_put_bytes(text, string, strlen(string));
+}
+
 void metrics_text_put_number(struct metrics_text *text, uint64_t number);
 
 /* Microseconds as decimal seconds, without needless zeros: 1500000 is 1.5. */

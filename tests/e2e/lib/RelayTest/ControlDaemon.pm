@@ -150,7 +150,7 @@ sub control_daemon {
 	my $listener = IO::Socket::UNIX->new(Local => $socket, Listen => 8) or die "$socket: $!\n";
 	$SIG{CHLD} = 'IGNORE';
 	my @children;
-	$SIG{TERM} = sub { kill 'TERM', @children; exit 0 };
+	$SIG{TERM} = sub { kill 'TERM', @children; POSIX::_exit(0) };
 	while (1) {
 		my $client = $listener->accept or next;
 		my $pid = fork // die "fork: $!\n";
