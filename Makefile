@@ -219,7 +219,7 @@ idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, be
 
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
-	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
+	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
 	install -m 755 $(BUILD)/relayctl $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
 	for page in $(MAN); do install -D -m 644 "$$page" "$(DESTDIR)$(prefix)/share/man/man$${page##*.}/$${page##*/}" || exit 1; done
 	install -D -m 644 deploy/relayctl.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relayctl

@@ -5,10 +5,10 @@
  * control socket alone, where it needs the role "view".  Listens on the loopback unless told
  * otherwise.  Never blocks on a peer.  Owns the event loop and the listening socket.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -22,12 +22,10 @@
 
 #include "relay/exporter_control.h"
 #include "relay/exporter_http.h"
+#include "relay/listen_address.h"
 #include "relay/listener.h"
 #include "relay/log.h"
-
-#ifndef RELAY_VERSION
-#define RELAY_VERSION "0.1"
-#endif
+#include "relay/version.h"
 
 #define DEFAULT_CONTROL "/run/relay/relay.control"
 #define DEFAULT_LISTEN  "127.0.0.1:9464"
@@ -44,9 +42,8 @@ enum exit_status {
 /* Where it listens. */
 struct place {
 	int fd;
-	struct listener listener; /* of a UNIX socket */
-	char dir[sizeof "/" + 107];
-	char name[108]; /* "" = it is TCP */
+	struct listener listener;                                    /* of a UNIX socket */
+	char path[2 + sizeof((struct sockaddr_un *)NULL)->sun_path]; /* of it; "" = it is TCP */
 };
 
 static const char usage_text[] =
@@ -78,118 +75,75 @@ replaceable(const char *path)
 static enum exit_status
 listen_unix(struct place *place, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	size_t dir_len = slash == NULL ? 0 : (size_t)(slash - path);
-	const char *name = slash == NULL ? path : slash + 1;
+	static const struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 
-	if (name[0] == '\0' || strlen(path) > 107) {
-		log_error(NULL, "%s: a socket's path has 1 to 107 bytes", path);
-		return EXIT_USAGE;
-	}
-	if (slash == NULL)
-		snprintf(place->dir, sizeof place->dir, ".");
-	else if (dir_len == 0)
-		snprintf(place->dir, sizeof place->dir, "/");
-	else
-		snprintf(place->dir, sizeof place->dir, "%.*s", (int)dir_len, path);
-	snprintf(place->name, sizeof place->name, "%s", name);
-	if (!replaceable(path)) {
-		place->name[0] = '\0';
+	if (!replaceable(path))
 		return EXIT_OS;
-	}
-	int error = listener_open(&place->listener, place->dir, place->name, SOCKET_MODE);
+	snprintf(place->path, sizeof place->path, "%s%s", strchr(path, '/') == NULL ? "./" : "",
+		 path);
+	int error = listener_open_path(&place->listener, place->path, SOCKET_MODE, nobody);
 	if (error != 0) {
-		place->name[0] = '\0';
+		place->path[0] = '\0';
 		log_error(NULL, "%s: %s", path, strerror(-error));
 		return EXIT_OS;
 	}
-	place->fd = dup(place->listener.fd);
+	/* The listener stays, to unlink the path; libevent owns what it accepts from. */
+	place->fd = fcntl(place->listener.fd, F_DUPFD_CLOEXEC, 3);
 	if (place->fd < 0 || evutil_make_socket_nonblocking(place->fd) != 0)
 		return EXIT_OS;
-	evutil_make_socket_closeonexec(place->fd);
 	log_info(NULL, "listening on unix:%s", path);
 	return EXIT_OK;
 }
 
-/* ADDRESS:PORT or [IPv6]:PORT; no names, so that nothing has to be resolved.  0 = it is neither. */
-static socklen_t
-parse_address(const char *where, struct sockaddr_storage *address)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)address;
-	const char *colon = strrchr(where, ':');
-	size_t len = colon == NULL ? 0 : (size_t)(colon - where);
-	char host[INET6_ADDRSTRLEN + 2];
-	char *end;
-
-	if (len == 0 || len >= sizeof host || strspn(colon + 1, "0123456789") == 0)
-		return 0;
-	unsigned long port = strtoul(colon + 1, &end, 10);
-	if (*end != '\0' || port > UINT16_MAX)
-		return 0;
-	memcpy(host, where, len);
-	host[len] = '\0';
-	memset(address, 0, sizeof *address);
-	if (host[0] == '[' && host[len - 1] == ']') {
-		host[len - 1] = '\0';
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons((uint16_t)port);
-		return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? sizeof *v6 : 0;
-	}
-	v4->sin_family = AF_INET;
-	v4->sin_port = htons((uint16_t)port);
-	return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? sizeof *v4 : 0;
-}
-
 static bool
-bind_tcp(struct place *place, struct sockaddr_storage *address, socklen_t len)
+bind_tcp(struct place *place, struct listen_address *address)
 {
 	int on = 1;
 
 	place->fd =
-	    socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-	if (place->fd >= 0 && address->ss_family == AF_INET6)
+	    socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	if (place->fd >= 0 && address->any.sa_family == AF_INET6)
 		setsockopt(place->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	return place->fd >= 0 &&
 	       setsockopt(place->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-	       bind(place->fd, (const struct sockaddr *)address, len) == 0 &&
+	       bind(place->fd, &address->any, address->len) == 0 &&
 	       listen(place->fd, SOMAXCONN) == 0 &&
-	       getsockname(place->fd, (struct sockaddr *)address, &len) == 0;
+	       getsockname(place->fd, &address->any, &address->len) == 0;
 }
 
 static enum exit_status
-listen_tcp(struct place *place, const char *where)
+listen_tcp(struct place *place, struct listen_address *address, const char *where)
 {
-	struct sockaddr_storage address;
-	socklen_t len = parse_address(where, &address);
-
-	if (len == 0) {
-		log_error(NULL, "%s: say ADDRESS:PORT, [IPv6]:PORT or unix:PATH", where);
-		return EXIT_USAGE;
-	}
-	if (!bind_tcp(place, &address, len)) {
+	if (!bind_tcp(place, address)) {
 		log_error(NULL, "%s: %s", where, strerror(errno));
 		return EXIT_OS;
 	}
 	/* Both families have their port at the same place. */
+	const struct sockaddr_in *bound = (const struct sockaddr_in *)(void *)&address->storage;
 	log_info(NULL, "listening on %.*s:%u", (int)(strrchr(where, ':') - where), where,
-		 ntohs(((const struct sockaddr_in *)(const void *)&address)->sin_port));
+		 ntohs(bound->sin_port));
 	return EXIT_OK;
 }
 
 static enum exit_status
 listen_at(struct place *place, const char *where)
 {
-	if (strncmp(where, "unix:", 5) == 0)
-		return listen_unix(place, where + 5);
-	return listen_tcp(place, where);
+	struct listen_address address;
+
+	if (!listen_address_parse(where, &address)) {
+		log_error(NULL, "%s: say " LISTEN_ADDRESS_FORMS, where);
+		return EXIT_USAGE;
+	}
+	if (address.any.sa_family == AF_UNIX)
+		return listen_unix(place, address.local.sun_path);
+	return listen_tcp(place, &address, where);
 }
 
 static void
 stop_listening(struct place *place)
 {
-	if (place->name[0] != '\0')
-		listener_close(&place->listener, place->dir, place->name);
+	if (place->path[0] != '\0')
+		listener_close_path(&place->listener, place->path);
 	if (place->fd >= 0)
 		close(place->fd);
 }

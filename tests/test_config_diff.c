@@ -189,7 +189,7 @@ Test(config_diff, every_setting_counts)
 	cr_assert(load());
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
-		bool relay = setting->section == SETTING_SECTION_RELAY;
+		bool relay = setting_section_is_single(setting->section);
 		void *to = relay ? (void *)&config.relay : (void *)&config.hosts[1].settings;
 		struct setting_value old = setting_load(setting, to);
 		char *kept = old.text != NULL ? strdup(old.text) : NULL;
