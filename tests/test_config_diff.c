@@ -175,11 +175,10 @@ Test(config_diff, what_needs_a_restart_is_named)
 	write_text("relay.conf", "relay { workers = 3 user = www stop_timeout = 1s }\n");
 	compare();
 	cr_assert_str_eq(text_of(1), "relay.user unset -> \"www\" (needs a restart)");
-	/* The two directories follow from lonDaemons; the stop timeout is live. */
-	cr_assert_eq(diff.restarts, 5);
-	cr_assert_str_eq(refusal(),
-			 "relay.workers, relay.user, relay.run_dir, relay.state_dir, lonDaemons "
-			 "need a restart");
+	/* Directories and control socket follow from lonDaemons; the stop timeout is live. */
+	cr_assert_eq(diff.restarts, 6);
+	cr_assert_str_eq(refusal(), "relay.workers, relay.user, relay.run_dir, relay.state_dir, "
+				    "control.socket, lonDaemons need a restart");
 }
 
 /* Every setting is compared, whichever the table holds. */
