@@ -12,19 +12,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "relay/exporter_round.h"
 #include "relay/metrics.h"
-
-/* Hosts that are taken from the daemon; those behind are not counted. */
-#define EXPORTER_HOSTS_MAX 4096
 
 /* How long a query may take in all. */
 #define EXPORTER_TIMEOUT_MS 2000
-
-/* More brings what less does. */
-enum exporter_what {
-	EXPORTER_HEALTH, /* health */
-	EXPORTER_ALL,    /* health, stats, info */
-};
 
 struct exporter_answer {
 	struct metrics_daemon daemon; /* good until the callback returns */
