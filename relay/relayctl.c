@@ -258,14 +258,12 @@ terminal_width(void)
 static void
 show_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 {
-	bool detail = strstr(args->verb->name, " show") != NULL;
-
 	if (args->json) {
 		ctl_json_print_without(stdout, &reply->base, true, transport);
 		fputc('\n', stdout);
 	} else {
 		ctl_table_findings(stderr, reply);
-		ctl_table_print(stdout, reply, detail, terminal_width());
+		ctl_table_print(stdout, reply, args->verb->name, terminal_width());
 	}
 	if (reply->code != RELAY__CONTROL__CODE__OK)
 		show_error(reply);
