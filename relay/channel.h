@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "relay/channel_ask.h"
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
@@ -49,6 +50,15 @@
 	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
 	X(CHANNEL_HOST_STATE, "host_state", name) /* W -> C     name: up or not            */      \
 	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its address up  */      \
+	X(CHANNEL_RECONNECT, "reconnect", name)   /* C -> W     name: renew and retry one  */      \
+	X(CHANNEL_ASK_HOST, "ask_host", ask)      /* C -> W     ask                        */      \
+	X(CHANNEL_HOST_IS, "host_is", host_is)    /* W -> C     host_is                    */      \
+	X(CHANNEL_QUERY, "query", query)          /* C -> W     query                      */      \
+	X(CHANNEL_ROWS, "rows", rows)             /* W -> C     rows                       */      \
+	X(CHANNEL_KILL, "kill", kill)             /* C -> W     kill                       */      \
+	X(CHANNEL_KILLED, "killed", kill)         /* W -> C     kill                       */      \
+	X(CHANNEL_REQUEST, "request", request)    /* C -> W     request, memfd of the line */      \
+	X(CHANNEL_REPLY, "reply", request)        /* W -> C     request                    */      \
 	X(CHANNEL_LOG, "log", log)                /* W, K -> C  log                        */
 
 enum channel_type {
@@ -68,11 +78,13 @@ struct channel_host {
 	char local_id[HOST_ID_MAX + 1];
 	struct sockaddr_storage address;
 	struct host_settings settings;
+	uint32_t hold; /* enum host_hold */
 };
 
 struct channel_name {
 	uint32_t index;
-	uint32_t up; /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t up;   /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t hold; /* HOST_STATE: enum host_hold */
 };
 
 struct channel_stop {
@@ -129,6 +141,12 @@ struct channel_message {
 		struct channel_level level;
 		struct channel_listen listen;
 		struct channel_delayed delayed;
+		struct channel_ask ask;
+		struct channel_host_is host_is;
+		struct channel_query query;
+		struct channel_rows rows;
+		struct channel_kill kill;
+		struct channel_request request;
 		struct channel_log log;
 	};
 };

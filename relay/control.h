@@ -7,6 +7,8 @@
  *   control_apply.c    a table of hosts sent by the operator
  *   control_hosts.c    the table of hosts: addresses, telling the workers
  *   control_delayed.c  delayed messages between disk and workers
+ *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
+ *                      control_query.c and control_request.c
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -15,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #include "relay/channel.h"
@@ -32,6 +35,9 @@ struct resolver;
 struct storage;
 struct watch;
 struct worker_stats;
+
+struct control_ask;
+LIST_HEAD(control_asks, control_ask);
 
 struct control_text {
 	time_t at;
@@ -65,6 +71,7 @@ struct control_host {
 	uint32_t resolved_len; /* 0 = not known */
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
+	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
 	uint64_t reported;     /* bit N: worker N has said whether it has one */
 	struct control_text status;
 	struct control_text last_log;
@@ -104,6 +111,11 @@ struct control {
 	uint64_t scan_at;           /* ms; the next time */
 	struct control_text status;
 	struct control_text last_log;
+	struct control_asks asks; /* under way; control_ask.h */
+	uint64_t asks_token;      /* of the last one; 0 = none yet */
+	uint32_t asks_count;
+	uint32_t listings; /* of links or clients, under way */
+	uint32_t requests; /* of operators to peers, likewise */
 	struct control_server *server;
 	uint64_t generation; /* of config: another one for each that is taken over */
 	uint64_t loaded_us;  /* since 1970, as are the others */
@@ -136,6 +148,22 @@ void control_resolve(struct control *control, struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
 
+/* The workers are told what the host is now. */
+void control_host_tell(struct control *control, struct control_host *host);
+
+/* Whether this worker is to serve it; and whether it was told of it. */
+bool control_host_at_home(const struct control *control, const struct control_host *host,
+			  uint32_t number);
+bool control_host_told(const struct control *control, const struct control_host *host,
+		       uint32_t number);
+
+/* --- control_hosts_verbs.c */
+
+/* A worker knows it from before this process was started. */
+void control_host_learn_hold(struct control *control, struct control_host *host,
+			     enum host_hold hold);
+
+/* --- control_hosts.c */
 /* Whether it has all hosts that it is to have. */
 bool control_worker_ready(const struct control_worker *worker);
 

@@ -7,6 +7,7 @@
  */
 #include "relay/config_diff.h"
 #include "relay/control.h"
+#include "relay/control_ask.h"
 #include "relay/control_server.h"
 #include "relay/log.h"
 #include "relay/resolve.h"
@@ -96,6 +97,7 @@ describe(const struct control *control, const struct control_host *host,
 	message->host.address = host->resolved;
 	message->host.address_len = host->resolved_len;
 	message->host.settings = host->settings;
+	message->host.hold = host->hold;
 }
 
 /* Makes one worker know of the host what it should: add, change, remove or nothing. */
@@ -132,6 +134,28 @@ tell_workers(struct control *control, struct control_host *host, bool exists)
 		return;
 	for (uint32_t i = 0; i < control->options->worker_count; i++)
 		tell_worker(control, host, i, exists);
+}
+
+void
+control_host_tell(struct control *control, struct control_host *host)
+{
+	tell_workers(control, host, true);
+}
+
+bool
+control_host_told(const struct control *control, const struct control_host *host, uint32_t number)
+{
+	const struct control_worker *worker = &control->workers[number];
+
+	return worker->channel != NULL && host->index < worker->sync_next &&
+	       (host->homes & (1ull << number)) != 0;
+}
+
+bool
+control_host_at_home(const struct control *control, const struct control_host *host,
+		     uint32_t number)
+{
+	return is_home(control, host, number);
 }
 
 void
@@ -200,7 +224,9 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	}
 	struct control_worker *worker = &control->workers[number];
 	channel_free(worker->channel);
+	worker->channel = NULL; /* nobody asks it again because of what follows */
 	control_delayed_worker_gone(control, number);
+	control_asks_worker_gone(control, number);
 	worker->channel = channel_new(fd);
 	worker->restarts += worker->pid != 0 && worker->pid != message->pid;
 	if (worker->pid != 0 && worker->pid != message->pid)

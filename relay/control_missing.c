@@ -5,17 +5,8 @@
 		control_answer_error(call, RELAY__CONTROL__CODE__FAILED, "not there yet"); \
 	}
 MISSING(stats)
-MISSING(hosts_pause)
-MISSING(hosts_resume)
-MISSING(hosts_drain)
-MISSING(hosts_reconnect)
-MISSING(links_list)
-MISSING(links_kill)
-MISSING(clients_list)
-MISSING(clients_kill)
 MISSING(delayed_list)
 MISSING(delayed_show)
 MISSING(delayed_hold)
 MISSING(delayed_release)
 MISSING(delayed_drop)
-MISSING(request)

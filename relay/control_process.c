@@ -6,6 +6,7 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_ask.h"
 #include "relay/control_server.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
@@ -155,6 +156,7 @@ on_host_state(struct control *control, uint32_t number, const struct channel_nam
 	control_set_text(&host->status, host->up != 0 ? "online" : "Trying to connect");
 	if (message->up)
 		control_delayed_host_up(control, host);
+	control_host_learn_hold(control, host, (enum host_hold)message->hold);
 }
 
 static void
@@ -181,6 +183,12 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 		break;
 	case CHANNEL_DELAYED_DONE:
 		control_on_delayed_done(control, &message->delayed);
+		break;
+	case CHANNEL_HOST_IS:
+	case CHANNEL_ROWS:
+	case CHANNEL_KILLED:
+	case CHANNEL_REPLY:
+		control_on_answer(control, number, message);
 		break;
 	default:
 		log_error(NULL, "unexpected message from worker-%u: %s", number,
@@ -223,6 +231,7 @@ read_worker(struct control *control, uint32_t number)
 	worker->channel = NULL;
 	worker->sync_next = 0;
 	control_delayed_worker_gone(control, number);
+	control_asks_worker_gone(control, number);
 }
 
 /* --- watched files ---------------------------------------------------------------------------- */
@@ -316,6 +325,8 @@ wait_ms(struct control *control, uint64_t now)
 
 	if (control->watch != NULL && watch_deadline(control->watch) < next)
 		next = watch_deadline(control->watch);
+	if (control_asks_deadline(control) < next)
+		next = control_asks_deadline(control);
 	if (control_server_deadline(control->server) < next)
 		next = control_server_deadline(control->server);
 	if (next == UINT64_MAX)
@@ -367,6 +378,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	control_server_run(control->server, &slots[SLOT_SERVER], count - SLOT_SERVER);
 	read_watch(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
+	control_asks_run(control, child_clock_ms());
 	return !control->stopping;
 }
 
@@ -399,6 +411,7 @@ init(struct control *control, struct control_server *server, const struct contro
 	if (started->daemons_dir != NULL)
 		control->daemons_dir = strdup(started->daemons_dir);
 	control_set_text(&control->status, "Forking ...");
+	LIST_INIT(&control->asks);
 	return control->keeper != NULL && control->resolver != NULL &&
 	       control_delayed_init(control);
 }

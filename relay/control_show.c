@@ -209,6 +209,8 @@ state_of(const struct control_host *host)
 {
 	if (host == NULL || host->index == CONTROL_INDEX_NONE || host->listener < 0)
 		return "starting";
+	if (host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING)
+		return host->hold == HOST_HOLD_PAUSED ? "paused" : "draining";
 	if (host->up != 0)
 		return "up";
 	return host->reported != 0 ? "down" : "connecting";

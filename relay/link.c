@@ -427,6 +427,7 @@ link_open(struct host *host, struct courier *courier)
 	link->courier = courier;
 	link->fd = fd;
 	link->generation = host->generation;
+	link->number = ++worker->last_number;
 	link->opened_at = worker_now(worker);
 	link->connect.done = on_connected;
 	link->recv.done = link_on_recv;

@@ -47,6 +47,7 @@ struct worker_stats {
 	uint64_t connects;
 };
 
+struct client;
 struct exchange;
 struct link;
 struct host;
@@ -80,6 +81,11 @@ struct worker {
 	uint64_t log_second;
 	uint64_t log_dropped;
 	struct worker_stats *stats;
+	uint64_t last_number; /* of a link or client; never used again */
+	/* Where the last page of clients ended: behind this number comes this one (NULL: none). */
+	uint64_t listed_number;
+	struct client *listed_next;
+	uint32_t errands; /* under way */
 };
 
 /*
@@ -113,7 +119,7 @@ void worker_skip_farewells(struct worker *worker);
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);
-void worker_tell_state(struct worker *worker, uint32_t index, bool up);
+void worker_tell_state(struct worker *worker, uint32_t index, bool up, enum host_hold hold);
 void worker_ask_address(struct worker *worker, uint32_t index);
 bool worker_accepting(const struct worker *worker);
 void worker_pause_accepting(struct worker *worker);

@@ -7,8 +7,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static struct channel_message
-host_message(const struct sim_host *host, enum channel_type type)
+struct channel_message
+sim_host_message(const struct sim_host *host, enum channel_type type)
 {
 	struct channel_message message = { .type = type };
 	struct sockaddr_in address = {
@@ -23,6 +23,7 @@ host_message(const struct sim_host *host, enum channel_type type)
 	memcpy(message.host.id, host->id, sizeof host->id);
 	memcpy(message.host.local_id, "local", sizeof "local");
 	message.host.settings = host->settings;
+	message.host.hold = host->hold;
 	return message;
 }
 
@@ -57,11 +58,13 @@ sim_host_add(struct sim *sim)
 	struct sim_host *host = &sim->hosts[sim->hosts_count];
 
 	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++ };
+	host->hold = HOST_HOLD_NONE;
+	host->held_requests = UINT32_MAX;
 	sim_host_plan(sim, host);
 	host->flap.due = on_flap;
 	host->listener = fake_listener(sim->ring);
 	host->present = true;
-	struct channel_message message = host_message(host, CHANNEL_HOST_ADD);
+	struct channel_message message = sim_host_message(host, CHANNEL_HOST_ADD);
 	fake_channel_say(sim->channel, &message, host->listener);
 	sim_trace(sim,
 		  "%s: added, line %u, links %u, pipeline %u, queue %u ms, reply %u ms, fault %u",
@@ -77,8 +80,10 @@ sim_host_add(struct sim *sim)
 static void
 add_again(struct sim *sim, const struct sim_host *host)
 {
-	struct channel_message message = host_message(host, CHANNEL_HOST_ADD);
+	struct channel_message message = sim_host_message(host, CHANNEL_HOST_ADD);
 
+	if (sim_chance(sim, 500))
+		message.host.hold = HOST_HOLD_KEEP; /* a new control process does not know */
 	fake_channel_say(sim->channel, &message, fake_listener(sim->ring));
 	sim_cover(sim, SIM_HOST_REFUSED);
 }
@@ -94,7 +99,7 @@ change(struct sim *sim, struct sim_host *host)
 		sim_host_settings(sim, host);
 	sim_cover(sim, moves ? SIM_HOST_MOVED : SIM_HOST_CHANGED);
 	sim_trace(sim, "%s: %s", host->id, moves ? "moved" : "settings changed");
-	struct channel_message message = host_message(host, CHANNEL_HOST_CHANGE);
+	struct channel_message message = sim_host_message(host, CHANNEL_HOST_CHANGE);
 	fake_channel_say(sim->channel, &message, -1);
 }
 
@@ -200,6 +205,8 @@ on_event(struct uring_timer *timer)
 	sim_check_time(sim);
 	if (!sim->stopping)
 		act(sim);
+	if (!sim->stopping && sim->plan.operates)
+		sim_operate(sim);
 	if (!sim->stopping &&
 	    (done || (sim->plan.stop_at != 0 && sim_now(sim) > sim->plan.stop_at))) {
 		if (!done)
