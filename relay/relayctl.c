@@ -138,7 +138,16 @@ open_daemon(struct control_client *client, const struct ctl_args *args, uint64_t
 		return EXIT_UNREACHABLE;
 	}
 	result = control_client_open(client, path, deadline_ms);
-	return result == CONTROL_CLIENT_OK ? EXIT_OK : complain(client, result);
+	if (result == CONTROL_CLIENT_OK)
+		return EXIT_OK;
+	if (result == CONTROL_CLIENT_UNREACHABLE && access(path, W_OK) != 0 && errno == EACCES) {
+		fprintf(stderr,
+			"relayctl: %s: you may not connect (section control of relay.conf: mode, "
+			"group)\n",
+			path);
+		return EXIT_DENIED;
+	}
+	return complain(client, result);
 }
 
 /* --- what is sent along */
