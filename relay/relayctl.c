@@ -367,7 +367,8 @@ run_top(const struct ctl_args *args)
 	status = open_daemon(&client, args, control_client_clock_ms() + args->timeout_ms);
 	if (status == EXIT_OK) {
 		Relay__Control__Code code = RELAY__CONTROL__CODE__OK;
-		enum control_client_result result = ctl_top_run(&client, args->timeout_ms, &code);
+		enum control_client_result result =
+		    ctl_top_run(&client, socket_path(args), args->timeout_ms, &code);
 
 		if (result != CONTROL_CLIENT_OK || code != RELAY__CONTROL__CODE__OK)
 			status = complain(&client, result);
