@@ -32,7 +32,8 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c \
-	     deploy/man/tables.c relay/ctl_top.c relay/exporter.c relay/relayctl.c relay/relayd.c
+	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
+	     relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -105,7 +106,7 @@ $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
 # The only one with a screen: ncurses stays out of the libraries.
-$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_top.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -lncursesw -ltinfo
 # An HTTP server, and so a program of its own: libevent stays out of relayd.
