@@ -1,0 +1,70 @@
+/*
+ * histogram.h - how often a time fell between two bounds, and the sum of all.
+ *
+ * The bounds are the same everywhere: 64 us, doubled up to about nine minutes, and the rest.  It
+ * lives in memory that another process reads: one writer, plain 64-bit loads and stores that are
+ * never torn. A reader may see a count without its sum, never half a number.  No lock, no clock.
+ */
+#ifndef RELAY_HISTOGRAM_H
+#define RELAY_HISTOGRAM_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HISTOGRAM_FIRST_SHIFT 6u /* the first bound is 64 us */
+#define HISTOGRAM_BOUNDS      24u
+#define HISTOGRAM_BUCKETS     (HISTOGRAM_BOUNDS + 1) /* the last is the rest */
+
+static_assert((64ull << (HISTOGRAM_BOUNDS - 1)) >= 300000000ull, "the longest reply clock fits");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared by processes");
+
+struct histogram {
+	_Atomic uint64_t count[HISTOGRAM_BUCKETS];
+	_Atomic uint64_t sum_us;
+};
+
+/* A reader's own copy. */
+struct histogram_copy {
+	uint64_t count[HISTOGRAM_BUCKETS];
+	uint64_t sum_us;
+};
+
+/* The only writer's way to add: a load, an add and a store, not a locked instruction. */
+static inline void
+histogram_bump(_Atomic uint64_t *number, uint64_t by)
+{
+	uint64_t old = atomic_load_explicit(number, memory_order_relaxed);
+
+	atomic_store_explicit(number, old + by, memory_order_relaxed);
+}
+
+/* The bucket whose bound is the least that is not below `us`. */
+static inline size_t
+histogram_bucket(uint64_t us)
+{
+	uint64_t over = (us - (us != 0)) >> HISTOGRAM_FIRST_SHIFT;
+	/* One more bit at the end: zero has a highest bit too. */
+	size_t at = 63u - (size_t)__builtin_clzll(over << 1 | 1);
+
+	return at < HISTOGRAM_BOUNDS ? at : HISTOGRAM_BOUNDS;
+}
+
+static inline void
+histogram_add(struct histogram *histogram, uint64_t us)
+{
+	histogram_bump(&histogram->count[histogram_bucket(us)], 1);
+	histogram_bump(&histogram->sum_us, us);
+}
+
+/* The upper bound of a bucket, included in it; UINT64_MAX for the rest. */
+uint64_t histogram_bound_us(size_t bucket);
+
+/* Adds what `histogram` holds now to `sum`, which the caller has zeroed. */
+void histogram_read(const struct histogram *histogram, struct histogram_copy *sum);
+
+/* Of all buckets. */
+uint64_t histogram_total(const struct histogram_copy *copy);
+
+#endif

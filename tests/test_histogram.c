@@ -1,0 +1,58 @@
+/*
+ * test_histogram.c - the bucket that is computed is the one that a search over the bounds finds;
+ * what was added is what is read, summed over several.
+ */
+#include "relay/histogram.h"
+
+#include <criterion/criterion.h>
+
+static size_t
+search(uint64_t us)
+{
+	size_t at = 0;
+
+	while (at < HISTOGRAM_BOUNDS && us > histogram_bound_us(at))
+		at++;
+	return at;
+}
+
+Test(histogram, bounds_grow_and_span_the_clocks)
+{
+	cr_assert_eq(histogram_bound_us(0), 64);
+	for (size_t i = 1; i < HISTOGRAM_BOUNDS; i++)
+		cr_assert_gt(histogram_bound_us(i), histogram_bound_us(i - 1));
+	cr_assert_geq(histogram_bound_us(HISTOGRAM_BOUNDS - 1), UINT64_C(300000000));
+	cr_assert_eq(histogram_bound_us(HISTOGRAM_BOUNDS), UINT64_MAX);
+}
+
+Test(histogram, bucket_is_the_searched_one)
+{
+	for (uint64_t us = 0; us < 5000; us++)
+		cr_assert_eq(histogram_bucket(us), search(us), "%lu us", (unsigned long)us);
+	for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
+		uint64_t bound = histogram_bound_us(i);
+		cr_assert_eq(histogram_bucket(bound - 1), search(bound - 1));
+		cr_assert_eq(histogram_bucket(bound), i);
+		cr_assert_eq(histogram_bucket(bound + 1), i + 1);
+	}
+	cr_assert_eq(histogram_bucket(UINT64_MAX), HISTOGRAM_BOUNDS);
+}
+
+Test(histogram, reads_sum_up)
+{
+	static struct histogram one, two;
+	struct histogram_copy sum = { .sum_us = 0 };
+
+	histogram_add(&one, 0);
+	histogram_add(&one, 64);
+	histogram_add(&one, 65);
+	histogram_add(&two, 65);
+	histogram_add(&two, UINT64_C(1) << 40);
+	histogram_read(&one, &sum);
+	histogram_read(&two, &sum);
+	cr_assert_eq(sum.count[0], 2);
+	cr_assert_eq(sum.count[1], 2);
+	cr_assert_eq(sum.count[HISTOGRAM_BOUNDS], 1);
+	cr_assert_eq(histogram_total(&sum), 5);
+	cr_assert_eq(sum.sum_us, 64 + 65 + 65 + (UINT64_C(1) << 40));
+}
