@@ -217,6 +217,20 @@ flush_output(struct worker *worker)
 	}
 }
 
+static void
+count_turn(struct worker *worker)
+{
+	struct worker_stats *stats = worker->stats;
+	uint64_t no_buffers = uring_stats(worker->ring)->no_buffers;
+
+	stats->turns++;
+	/* The ring counts from its own start, the statistics from the keeper's. */
+	stats->buffers_exhausted += no_buffers - worker->no_buffers;
+	worker->no_buffers = no_buffers;
+	stats->memory_used = worker->memory.used;
+	stats->clients = worker->clients_count;
+}
+
 int
 worker_turn(struct worker *worker)
 {
@@ -229,6 +243,7 @@ worker_turn(struct worker *worker)
 	slab_turn(&worker->clients);
 	slab_turn(&worker->exchanges);
 	slab_turn(&worker->links);
+	count_turn(worker);
 	return error;
 }
 
@@ -254,6 +269,8 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 		.random = options->seed == 0 ? 1 : options->seed,
 		.stats = stats,
 	};
+	stats->memory_used = stats->clients = 0; /* what a crashed worker had is gone */
+	stats->memory_max = options->memory_max;
 	memory_init(&worker->memory, options->memory_max);
 	worker->memory.large_max -= options->memory_max / 8; /* see memory_tight() */
 	slab_init(&worker->clients, sizeof(struct client));

@@ -37,7 +37,7 @@ struct worker_options {
 };
 
 /* Lives in memory that is shared with the control process and outlives a crash: counters only ever
- * grow. */
+ * grow; gauges are zeroed by the next worker and written once a turn. */
 struct worker_stats {
 	uint64_t requests;                      /* complete lines taken from clients */
 	uint64_t results[REQUEST_RESULT_COUNT]; /* how they ended */
@@ -45,6 +45,12 @@ struct worker_stats {
 	uint64_t accepted;
 	uint64_t accept_pauses;
 	uint64_t connects;
+	uint64_t turns;
+	uint64_t buffers_exhausted; /* receives that found no provided buffer */
+
+	uint64_t memory_used; /* gauges */
+	uint64_t memory_max;
+	uint64_t clients;
 };
 
 struct exchange;
@@ -79,6 +85,7 @@ struct worker {
 	uint32_t log_tokens;
 	uint64_t log_second;
 	uint64_t log_dropped;
+	uint64_t no_buffers; /* of the ring's count, already in stats */
 	struct worker_stats *stats;
 };
 
