@@ -20,15 +20,10 @@
 static_assert((64ull << (HISTOGRAM_BOUNDS - 1)) >= 300000000ull, "the longest reply clock fits");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared by processes");
 
+/* Nothing but 64-bit counters: stats.c adds it up word by word. */
 struct histogram {
 	_Atomic uint64_t count[HISTOGRAM_BUCKETS];
 	_Atomic uint64_t sum_us;
-};
-
-/* A reader's own copy. */
-struct histogram_copy {
-	uint64_t count[HISTOGRAM_BUCKETS];
-	uint64_t sum_us;
 };
 
 /* The only writer's way to add: a load, an add and a store, not a locked instruction. */
@@ -61,10 +56,7 @@ histogram_add(struct histogram *histogram, uint64_t us)
 /* The upper bound of a bucket, included in it; UINT64_MAX for the rest. */
 uint64_t histogram_bound_us(size_t bucket);
 
-/* Adds what `histogram` holds now to `sum`, which the caller has zeroed. */
-void histogram_read(const struct histogram *histogram, struct histogram_copy *sum);
-
 /* Of all buckets. */
-uint64_t histogram_total(const struct histogram_copy *copy);
+uint64_t histogram_total(const struct histogram *histogram);
 
 #endif

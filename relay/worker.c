@@ -8,6 +8,7 @@
 #include "relay/link.h"
 #include "relay/log.h"
 #include "relay/port.h"
+#include "relay/stats.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -131,7 +132,7 @@ worker_pause_accepting(struct worker *worker)
 {
 	if (worker->state != WORKER_RUNNING || uring_timer_armed(&worker->accept_timer))
 		return;
-	worker->stats->accept_pauses++;
+	stats_count(&worker->stats->accept_pauses);
 	uring_timer_set(worker->ring, &worker->accept_timer,
 			worker_now(worker) + ms_to_ns(ACCEPT_PAUSE_MS));
 }
@@ -222,13 +223,18 @@ count_turn(struct worker *worker)
 {
 	struct worker_stats *stats = worker->stats;
 	uint64_t no_buffers = uring_stats(worker->ring)->no_buffers;
+	uint64_t turns = stats_get(&stats->turns) + 1;
 
-	stats->turns++;
+	stats_set(&stats->turns, turns);
+	if (turns % STATS_LAG_TURNS == 0)
+		histogram_add(&stats->loop_lag,
+			      (uring_clock(worker->ring) - worker_now(worker)) / 1000);
 	/* The ring counts from its own start, the statistics from the keeper's. */
-	stats->buffers_exhausted += no_buffers - worker->no_buffers;
+	if (no_buffers != worker->no_buffers)
+		histogram_bump(&stats->buffers_exhausted, no_buffers - worker->no_buffers);
 	worker->no_buffers = no_buffers;
-	stats->memory_used = worker->memory.used;
-	stats->clients = worker->clients_count;
+	stats_set(&stats->memory_used, worker->memory.used);
+	stats_set(&stats->clients, worker->clients_count);
 }
 
 int
@@ -269,8 +275,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 		.random = options->seed == 0 ? 1 : options->seed,
 		.stats = stats,
 	};
-	stats->memory_used = stats->clients = 0; /* what a crashed worker had is gone */
-	stats->memory_max = options->memory_max;
+	stats_begin(stats, options->memory_max);
 	memory_init(&worker->memory, options->memory_max);
 	worker->memory.large_max -= options->memory_max / 8; /* see memory_tight() */
 	slab_init(&worker->clients, sizeof(struct client));

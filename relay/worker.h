@@ -36,26 +36,11 @@ struct worker_options {
 	uint64_t seed;        /* of the jitter */
 };
 
-/* Lives in memory that is shared with the control process and outlives a crash: counters only ever
- * grow; gauges are zeroed by the next worker and written once a turn. */
-struct worker_stats {
-	uint64_t requests;                      /* complete lines taken from clients */
-	uint64_t results[REQUEST_RESULT_COUNT]; /* how they ended */
-	uint64_t moved; /* put back because their link ended before a byte left */
-	uint64_t accepted;
-	uint64_t accept_pauses;
-	uint64_t connects;
-	uint64_t turns;
-	uint64_t buffers_exhausted; /* receives that found no provided buffer */
-
-	uint64_t memory_used; /* gauges */
-	uint64_t memory_max;
-	uint64_t clients;
-};
-
 struct exchange;
 struct link;
 struct host;
+struct stats_host;
+struct worker_stats;
 TAILQ_HEAD(exchange_list, exchange);
 TAILQ_HEAD(link_list, link);
 TAILQ_HEAD(host_list, host);
@@ -117,6 +102,9 @@ int worker_attach_control(struct worker *worker, struct channel *channel);
 void worker_leave_all(struct worker *worker);
 void worker_reap_hosts(struct worker *worker);
 void worker_skip_farewells(struct worker *worker);
+
+/* The block that a host counts in; one that left and counted there goes on in `past`. */
+struct stats_host *worker_host_stats(struct worker *worker, uint32_t index, const char *id);
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);

@@ -96,7 +96,9 @@ enum sim_fault {
 	X(SIM_CON_LOST, "con_lost")                      \
 	X(SIM_EXTRA_TAKEN, "extra_line_taken_for_reply") \
 	X(SIM_CUT_OFF, "client_closed_by_relay")         \
-	X(SIM_STALLED, "client_closed_as_stalled")
+	X(SIM_STALLED, "client_closed_as_stalled")       \
+	X(SIM_AFTER_CRASH, "stats_of_crashed_worker")    \
+	X(SIM_BLOCK_TAKEN, "stats_block_taken_over")
 
 enum sim_event {
 #define X(name, text) name,

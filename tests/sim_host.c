@@ -17,7 +17,7 @@ host_message(const struct sim_host *host, enum channel_type type)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 
-	message.host.index = host->index;
+	message.host.index = host->place;
 	message.host.address_len = sizeof address;
 	memcpy(&message.host.address, &address, sizeof address);
 	memcpy(message.host.id, host->id, sizeof host->id);
@@ -52,11 +52,11 @@ on_flap(struct uring_timer *timer)
 /* --- hosts ------------------------------------------------------------------------------------ */
 
 void
-sim_host_add(struct sim *sim)
+sim_host_add(struct sim *sim, uint32_t place)
 {
 	struct sim_host *host = &sim->hosts[sim->hosts_count];
 
-	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++ };
+	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++, .place = place };
 	sim_host_plan(sim, host);
 	host->flap.due = on_flap;
 	host->listener = fake_listener(sim->ring);
@@ -98,20 +98,38 @@ change(struct sim *sim, struct sim_host *host)
 	fake_channel_say(sim->channel, &message, -1);
 }
 
+/* Somebody comes at the last moment, while the accepts are being cancelled, and is gone again. */
+void
+sim_hosts_knock(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->hosts_count; i++) {
+		struct sim_host *host = &sim->hosts[i];
+		if (host->knocks == 0)
+			continue;
+		host->knocks--;
+		struct fake_end *end = fake_connect(sim->ring, host->listener);
+		if (end != NULL)
+			fake_close(end);
+	}
+}
+
 static void
 remove_host(struct sim *sim, struct sim_host *host)
 {
 	struct channel_message message = { .type = CHANNEL_HOST_REMOVE };
 
-	message.name.index = host->index;
+	host->knocks = 4;
+	message.name.index = host->place;
 	host->present = false;
 	fake_channel_say(sim->channel, &message, -1);
 	sim_cover(sim, SIM_HOST_REMOVED);
 	sim_trace(sim, "%s: removed", host->id);
-	/* The number is free again only when the last client is gone, so a new host gets a new one.
-	 */
+	/* The keeper gives the place away at once, while the last clients still leave. */
 	if (sim->hosts_count < SIM_HOSTS_MAX) {
-		sim_host_add(sim);
+		bool again = sim_chance(sim, 500);
+		sim_host_add(sim, again ? host->place : sim->hosts_count);
+		if (again)
+			sim_cover(sim, SIM_BLOCK_TAKEN);
 		sim_cover(sim, SIM_HOST_ADDED);
 	}
 }
@@ -119,11 +137,11 @@ remove_host(struct sim *sim, struct sim_host *host)
 void
 sim_host_renew(struct sim *sim, struct sim_host *host)
 {
-	if (sim->worker.hosts_cap <= host->index || sim->worker.hosts[host->index] == NULL)
+	if (sim->worker.hosts_cap <= host->place || sim->worker.hosts[host->place] == NULL)
 		return;
 	sim_cover(sim, SIM_HOST_RENEWED);
 	sim_trace(sim, "%s: renewed", host->id);
-	host_renew(sim->worker.hosts[host->index]);
+	host_renew(sim->worker.hosts[host->place]);
 }
 
 static unsigned
@@ -150,7 +168,7 @@ act(struct sim *sim)
 		sim->renew = host;
 	else if (what == 7 && sim->plan.changes)
 		add_again(sim, host);
-	else if (what == 8 && sim->plan.removals && present_hosts(sim) > 2)
+	else if (what >= 8 && sim->plan.removals && present_hosts(sim) > 2)
 		remove_host(sim, host);
 }
 
@@ -229,7 +247,7 @@ void
 sim_hosts_start(struct sim *sim)
 {
 	for (int i = 0; i < 3; i++)
-		sim_host_add(sim);
+		sim_host_add(sim, sim->hosts_count);
 	sim->events.due = on_event;
 	fake_timer_set(sim->ring, &sim->events, sim_now(sim) + MS(sim_below(sim, 500)));
 	sim->held.due = on_held;
