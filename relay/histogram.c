@@ -8,7 +8,7 @@ histogram_bound_us(size_t bucket)
 {
 	if (bucket >= HISTOGRAM_BOUNDS)
 		return UINT64_MAX;
-	return UINT64_C(1) << (HISTOGRAM_FIRST_SHIFT + bucket);
+	return HISTOGRAM_FIRST_NS / 1000 << bucket;
 }
 
 uint64_t

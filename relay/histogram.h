@@ -13,17 +13,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HISTOGRAM_FIRST_SHIFT 6u /* the first bound is 64 us */
-#define HISTOGRAM_BOUNDS      24u
-#define HISTOGRAM_BUCKETS     (HISTOGRAM_BOUNDS + 1) /* the last is the rest */
+#define HISTOGRAM_FIRST_NS UINT64_C(64000)
+#define HISTOGRAM_BOUNDS   24u
+#define HISTOGRAM_BUCKETS  (HISTOGRAM_BOUNDS + 1) /* the last is the rest */
 
-static_assert((64ull << (HISTOGRAM_BOUNDS - 1)) >= 300000000ull, "the longest reply clock fits");
+static_assert((HISTOGRAM_FIRST_NS << (HISTOGRAM_BOUNDS - 1)) >= UINT64_C(300000000000),
+	      "the longest reply clock fits");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared by processes");
 
 /* Nothing but 64-bit counters: stats.c adds it up word by word. */
 struct histogram {
 	_Atomic uint64_t count[HISTOGRAM_BUCKETS];
-	_Atomic uint64_t sum_us;
+	_Atomic uint64_t sum_ns; /* 100 at a time, all the time, take six years to fill it */
 };
 
 /* The only writer's way to add: a load, an add and a store, not a locked instruction. */
@@ -35,25 +36,24 @@ histogram_bump(_Atomic uint64_t *number, uint64_t by)
 	atomic_store_explicit(number, old + by, memory_order_relaxed);
 }
 
-/* The bucket whose bound is the least that is not below `us`. */
-static inline size_t
-histogram_bucket(uint64_t us)
+/* The bucket with the least bound above `ns`: the nanosecond that has begun counts in full. */
+static inline uint32_t
+histogram_bucket(uint64_t ns)
 {
-	uint64_t over = (us - (us != 0)) >> HISTOGRAM_FIRST_SHIFT;
 	/* One more bit at the end: zero has a highest bit too. */
-	size_t at = 63u - (size_t)__builtin_clzll(over << 1 | 1);
+	uint32_t at = 63u ^ (uint32_t)__builtin_clzll(ns / HISTOGRAM_FIRST_NS << 1 | 1);
 
 	return at < HISTOGRAM_BOUNDS ? at : HISTOGRAM_BOUNDS;
 }
 
 static inline void
-histogram_add(struct histogram *histogram, uint64_t us)
+histogram_add(struct histogram *histogram, uint64_t ns)
 {
-	histogram_bump(&histogram->count[histogram_bucket(us)], 1);
-	histogram_bump(&histogram->sum_us, us);
+	histogram_bump(&histogram->count[histogram_bucket(ns)], 1);
+	histogram_bump(&histogram->sum_ns, ns);
 }
 
-/* The upper bound of a bucket, included in it; UINT64_MAX for the rest. */
+/* The upper bound of a bucket; UINT64_MAX for the rest. */
 uint64_t histogram_bound_us(size_t bucket);
 
 /* Of all buckets. */

@@ -395,7 +395,7 @@ become_ready(struct link *link, struct wire_span build_key)
 	idea_key_init(key, raw);
 	explicit_bzero(raw, sizeof raw);
 	link->ready_at = link->used_at = worker_now(host->worker);
-	histogram_add(&host->stats->handshake, (link->ready_at - link->opened_at) / 1000);
+	histogram_add(&host->stats->handshake, link->ready_at - link->opened_at);
 	link_set_state(link, LINK_READY);
 	uring_timer_clear(host->worker->ring, &link->timer);
 	link_arm(link);

@@ -138,13 +138,14 @@ stats_begin(struct worker_stats *stats, uint64_t memory_max)
 {
 	begin_change(stats);
 	for (uint32_t i = 0; i < HOSTS_MAX; i++) {
-		if (is_used(stats, i))
+		if (stats_get(&stats->used[i / 64]) == 0)
+			i += 63; /* they come in 64s */
+		else if (is_used(stats, i))
 			bury(&stats->hosts[i]);
 	}
 	bury(&stats->past);
 	stats_set(&stats->memory_used, 0);
 	stats_set(&stats->memory_max, memory_max);
-	stats_set(&stats->clients, 0);
 	stats_count(&stats->starts);
 	end_change(stats);
 }
@@ -168,6 +169,14 @@ stats_take(struct worker_stats *stats, uint32_t index, const char *id)
 			      memory_order_release);
 	end_change(stats);
 	return block;
+}
+
+void
+stats_answered_late(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now)
+{
+	histogram_add(&host->queue_wait, taken - asked);
+	histogram_add(&host->upstream, now - taken);
+	stats_count(&host->duration[histogram_bucket(now - asked)]);
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */

@@ -29,10 +29,10 @@ struct stats_host {
 	_Atomic uint64_t bytes_out; /* to clients */
 	_Atomic uint64_t clients_accepted;
 	_Atomic uint64_t closes[LINK_REASON_COUNT];
-	_Atomic uint64_t connects;    /* = sum of closes + links that are open */
-	struct histogram queue_wait;  /* of answered requests: until a link took them, */
-	struct histogram upstream;    /* from then to the reply, */
-	struct histogram duration;    /* and both together */
+	_Atomic uint64_t connects;   /* = sum of closes + links that are open */
+	struct histogram queue_wait; /* of answered requests: until a link took them, */
+	struct histogram upstream;   /* from then to the reply, */
+	_Atomic uint64_t duration[HISTOGRAM_BUCKETS]; /* and both together; so is their sum */
 	struct histogram handshake;   /* of links: from the connect until they were ready */
 	_Atomic uint64_t clients;     /* gauges, from here on */
 	_Atomic uint64_t links;       /* those that are still closing included */
@@ -48,13 +48,12 @@ struct worker_stats {
 	_Atomic uint64_t sequence; /* odd while a block changes hands */
 	_Atomic uint64_t starts;   /* of workers on it */
 	_Atomic uint64_t turns;
-	_Atomic uint64_t buffers_exhausted; /* receives that found no provided buffer */
+	_Atomic uint64_t buffers_exhausted; /* receives that found no provided buffer; sampled */
 	_Atomic uint64_t accept_pauses;
 	_Atomic uint64_t moved;       /* requests put back: their link ended before a byte left */
 	_Atomic uint64_t memory_used; /* gauges, written once a turn */
 	_Atomic uint64_t memory_max;
-	_Atomic uint64_t clients;
-	struct histogram loop_lag; /* of one turn in STATS_LAG_TURNS: how long its work took */
+	struct histogram loop_lag; /* of one turn in STATS_SAMPLE_TURNS: how long its work took */
 	/* Bit N: block N was taken once.  Others are holes of the memfd and stay so: nobody looks
 	 * at them. */
 	_Atomic uint64_t used[HOSTS_MAX / 64];
@@ -63,7 +62,7 @@ struct worker_stats {
 };
 
 /* Looking at the clock a second time in a turn is too dear to be done in each. */
-#define STATS_LAG_TURNS 16u
+#define STATS_SAMPLE_TURNS 16u
 
 /* A memfd of the right size, all zero; its descriptor or a negative errno. */
 int stats_create(void);
@@ -105,16 +104,22 @@ stats_set(_Atomic uint64_t *number, uint64_t value)
 	atomic_store_explicit(number, value, memory_order_relaxed);
 }
 
+/* stats_answered() for one that waited in the queue. */
+void stats_answered_late(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now);
+
 /* Of an answered request: when it was complete, when a link took it, now; in ns. */
 static inline void
 stats_answered(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now)
 {
-	uint64_t waited_us = (taken - asked) / 1000;
-	uint64_t upstream_us = (now - taken) / 1000;
-
-	histogram_add(&host->queue_wait, waited_us);
-	histogram_add(&host->upstream, upstream_us);
-	histogram_add(&host->duration, waited_us + upstream_us);
+	if (taken != asked) {
+		stats_answered_late(host, asked, taken, now);
+		return;
+	}
+	uint32_t bucket = histogram_bucket(now - asked);
+	stats_count(&host->queue_wait.count[0]);
+	stats_count(&host->duration[bucket]);
+	stats_count(&host->upstream.count[bucket]);
+	histogram_bump(&host->upstream.sum_ns, now - asked);
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */
