@@ -32,7 +32,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c \
-	     relay/ctl_top.c relay/relayctl.c relay/relayd.c
+	     deploy/man/tables.c relay/ctl_top.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -52,12 +52,13 @@ PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-peer relay-bench pump-ep
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
-C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench tests tests/e2e tests/fuzz))
+MAN      := $(addprefix $(BUILD)/man/,relayd.8 relayctl.1 relay.conf.5)
+C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
 UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) tests/e2e/deny.c \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
-all: $(PROGRAMS) ## the programs, below build/ (default)
+all: $(PROGRAMS) man ## the programs and their manual pages, below build/ (default)
 
 # What has to be installed: asked once, and again when the list changes.
 $(BUILD)/deps-%: deploy/deps.sh
@@ -117,6 +118,19 @@ $(BUILD)/pump-epoll: $(call obj,bench/pump_epoll.c) $(BUILD)/libbench.a
 $(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring
+
+# The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
+man: $(MAN) ## the manual pages: man -l build/man/relayctl.1
+$(BUILD)/man/tables: $(call obj,deploy/man/tables.c) $(BUILD)/librelay.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+$(BUILD)/man/tables.txt: $(BUILD)/man/tables
+	$(Q)$< >$@
+$(BUILD)/man/%: deploy/man/%.scd.in $(BUILD)/man/tables.txt deploy/man/generate
+	$(call say,MAN)
+	$(Q)deploy/man/generate $(BUILD)/man/tables.txt $< >$@.scd
+	$(Q)scdoc <$@.scd | sed '/^\.TH /a .nh' >$@
 
 # Compares with libgcrypt, which only testing takes.
 $(call obj,bench/idea_bench.c): | $(BUILD)/deps-test
@@ -202,7 +216,9 @@ idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, be
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
-	install -m 755 $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
+	install -m 755 $(BUILD)/relayctl $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
+	for page in $(MAN); do install -D -m 644 "$$page" "$(DESTDIR)$(prefix)/share/man/man$${page##*.}/$${page##*/}" || exit 1; done
+	install -D -m 644 deploy/relayctl.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relayctl
 	install -d $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 755 bench/compare bench/guard bench/select-relay $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench
@@ -216,6 +232,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
+.PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
 	idea-bench install clean help
 .SECONDARY:

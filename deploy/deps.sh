@@ -17,6 +17,7 @@ libconfuse-dev      library libconfuse
 libncurses-dev      library ncursesw
 libprotobuf-c-dev   library libprotobuf-c
 protobuf-c-compiler have protoc-c
+scdoc               have scdoc
 perl                perl -MTime::HiRes -MIO::Socket::UNIX -MFile::Temp -MPOSIX -e 1
 '
 test_packages='

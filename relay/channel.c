@@ -20,7 +20,7 @@ enum {
 struct queued {
 	STAILQ_ENTRY(queued) entry;
 	int fd;
-	struct channel_message message;
+	struct channel_message message; /* only as much of it as its type has */
 };
 
 struct channel {
@@ -171,7 +171,8 @@ enqueue(struct channel *channel, const struct channel_message *message, int fd)
 {
 	if (channel->queued >= QUEUE_MAX)
 		return -ENOBUFS;
-	struct queued *queued = malloc(sizeof *queued);
+	size_t size = message_size(message->type);
+	struct queued *queued = malloc(offsetof(struct queued, message) + size);
 	if (queued == NULL)
 		return -ENOMEM;
 	queued->fd = -1;
@@ -182,7 +183,7 @@ enqueue(struct channel *channel, const struct channel_message *message, int fd)
 			return -errno;
 		}
 	}
-	queued->message = *message;
+	memcpy(&queued->message, message, size);
 	STAILQ_INSERT_TAIL(&channel->queue, queued, entry);
 	channel->queued++;
 	return 0;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "relay/channel_ask.h"
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
@@ -26,26 +27,38 @@
  */
 #define CHANNEL_TYPES(X)                                                                           \
 	X(CHANNEL_READY, "ready", none)               /* W, C -> K  -                          */  \
-	X(CHANNEL_STOP, "stop", stop)                 /* K -> W, C  stop                       */  \
+	X(CHANNEL_STOP, "stop", stop)                 /* K -> W, C; C -> K  stop             */    \
 	X(CHANNEL_STOP_TIMEOUT, "stop_timeout", stop) /* C -> K   stop: of the next one      */    \
 	X(CHANNEL_CONTROL, "control", none)           /* K -> W     -, the channel to control  */  \
 	X(CHANNEL_WORKER, "worker", worker)           /* K -> C     worker, the channel to it  */  \
 	X(CHANNEL_STATS, "stats", worker)             /* K -> C     worker, its statistics     */  \
 	X(CHANNEL_SIGNAL, "signal", signal)           /* K -> C     signal                     */  \
-	X(CHANNEL_LISTEN, "listen", listen)           /* C -> K     listen                     */  \
-	X(CHANNEL_UNLISTEN, "unlisten", listen)       /* C -> K     listen                     */  \
-	X(CHANNEL_LISTENER, "listener", listen)       /* K -> C     listen, the socket         */  \
-	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)     /* C -> K, W  -                          */  \
-	X(CHANNEL_SYNC_END, "sync_end", none)         /* C -> K, W  -; K -> C: all are answered */ \
-	X(CHANNEL_HOST_ADD, "host_add", host)         /* C -> W     host, its listening socket */  \
-	X(CHANNEL_HOST_CHANGE, "host_change", host)   /* C -> W     host                       */  \
-	X(CHANNEL_HOST_REMOVE, "host_remove", name)   /* C -> W     name                       */  \
-	X(CHANNEL_RENEW, "renew", none)               /* C -> W     -: new links for old       */  \
-	X(CHANNEL_RETRY, "retry", none)               /* C -> W     -: end all backoffs        */  \
-	X(CHANNEL_DELAYED, "delayed", delayed)        /* C -> W     delayed, memfd of the line */  \
+	X(CHANNEL_CONTROL_SOCKET, "control_socket", none) /* K -> C     -, the listening socket */ \
+	X(CHANNEL_GENERATION, "generation", generation)   /* C -> K     of the configuration */    \
+	X(CHANNEL_LOG_LEVEL, "log_level", level)    /* C -> K, W  level                    */      \
+	X(CHANNEL_LISTEN, "listen", listen)         /* C -> K     listen                     */    \
+	X(CHANNEL_UNLISTEN, "unlisten", listen)     /* C -> K     listen                     */    \
+	X(CHANNEL_LISTENER, "listener", listen)     /* K -> C     listen, the socket         */    \
+	X(CHANNEL_SYNC_BEGIN, "sync_begin", none)   /* C -> K, W  -                          */    \
+	X(CHANNEL_SYNC_END, "sync_end", none)       /* C -> K, W  -; K -> C: all are answered */   \
+	X(CHANNEL_HOST_ADD, "host_add", host)       /* C -> W     host, its listening socket */    \
+	X(CHANNEL_HOST_CHANGE, "host_change", host) /* C -> W     host                       */    \
+	X(CHANNEL_HOST_REMOVE, "host_remove", name) /* C -> W     name                       */    \
+	X(CHANNEL_RENEW, "renew", none)             /* C -> W     -: new links for old       */    \
+	X(CHANNEL_RETRY, "retry", none)             /* C -> W     -: end all backoffs        */    \
+	X(CHANNEL_DELAYED, "delayed", delayed)      /* C -> W     delayed, memfd of the line */    \
 	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
 	X(CHANNEL_HOST_STATE, "host_state", name) /* W -> C     name: up or not            */      \
 	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its address up  */      \
+	X(CHANNEL_RECONNECT, "reconnect", name)   /* C -> W     name: renew and retry one  */      \
+	X(CHANNEL_ASK_HOST, "ask_host", ask)      /* C -> W     ask                        */      \
+	X(CHANNEL_HOST_IS, "host_is", host_is)    /* W -> C     host_is                    */      \
+	X(CHANNEL_QUERY, "query", query)          /* C -> W     query                      */      \
+	X(CHANNEL_ROWS, "rows", rows)             /* W -> C     rows                       */      \
+	X(CHANNEL_KILL, "kill", kill)             /* C -> W     kill                       */      \
+	X(CHANNEL_KILLED, "killed", kill)         /* W -> C     kill                       */      \
+	X(CHANNEL_REQUEST, "request", request)    /* C -> W     request, memfd of the line */      \
+	X(CHANNEL_REPLY, "reply", request)        /* W -> C     request                    */      \
 	X(CHANNEL_LOG, "log", log)                /* W, K -> C  log                        */
 
 enum channel_type {
@@ -65,11 +78,13 @@ struct channel_host {
 	char local_id[HOST_ID_MAX + 1];
 	struct sockaddr_storage address;
 	struct host_settings settings;
+	uint32_t hold; /* enum host_hold */
 };
 
 struct channel_name {
 	uint32_t index;
-	uint32_t up; /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t up;   /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t hold; /* HOST_STATE: enum host_hold */
 };
 
 struct channel_stop {
@@ -83,6 +98,14 @@ struct channel_worker {
 
 struct channel_signal {
 	int32_t number;
+};
+
+struct channel_generation {
+	uint64_t number;
+};
+
+struct channel_level {
+	enum log_level level;
 };
 
 struct channel_listen {
@@ -114,8 +137,16 @@ struct channel_message {
 		struct channel_stop stop;
 		struct channel_worker worker;
 		struct channel_signal signal;
+		struct channel_generation generation;
+		struct channel_level level;
 		struct channel_listen listen;
 		struct channel_delayed delayed;
+		struct channel_ask ask;
+		struct channel_host_is host_is;
+		struct channel_query query;
+		struct channel_rows rows;
+		struct channel_kill kill;
+		struct channel_request request;
 		struct channel_log log;
 	};
 };

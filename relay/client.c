@@ -112,6 +112,8 @@ finish_if_drained(struct client *client)
 		exchange_free(x);
 	}
 	uring_close(worker->ring, client->recv.fd);
+	if (worker->listed_next == client)
+		worker->listed_next = LIST_NEXT(client, entry);
 	LIST_REMOVE(client, entry);
 	host->clients_count--;
 	worker->clients_count--;
@@ -199,6 +201,7 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 			client_finish(client);
 			return len;
 		}
+		client->requests++;
 		if (host_submit(client->host, &x->request, line, &why) == HOST_REFUSED &&
 		    !answer_lost(x))
 			client_close(client);
@@ -454,6 +457,8 @@ client_accept(struct host *host, int fd)
 	client->host = host;
 	client->state = CLIENT_OPEN;
 	client->recv.done = on_recv;
+	client->number = ++worker->last_number;
+	client->accepted_at = worker_now(worker);
 	LIST_INSERT_HEAD(&host->clients, client, entry);
 	host->clients_count++;
 	worker->clients_count++;

@@ -31,6 +31,9 @@ struct client {
 	struct exchange *exchange; /* NULL = idle */
 	LIST_ENTRY(client) entry;
 	enum client_state state;
+	uint32_t requests;
+	uint64_t number; /* of the worker's; for the operator */
+	uint64_t accepted_at;
 };
 
 struct exchange {

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "relay/control_roles.h"
 #include "relay/hosts_file.h"
+#include "relay/hosts_table.h"
 #include "relay/loncapa.h"
 #include "relay/relay_conf.h"
 
@@ -146,6 +148,30 @@ copy_var(struct builder *builder, enum loncapa_var var, char **out)
 	return *out != NULL || no_memory(builder);
 }
 
+/* Beside what else the relay has there. */
+static bool
+complete_control(struct builder *builder)
+{
+	struct relay_settings *relay = &builder->config->relay;
+
+	if (relay->control_socket == NULL &&
+	    asprintf(&relay->control_socket, "%s/%s", relay->run_dir, SETTINGS_CONTROL_SOCKET) < 0)
+		relay->control_socket = NULL;
+	return relay->control_socket != NULL || no_memory(builder);
+}
+
+/* Who is not there gets no rights; that is no reason not to serve. */
+static bool
+check_people(struct builder *builder)
+{
+	struct control_roles roles;
+
+	if (!control_roles_init(&roles, &builder->config->relay, builder->report))
+		return no_memory(builder);
+	control_roles_fini(&roles);
+	return true;
+}
+
 /* "/" and an id follow, so that slashes at the end would only cost bytes of the path. */
 static void
 cut_slashes(char *path)
@@ -169,7 +195,7 @@ build_relay(struct builder *builder)
 		return false;
 	cut_slashes(config->relay.socket_dir);
 	cut_slashes(config->relay.run_dir);
-	return true;
+	return complete_control(builder) && check_people(builder);
 }
 
 /* A warning about a section, under the name of the file or the option that it comes from. */
@@ -237,7 +263,7 @@ apply_host_sections(struct builder *builder, struct config_host **sorted)
 			found = bsearch(id, sorted, config->host_count, sizeof *sorted, id_to_host);
 		if (found == NULL) {
 			snprintf(text, sizeof text, "host \"%.120s\": no such host in %.800s", id,
-				 config->relay.hosts_file);
+				 config->hosts_path);
 			warn_section(builder, origin, text);
 			continue;
 		}
@@ -257,7 +283,7 @@ build_hosts(struct builder *builder)
 	if (!relay_conf_apply_defaults(&builder->conf, &config->defaults))
 		return no_memory(builder);
 	check_host_settings(builder, &config->defaults, builder->conf.defaults);
-	if (!hosts_file_load(config, builder->report))
+	if (!hosts_table_load(config, builder->source, builder->report))
 		return false;
 
 	struct config_host **sorted = malloc((config->host_count + 1) * sizeof *sorted);
@@ -322,9 +348,8 @@ config_load(struct config *config, const struct config_source *source, struct re
 void
 config_free(struct config *config)
 {
-	for (size_t i = 0; i < config->host_count; i++)
-		hosts_file_free_host(&config->hosts[i]);
-	free(config->hosts);
+	hosts_file_drop(config);
+	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);
 	settings_fini(SETTING_SECTION_RELAY, &config->relay);

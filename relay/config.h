@@ -18,6 +18,19 @@
 #include "relay/report.h"
 #include "relay/settings.h"
 
+/* The text of a file that was accepted; hash 0 and size 0 = there was none. */
+struct hosts_mark {
+	uint64_t size;
+	uint64_t hash;
+	int64_t mtime_ns; /* for people: a text that comes again is the same */
+};
+
+/* Which table of hosts is in force (relay/hosts_table.h).  Zeroed = hosts_file, as ever. */
+struct hosts_accepted {
+	bool applied;           /* the one that was applied, not that of hosts_file */
+	struct hosts_mark file; /* hosts_file, when it was accepted last */
+};
+
 /* Hosts of one hosts.tab, at most. */
 #define CONFIG_HOSTS_MAX 65536
 
@@ -38,9 +51,12 @@ struct config {
 	 * be NULL. */
 	struct relay_settings relay;
 	struct host_settings defaults;
-	char *daemons_dir;         /* lonDaemons, or NULL */
-	char *doc_root;            /* lonDocRoot, or NULL */
-	struct config_host *hosts; /* in the order of their lines, ids unique */
+	char *daemons_dir; /* lonDaemons, or NULL */
+	char *doc_root;    /* lonDocRoot, or NULL */
+	char *hosts_path;  /* where the hosts are from: hosts_file, the applied table, or
+			      the name of a text */
+	struct hosts_accepted accepted; /* if this configuration is taken over */
+	struct config_host *hosts;      /* in the order of their lines, ids unique */
 	size_t host_count;
 };
 
@@ -51,6 +67,17 @@ struct config_source {
 	const char *conf_file; /* relay.conf; NULL = none.  If named it must exist */
 	const char *const *options; /* arguments of `-o` */
 	size_t option_count;
+	/* The rest is for the control process; zero = all is read from files. */
+	const struct config_table *table;      /* instead of any file with hosts; NULL = none */
+	const struct hosts_accepted *accepted; /* instead of the file in state_dir */
+	const char *state_dir;                 /* that of the start, whatever the files now say */
+};
+
+/* A table of hosts that was sent. */
+struct config_table {
+	const void *bytes;
+	size_t len;
+	const char *name; /* what findings call it */
 };
 
 /*

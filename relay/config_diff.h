@@ -17,7 +17,7 @@
 
 /* In the order of the entries. */
 #define CONFIG_DIFF_KINDS(X)                                                     \
-	X(CONFIG_DIFF_RELAY, "relay")         /* a setting of section relay */   \
+	X(CONFIG_DIFF_RELAY, "relay")         /* of section relay or control */  \
 	X(CONFIG_DIFF_DEFAULT, "default")     /* a setting of `defaults` */      \
 	X(CONFIG_DIFF_VARIABLE, "variable")   /* lonDaemons, lonDocRoot */       \
 	X(CONFIG_DIFF_REMOVED, "removed")     /* hosts, as they stood before */  \

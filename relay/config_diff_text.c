@@ -98,7 +98,9 @@ put_subject(struct wire_out *out, const struct config_diff *diff,
 {
 	switch (entry->kind) {
 	case CONFIG_DIFF_RELAY:
-		put_format(out, "relay.%s", settings_table[entry->setting].key);
+		put_format(out, "%s.%s",
+			   setting_section_name(settings_table[entry->setting].section),
+			   settings_table[entry->setting].key);
 		break;
 	case CONFIG_DIFF_DEFAULT:
 		put_format(out, "defaults.%s", settings_table[entry->setting].key);

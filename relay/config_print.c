@@ -92,6 +92,7 @@ void
 config_print(FILE *out, const struct config *config)
 {
 	print_section(out, "relay", SETTING_SECTION_RELAY, &config->relay);
+	print_section(out, "control", SETTING_SECTION_CONTROL, &config->relay);
 	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults);
 	fprintf(out, "# %zu host%s\n", config->host_count, config->host_count == 1 ? "" : "s");
 	for (size_t i = 0; i < config->host_count; i++)

@@ -3,15 +3,21 @@
  * One poll loop that never blocks, a storage thread and a resolver thread.
  *
  *   control_process.c  the loop, the keeper's messages, start and stop
- *   control_hosts.c    the table of hosts: load, reload, addresses, telling the workers
+ *   control_load.c     the configuration: load, reload, what is in force
+ *   control_apply.c    a table of hosts sent by the operator
+ *   control_hosts.c    the table of hosts: addresses, telling the workers
  *   control_delayed.c  delayed messages between disk and workers
+ *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
+ *                      control_query.c and control_request.c
  *   control_log.c      lonc.log, loncstatus.txt, standard error
+ *   control_server.h   the control socket: connections, requests, the verbs
  */
 #ifndef RELAY_CONTROL_H
 #define RELAY_CONTROL_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #include "relay/channel.h"
@@ -22,10 +28,16 @@
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
 #define CONTROL_TEXT_MAX    200
 
+struct config_diff;
+struct control_apply;
+struct control_server;
 struct resolver;
 struct storage;
 struct watch;
 struct worker_stats;
+
+struct control_ask;
+LIST_HEAD(control_asks, control_ask);
 
 struct control_text {
 	time_t at;
@@ -59,6 +71,8 @@ struct control_host {
 	uint32_t resolved_len; /* 0 = not known */
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
+	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
+	uint64_t reported;     /* bit N: worker N has said whether it has one */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -68,6 +82,7 @@ struct control_worker {
 	struct channel *channel; /* NULL = none at the moment */
 	struct worker_stats *stats;
 	int32_t pid;
+	uint32_t restarts;
 	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
 };
 
@@ -75,10 +90,13 @@ struct control {
 	const struct control_options *options;
 	struct channel *keeper;
 	struct control_worker workers[CONTROL_WORKERS_MAX];
-	struct config config; /* the one in force */
-	bool loaded;          /* there is one */
-	bool listed;          /* the keeper has answered for all its hosts: workers may be told */
+	struct config config;                 /* the one in force */
+	bool loaded;                          /* there is one */
+	struct hosts_accepted accepted_saved; /* what the note in state_dir says, or soon will */
+	struct control_apply *apply;          /* the `hosts apply` under way; NULL = none */
+	bool listed; /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
+	bool ready_once;
 	bool stopping;
 	struct control_host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
@@ -93,14 +111,31 @@ struct control {
 	uint64_t scan_at;           /* ms; the next time */
 	struct control_text status;
 	struct control_text last_log;
+	struct control_asks asks; /* under way; control_ask.h */
+	uint64_t asks_token;      /* of the last one; 0 = none yet */
+	uint32_t asks_count;
+	uint32_t listings; /* of links or clients, under way */
+	uint32_t requests; /* of operators to peers, likewise */
+	struct control_server *server;
+	uint64_t generation; /* of config: another one for each that is taken over */
+	uint64_t loaded_us;  /* since 1970, as are the others */
+	uint64_t last_load_us;
+	bool last_load_ok;
+	uint64_t loads;
+	uint64_t loads_refused;
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
 };
 
-/* --- control_hosts.c */
+/* --- control_load.c */
 
 /* Reads everything and applies what differs.  false: refused, all stays as it was; the log says
  * why. */
 bool control_load(struct control *control);
+
+/* --- control_hosts.c */
+
+/* Makes hosts, keeper and workers follow control->config, which differs so from before. */
+void control_hosts_apply(struct control *control, const struct config_diff *diff);
 
 /* More of what is to be told to the keeper and the workers, as far as their channels take it. */
 void control_pump(struct control *control);
@@ -112,6 +147,25 @@ void control_on_resolved(struct control *control);
 void control_resolve(struct control *control, struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
+
+/* The workers are told what the host is now. */
+void control_host_tell(struct control *control, struct control_host *host);
+
+/* Whether this worker is to serve it; and whether it was told of it. */
+bool control_host_at_home(const struct control *control, const struct control_host *host,
+			  uint32_t number);
+bool control_host_told(const struct control *control, const struct control_host *host,
+		       uint32_t number);
+
+/* --- control_hosts_verbs.c */
+
+/* A worker knows it from before this process was started. */
+void control_host_learn_hold(struct control *control, struct control_host *host,
+			     enum host_hold hold);
+
+/* --- control_hosts.c */
+/* Whether it has all hosts that it is to have. */
+bool control_worker_ready(const struct control_worker *worker);
 
 /* To every worker. */
 void control_tell_all(struct control *control, enum channel_type type);
@@ -129,6 +183,15 @@ void control_on_delayed_done(struct control *control, const struct channel_delay
 void control_on_storage(struct control *control);
 void control_delayed_give_up(struct control *control, struct control_host *host);
 void control_delayed_worker_gone(struct control *control, uint32_t worker);
+
+/* --- control_events.c */
+
+/* To all who listen: kinds are those of control.proto.  `host` may be NULL. */
+void control_event(struct control *control, const char *kind, const char *host, const char *format,
+		   ...) __attribute__((format(printf, 4, 5)));
+
+/* Microseconds since 1970. */
+uint64_t control_now_us(void);
 
 /* --- control_log.c */
 

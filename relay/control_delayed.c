@@ -7,6 +7,7 @@
  */
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_apply.h"
 #include "relay/legacy_log.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -109,10 +110,17 @@ scan_within(struct control *control, uint64_t wait_ms)
 
 /* --- one host's messages ---------------------------------------------------------------------- */
 
+/* An operator keeps everything from its peer. */
+static bool
+held(const struct control_host *host)
+{
+	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
+}
+
 static void
 ask_next(struct control *control, struct control_host *host)
 {
-	if (host->delayed.state == CONTROL_DELAYED_NONE && host->up != 0 &&
+	if (host->delayed.state == CONTROL_DELAYED_NONE && host->up != 0 && !held(host) &&
 	    storage_next(control->storage, host->index) == 0)
 		host->delayed.state = CONTROL_DELAYED_ASKED;
 }
@@ -174,7 +182,7 @@ on_next(struct control *control, const struct storage_result *result)
 		host->delayed.state = CONTROL_DELAYED_NONE;
 	switch (result->next.answer) {
 	case SPOOL_ENTRY:
-		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE ||
+		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE || held(host) ||
 		    !is_for(host, entry->name) || !send_line(control, host, entry))
 			storage_release(control->storage, entry->token);
 		return;
@@ -290,9 +298,9 @@ control_on_storage(struct control *control)
 			}
 			break;
 		case STORAGE_REPLACED:
-			if (result.error != 0)
-				log_error(NULL, "the status file cannot be written: %s",
-					  strerror(-result.error));
+			control_on_saved(control, result.token, result.error);
+			break;
+		case STORAGE_VIEW:
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);

@@ -7,6 +7,8 @@
  */
 #include "relay/config_diff.h"
 #include "relay/control.h"
+#include "relay/control_ask.h"
+#include "relay/control_server.h"
 #include "relay/log.h"
 #include "relay/resolve.h"
 #include "relay/resolver.h"
@@ -95,6 +97,7 @@ describe(const struct control *control, const struct control_host *host,
 	message->host.address = host->resolved;
 	message->host.address_len = host->resolved_len;
 	message->host.settings = host->settings;
+	message->host.hold = host->hold;
 }
 
 /* Makes one worker know of the host what it should: add, change, remove or nothing. */
@@ -134,6 +137,28 @@ tell_workers(struct control *control, struct control_host *host, bool exists)
 }
 
 void
+control_host_tell(struct control *control, struct control_host *host)
+{
+	tell_workers(control, host, true);
+}
+
+bool
+control_host_told(const struct control *control, const struct control_host *host, uint32_t number)
+{
+	const struct control_worker *worker = &control->workers[number];
+
+	return worker->channel != NULL && host->index < worker->sync_next &&
+	       (host->homes & (1ull << number)) != 0;
+}
+
+bool
+control_host_at_home(const struct control *control, const struct control_host *host,
+		     uint32_t number)
+{
+	return is_home(control, host, number);
+}
+
+void
 control_tell_all(struct control *control, enum channel_type type)
 {
 	struct channel_message message = { .type = type };
@@ -142,6 +167,12 @@ control_tell_all(struct control *control, enum channel_type type)
 		if (control->workers[i].channel != NULL)
 			channel_send(control->workers[i].channel, &message, -1);
 	}
+}
+
+bool
+control_worker_ready(const struct control_worker *worker)
+{
+	return worker->channel != NULL && worker->sync_next == CONTROL_INDEX_NONE;
 }
 
 static void
@@ -155,6 +186,7 @@ sync_begin(struct control *control, uint32_t number)
 		if (control->hosts[i] != NULL) {
 			control->hosts[i]->homes &= ~bit;
 			control->hosts[i]->up &= ~bit;
+			control->hosts[i]->reported &= ~bit;
 		}
 	}
 	worker->sync_next = 0;
@@ -192,8 +224,13 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	}
 	struct control_worker *worker = &control->workers[number];
 	channel_free(worker->channel);
+	worker->channel = NULL; /* nobody asks it again because of what follows */
 	control_delayed_worker_gone(control, number);
+	control_asks_worker_gone(control, number);
 	worker->channel = channel_new(fd);
+	worker->restarts += worker->pid != 0 && worker->pid != message->pid;
+	if (worker->pid != 0 && worker->pid != message->pid)
+		control_event(control, "restart", NULL, "worker-%u was started again", number);
 	worker->pid = message->pid;
 	if (worker->channel == NULL) {
 		close(fd);
@@ -398,9 +435,10 @@ host_update(struct control *control, const struct config_host *from)
 	tell_workers(control, host, true);
 }
 
-static void
-apply(struct control *control, const struct config_diff *diff)
+void
+control_hosts_apply(struct control *control, const struct config_diff *diff)
 {
+	control->list_next = 0;
 	for (size_t i = 0; i < diff->count; i++) {
 		const struct config_diff_entry *entry = &diff->entries[i];
 		struct control_host *host;
@@ -422,116 +460,5 @@ apply(struct control *control, const struct config_diff *diff)
 			break;
 		}
 	}
-}
-
-static bool
-keep_text(char **text, const char *started)
-{
-	free(*text);
-	*text = started == NULL ? NULL : strdup(started);
-	return *text != NULL || started == NULL;
-}
-
-/* What cannot change while running keeps the value that it was started with. */
-static bool
-keep_started(struct control *control, struct config *config)
-{
-	const struct config *started = control->options->started;
-
-	for (int i = 0; i < SETTING_COUNT; i++) {
-		const struct setting *setting = &settings_table[i];
-		if (setting->section != SETTING_SECTION_RELAY || setting->apply != SETTING_RESTART)
-			continue;
-		struct setting_value value = setting_load(setting, &started->relay);
-		if (!setting_store(setting, &config->relay, value))
-			return false;
-	}
-	return keep_text(&config->daemons_dir, started->daemons_dir);
-}
-
-static void
-log_report(const struct report *report)
-{
-	for (size_t i = 0; i < report->count; i++) {
-		const struct report_entry *entry = &report->entries[i];
-		enum log_level level = entry->severity == REPORT_WARNING ? LOG_WARNING : LOG_ERROR;
-		const char *file = entry->file == NULL ? "-" : entry->file;
-		const char *text = entry->text == NULL ? "out of memory" : entry->text;
-		if (entry->line != 0)
-			log_line(level, NULL, "%s:%u: %s", file, entry->line, text);
-		else
-			log_line(level, NULL, "%s: %s", file, text);
-	}
-}
-
-/* The keeper's clock; it reads no configuration while it runs. */
-static void
-tell_stop_timeout(struct control *control)
-{
-	struct channel_message message = { .type = CHANNEL_STOP_TIMEOUT,
-					   .stop = { control->config.relay.stop_timeout_ms } };
-
-	channel_send(control->keeper, &message, -1);
-}
-
-static bool
-apply_new(struct control *control, struct config *next)
-{
-	struct config_diff diff = { 0 };
-	char text[CONFIG_DIFF_TEXT_MAX];
-
-	/* Against what was started, so that a setting that waits for a restart is named each time.
-	 */
-	if (!config_diff_make(&diff, control->options->started, next))
-		return false;
-	config_diff_refusal(&diff, text, sizeof text);
-	if (text[0] != '\0')
-		log_error(NULL, "%s; until then the old value stays", text);
-	config_diff_free(&diff);
-	/* The diff refers to both of them as long as it is used. */
-	struct config before = control->config;
-	if (!keep_started(control, next) || !config_diff_make(&diff, &before, next))
-		return false;
-	if (control->loaded)
-		config_diff_summary(&diff, text, sizeof text);
-	else
-		snprintf(text, sizeof text, "%zu hosts", next->host_count);
-	control->config = *next;
-	control->list_next = 0;
-	apply(control, &diff);
 	control_delayed_hosts_changed(control);
-	config_diff_free(&diff);
-	config_free(&before);
-	tell_stop_timeout(control);
-	log_info(NULL, "configuration: %s", text);
-	return true;
-}
-
-bool
-control_load(struct control *control)
-{
-	static struct report report;
-	struct config next = { 0 };
-
-	memset(&report, 0, sizeof report);
-	bool good = config_load(&next, control->options->source, &report);
-	log_report(&report);
-	report_fini(&report);
-	if (good && !apply_new(control, &next)) {
-		config_free(&next);
-		log_error(NULL, "no memory to apply the configuration");
-		good = false;
-	} else if (!good) {
-		log_error(NULL, "configuration refused; %s",
-			  control->loaded ? "the one in force stays" : "nothing is served from it");
-	}
-	if (!good)
-		return false;
-	if (!control->loaded) {
-		control->loaded = true;
-		channel_send(control->keeper,
-			     &(struct channel_message){ .type = CHANNEL_SYNC_BEGIN }, -1);
-	}
-	control_pump(control);
-	return true;
 }

@@ -6,6 +6,8 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_ask.h"
+#include "relay/control_server.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
 #include "relay/resolver.h"
@@ -34,7 +36,8 @@ enum {
 	SLOT_STORAGE,
 	SLOT_WATCH,
 	SLOT_WORKERS,
-	SLOTS = SLOT_WORKERS + CONTROL_WORKERS_MAX,
+	SLOT_SERVER = SLOT_WORKERS + CONTROL_WORKERS_MAX,
+	SLOTS = SLOT_SERVER + CONTROL_SERVER_SLOTS,
 	MESSAGES_PER_ROUND = 256, /* of one channel, so that none starves another */
 };
 
@@ -55,10 +58,11 @@ say_ready(struct control *control)
 		return;
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		const struct control_worker *worker = &control->workers[i];
-		if (worker->channel != NULL && worker->sync_next != CONTROL_INDEX_NONE)
+		if (worker->channel != NULL && !control_worker_ready(worker))
 			return;
 	}
 	control->ready_said = true;
+	control->ready_once = true;
 	channel_send(control->keeper, &(struct channel_message){ .type = CHANNEL_READY }, -1);
 }
 
@@ -105,6 +109,10 @@ on_keeper(struct control *control, struct channel_message *message, int fd)
 		if (fd >= 0)
 			map_stats(control, message->worker.number, fd);
 		return;
+	case CHANNEL_CONTROL_SOCKET:
+		if (fd >= 0)
+			control_server_listen(control->server, fd);
+		return;
 	case CHANNEL_SYNC_END:
 		control_on_listed(control);
 		break;
@@ -138,10 +146,17 @@ on_host_state(struct control *control, uint32_t number, const struct channel_nam
 
 	if (host == NULL)
 		return;
+	bool was_up = host->up != 0;
+	bool known = host->reported != 0;
+	host->reported |= bit;
 	host->up = message->up ? host->up | bit : host->up & ~bit;
+	if (!known || was_up != (host->up != 0))
+		control_event(control, host->up != 0 ? "host_up" : "host_down", host->id, "%s",
+			      host->last_log.text);
 	control_set_text(&host->status, host->up != 0 ? "online" : "Trying to connect");
 	if (message->up)
 		control_delayed_host_up(control, host);
+	control_host_learn_hold(control, host, (enum host_hold)message->hold);
 }
 
 static void
@@ -168,6 +183,12 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 		break;
 	case CHANNEL_DELAYED_DONE:
 		control_on_delayed_done(control, &message->delayed);
+		break;
+	case CHANNEL_HOST_IS:
+	case CHANNEL_ROWS:
+	case CHANNEL_KILLED:
+	case CHANNEL_REPLY:
+		control_on_answer(control, number, message);
 		break;
 	default:
 		log_error(NULL, "unexpected message from worker-%u: %s", number,
@@ -210,6 +231,7 @@ read_worker(struct control *control, uint32_t number)
 	worker->channel = NULL;
 	worker->sync_next = 0;
 	control_delayed_worker_gone(control, number);
+	control_asks_worker_gone(control, number);
 }
 
 /* --- watched files ---------------------------------------------------------------------------- */
@@ -303,12 +325,17 @@ wait_ms(struct control *control, uint64_t now)
 
 	if (control->watch != NULL && watch_deadline(control->watch) < next)
 		next = watch_deadline(control->watch);
+	if (control_asks_deadline(control) < next)
+		next = control_asks_deadline(control);
+	if (control_server_deadline(control->server) < next)
+		next = control_server_deadline(control->server);
 	if (next == UINT64_MAX)
 		return -1;
 	return next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
 }
 
-static void
+/* How many. */
+static nfds_t
 fill(struct control *control, struct pollfd slots[SLOTS])
 {
 	want(&slots[SLOT_KEEPER], channel_fd(control->keeper), channel_events(control->keeper));
@@ -323,6 +350,9 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 		else
 			want(&slots[SLOT_WORKERS + i], -1, 0);
 	}
+	for (nfds_t i = SLOT_WORKERS + control->options->worker_count; i < SLOT_SERVER; i++)
+		want(&slots[i], -1, 0);
+	return SLOT_SERVER + control_server_fill(control->server, &slots[SLOT_SERVER]);
 }
 
 /* One round.  false = the end. */
@@ -331,8 +361,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 {
 	control_pump(control);
 	say_ready(control);
-	fill(control, slots);
-	nfds_t count = SLOT_WORKERS + control->options->worker_count;
+	nfds_t count = fill(control, slots);
 	if (poll(slots, count, wait_ms(control, child_clock_ms())) < 0 && errno != EINTR)
 		return false;
 	/* Workers first: what they said before the keeper's stop is part of the story. */
@@ -346,8 +375,10 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 		control_on_storage(control);
 	if (slots[SLOT_KEEPER].revents != 0 && read_channel(control, control->keeper, -1) != 0)
 		return false; /* the keeper is gone: so are we */
+	control_server_run(control->server, &slots[SLOT_SERVER], count - SLOT_SERVER);
 	read_watch(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
+	control_asks_run(control, child_clock_ms());
 	return !control->stopping;
 }
 
@@ -367,16 +398,20 @@ read_rest(struct control *control)
 }
 
 static bool
-init(struct control *control, const struct control_options *options)
+init(struct control *control, struct control_server *server, const struct control_options *options)
 {
 	const struct config *started = options->started;
 
-	*control = (struct control){ .options = options };
+	*control = (struct control){ .options = options,
+				     .server = server,
+				     .generation = options->generation };
+	control_server_init(server, control);
 	control->keeper = channel_new(KEEPER_FD);
 	control->resolver = resolver_new();
 	if (started->daemons_dir != NULL)
 		control->daemons_dir = strdup(started->daemons_dir);
 	control_set_text(&control->status, "Forking ...");
+	LIST_INIT(&control->asks);
 	return control->keeper != NULL && control->resolver != NULL &&
 	       control_delayed_init(control);
 }
@@ -385,13 +420,14 @@ _Noreturn void
 control_process(int channel_fd, const struct control_options *options)
 {
 	static struct control control;
-	struct pollfd slots[SLOTS];
+	static struct control_server server;
+	static struct pollfd slots[SLOTS];
 
 	log_set_process("control");
 	log_set_sink(NULL, NULL);
 	child_let_go(&channel_fd, 1);
 	prctl(PR_SET_NAME, "control");
-	if (!init(&control, options)) {
+	if (!init(&control, &server, options)) {
 		log_error(NULL, "cannot start: no memory, threads or descriptors");
 		_exit(EXIT_OS);
 	}
@@ -408,6 +444,7 @@ control_process(int channel_fd, const struct control_options *options)
 	while (round_once(&control, slots))
 		;
 	read_rest(&control);
+	control_server_stop(&server);
 	storage_free(control.storage); /* finishes what was accepted */
 	_exit(EXIT_OK); /* the resolver may be busy for minutes: nothing is left to wait for */
 }

@@ -15,6 +15,9 @@ struct control_options {
 					 a restart stays so */
 	uint32_t worker_count;
 	pid_t keeper_pid;
+	const char *boot_id; /* another after each start of the keeper */
+	uint64_t started_us; /* since 1970: the keeper */
+	uint64_t generation; /* of the configuration: the last one that a control process told */
 	bool first; /* the relay has not served yet: without a good configuration it ends */
 };
 

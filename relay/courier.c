@@ -106,9 +106,10 @@ courier_start(struct host *host, const struct channel_delayed *message, int memf
 {
 	struct courier *courier = host->courier;
 
-	if (courier == NULL)
+	if (courier == NULL && host->hold == HOST_HOLD_NONE)
 		courier = courier_new(host);
-	if (courier == NULL || courier->busy || !load(courier, memfd, message->length)) {
+	if (courier == NULL || courier->busy || host->hold != HOST_HOLD_NONE ||
+	    !load(courier, memfd, message->length)) {
 		report(host, message->token, false);
 	} else {
 		courier->busy = true;

@@ -1,13 +1,12 @@
 /*
- * ctl_args.c - what was typed, checked against the verb table before anything is sent; the help
- * and the completion, made from the same table.
+ * ctl_args.c - what was typed, checked against the verb table before anything is sent; and the
+ * help, made from the same table.
  *
  * Never talks to the daemon, opens no file.  Owns nothing: all results are views into argv.
  */
 #include "relay/ctl_args.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,7 @@ enum option_value {
 	OPTION_IF_GENERATION,
 };
 
-static const struct option options[] = {
+const struct option ctl_options[] = {
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 	{ "output", required_argument, NULL, OPTION_OUTPUT },
@@ -50,7 +49,7 @@ static const struct option options[] = {
 #define STREAM       CONTROL_OPTION_STREAM
 #define VERB(name, role, handler, arguments, options, help) \
 	{ name, ROLE_##role, arguments, options, help },
-static const struct ctl_verb verbs[] = {
+const struct ctl_verb ctl_verbs[] = {
 #include "relay/control_verbs.def"
 };
 #undef VERB
@@ -58,7 +57,7 @@ static const struct ctl_verb verbs[] = {
 #undef PAGED
 #undef STREAM
 
-#define VERBS_LEN (sizeof verbs / sizeof verbs[0])
+const size_t ctl_verbs_len = sizeof ctl_verbs / sizeof ctl_verbs[0];
 
 static const char intro[] =
     "usage: relayctl [OPTION...] NOUN VERB [ARGUMENT...]\n"
@@ -194,7 +193,7 @@ take_options(struct ctl_args *args, int argc, char **argv)
 	opterr = 0;
 	for (;;) {
 		int before = optind > 0 ? optind : 1;
-		int option = getopt_long(argc, argv, ":ho:s:t:V", options, NULL);
+		int option = getopt_long(argc, argv, ":ho:s:t:V", ctl_options, NULL);
 
 		if (option < 0)
 			return true;
@@ -212,9 +211,8 @@ words_of(const struct ctl_verb *verb)
 	return strchr(verb->name, ' ') ? 2 : 1;
 }
 
-/* Whether `noun` is the first word of the verb. */
-static bool
-has_noun(const struct ctl_verb *verb, const char *noun)
+bool
+ctl_verb_has_noun(const struct ctl_verb *verb, const char *noun)
 {
 	size_t len = strcspn(verb->name, " ");
 
@@ -224,8 +222,8 @@ has_noun(const struct ctl_verb *verb, const char *noun)
 static bool
 is_noun(const char *noun)
 {
-	for (size_t i = 0; i < VERBS_LEN; i++)
-		if (has_noun(&verbs[i], noun))
+	for (size_t i = 0; i < ctl_verbs_len; i++)
+		if (ctl_verb_has_noun(&ctl_verbs[i], noun))
 			return true;
 	return false;
 }
@@ -233,22 +231,22 @@ is_noun(const char *noun)
 const struct ctl_verb *
 ctl_verb_match(char **words, size_t len, size_t *taken)
 {
-	for (size_t i = 0; len > 0 && i < VERBS_LEN; i++) {
-		size_t n = words_of(&verbs[i]);
+	for (size_t i = 0; len > 0 && i < ctl_verbs_len; i++) {
+		size_t n = words_of(&ctl_verbs[i]);
 
-		if (!has_noun(&verbs[i], words[0]))
+		if (!ctl_verb_has_noun(&ctl_verbs[i], words[0]))
 			continue;
-		if (n == 2 && (len < 2 || strcmp(strchr(verbs[i].name, ' ') + 1, words[1]) != 0))
+		if (n == 2 &&
+		    (len < 2 || strcmp(strchr(ctl_verbs[i].name, ' ') + 1, words[1]) != 0))
 			continue;
 		*taken = n;
-		return &verbs[i];
+		return &ctl_verbs[i];
 	}
 	return NULL;
 }
 
-/* One word of a verb's `arguments`, moved past; false at the end. */
-static bool
-next_shape(const char **at, char *shape, size_t size)
+bool
+ctl_verb_next_shape(const char **at, char *shape, size_t size)
 {
 	size_t len;
 
@@ -287,7 +285,7 @@ take_arguments(struct ctl_args *args, char **words, size_t len)
 	size_t used = 0;
 
 	args->arguments = words;
-	while (next_shape(&at, shape, sizeof shape)) {
+	while (ctl_verb_next_shape(&at, shape, sizeof shape)) {
 		if (used == len && shape[0] == '[')
 			continue;
 		if (used == len)
@@ -328,6 +326,17 @@ check_options(struct ctl_args *args)
 	return true;
 }
 
+/* Of one noun; NULL = of all. */
+static bool
+take_help(struct ctl_args *args, const char *noun)
+{
+	args->action = CTL_ACTION_HELP;
+	args->noun = noun && strcmp(noun, "top") != 0 ? noun : NULL;
+	if (args->noun && !is_noun(args->noun))
+		return wrong(args, "%s: no such noun", args->noun);
+	return true;
+}
+
 static bool
 take_words(struct ctl_args *args, char **words, size_t len)
 {
@@ -335,6 +344,9 @@ take_words(struct ctl_args *args, char **words, size_t len)
 
 	if (len == 0)
 		return wrong(args, "no verb; relayctl --help lists them");
+	/* What many type first. */
+	if (strcmp(words[0], "help") == 0)
+		return take_help(args, len > 1 ? words[1] : NULL);
 	if (strcmp(words[0], "top") == 0) {
 		args->action = CTL_ACTION_TOP;
 		if (len > 1)
@@ -342,9 +354,12 @@ take_words(struct ctl_args *args, char **words, size_t len)
 		return check_options(args);
 	}
 	args->verb = ctl_verb_match(words, len, &taken);
+	if (!args->verb && is_noun(words[0]) && len == 1)
+		return wrong(args, "%s: a verb is missing; relayctl %s --help lists them", words[0],
+			     words[0]);
 	if (!args->verb && is_noun(words[0]))
 		return wrong(args, "%s %s: no such verb; relayctl %s --help lists them", words[0],
-			     len > 1 ? words[1] : "...", words[0]);
+			     words[1], words[0]);
 	if (!args->verb)
 		return wrong(args, "%s: no such noun; relayctl --help lists them", words[0]);
 	return check_options(args) && take_arguments(args, words + taken, len - taken);
@@ -365,14 +380,8 @@ ctl_args_parse(struct ctl_args *args, int argc, char **argv)
 		return false;
 	if (args->action == CTL_ACTION_VERSION)
 		return true;
-	if (args->action == CTL_ACTION_HELP) {
-		args->noun = optind < argc ? argv[optind] : NULL;
-		if (args->noun && strcmp(args->noun, "top") == 0)
-			args->noun = NULL;
-		if (args->noun && !is_noun(args->noun))
-			return wrong(args, "%s: no such noun", args->noun);
-		return true;
-	}
+	if (args->action == CTL_ACTION_HELP)
+		return take_help(args, optind < argc ? argv[optind] : NULL);
 	return take_words(args, argv + optind, (size_t)(argc - optind));
 }
 
@@ -394,114 +403,11 @@ ctl_args_help(FILE *out, const char *noun)
 	if (!noun)
 		fputs(intro, out);
 	fprintf(out, "%s  %-35s %s\n", noun ? "" : "\n", "verb", "needs");
-	for (size_t i = 0; i < VERBS_LEN; i++)
-		if (!noun || has_noun(&verbs[i], noun))
-			help_verb(out, &verbs[i]);
+	for (size_t i = 0; i < ctl_verbs_len; i++)
+		if (!noun || ctl_verb_has_noun(&ctl_verbs[i], noun))
+			help_verb(out, &ctl_verbs[i]);
 	if (!noun)
 		fputs(outro, out);
 	else
 		fputs("\n* takes --wait[=TIME], --dry-run, --if-generation N\n", out);
-}
-
-/* --- completion */
-
-static void
-candidate(FILE *out, const char *text, size_t len, const char *prefix)
-{
-	if (strlen(prefix) <= len && strncmp(text, prefix, strlen(prefix)) == 0)
-		fprintf(out, "%.*s\n", (int)len, text);
-}
-
-static void
-complete_options(FILE *out, const char *prefix)
-{
-	for (const struct option *option = options; option->name; option++) {
-		char text[32];
-		int len = snprintf(text, sizeof text, "--%s", option->name);
-
-		candidate(out, text, (size_t)len, prefix);
-	}
-}
-
-static void
-complete_nouns(FILE *out, const char *prefix)
-{
-	for (size_t i = 0; i < VERBS_LEN; i++) {
-		size_t len = strcspn(verbs[i].name, " ");
-
-		/* The verbs of a noun stand together in the table. */
-		if (i == 0 || strncmp(verbs[i - 1].name, verbs[i].name, len) != 0 ||
-		    strcspn(verbs[i - 1].name, " ") != len)
-			candidate(out, verbs[i].name, len, prefix);
-	}
-	candidate(out, "top", 3, prefix);
-}
-
-static void
-complete_verbs(FILE *out, const char *noun, const char *prefix)
-{
-	for (size_t i = 0; i < VERBS_LEN; i++) {
-		const char *second = strchr(verbs[i].name, ' ');
-
-		if (second && has_noun(&verbs[i], noun))
-			candidate(out, second + 1, strlen(second + 1), prefix);
-	}
-}
-
-/* The words that are no options or their values, moved together; how many. */
-static size_t
-plain_words(char **plain, size_t max, char **words, size_t len)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len && n < max; i++) {
-		static const char *const valued[] = {
-			"-s", "--socket", "-t", "--timeout", "-o", "--output", "--if-generation"
-		};
-
-		if (words[i][0] != '-' || words[i][1] == '\0') {
-			plain[n++] = words[i];
-			continue;
-		}
-		for (size_t k = 0; k < sizeof valued / sizeof valued[0]; k++)
-			if (strcmp(words[i], valued[k]) == 0) {
-				i++;
-				break;
-			}
-	}
-	return n;
-}
-
-bool
-ctl_args_complete(FILE *out, char **words, size_t len, const char **prefix)
-{
-	char *plain[8];
-	const char *word = len > 0 ? words[len - 1] : "";
-	size_t n = plain_words(plain, sizeof plain / sizeof plain[0], words, len > 0 ? len - 1 : 0);
-	const struct ctl_verb *verb;
-	const char *at;
-	char shape[32];
-	size_t taken;
-
-	if (word[0] == '-') {
-		complete_options(out, word);
-		return false;
-	}
-	if (n == 0) {
-		complete_nouns(out, word);
-		return false;
-	}
-	verb = ctl_verb_match(plain, n, &taken);
-	if (!verb) {
-		if (n == 1)
-			complete_verbs(out, plain[0], word);
-		return false;
-	}
-	at = verb->arguments;
-	for (size_t i = taken; next_shape(&at, shape, sizeof shape); i++)
-		if (i == n) {
-			*prefix = word;
-			return strstr(shape, "HOST") != NULL;
-		}
-	return false;
 }

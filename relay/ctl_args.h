@@ -1,11 +1,12 @@
 /*
- * ctl_args.h - the command line of relayctl: options, verbs and their arguments, help, completion.
+ * ctl_args.h - the command line of relayctl: options, verbs and their arguments, help.
  *
  * All it knows of verbs is control_verbs.def.  Prints nothing by itself but where it is told to.
  */
 #ifndef RELAY_CTL_ARGS_H
 #define RELAY_CTL_ARGS_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,11 @@ struct ctl_verb {
 	unsigned options; /* enum control_option */
 	const char *help;
 };
+
+/* All of them; the verbs of a noun stand together. */
+extern const struct ctl_verb ctl_verbs[];
+extern const size_t ctl_verbs_len;
+extern const struct option ctl_options[]; /* for getopt_long */
 
 enum ctl_action {
 	CTL_ACTION_VERB,
@@ -61,13 +67,13 @@ bool ctl_args_duration(const char *text, uint64_t *ms);
 /* The verb that the words begin with, and how many of them it takes; NULL = there is none. */
 const struct ctl_verb *ctl_verb_match(char **words, size_t len, size_t *taken);
 
+/* Whether `noun` is the first word of the verb. */
+bool ctl_verb_has_noun(const struct ctl_verb *verb, const char *noun);
+
+/* One word of a verb's `arguments`, moved past; false at the end. */
+bool ctl_verb_next_shape(const char **at, char *shape, size_t size);
+
 /* Help of all, or of the verbs of one noun. */
 void ctl_args_help(FILE *out, const char *noun);
-
-/*
- * Candidates for the last word, one per line.  When hosts are candidates, it returns true and
- * *prefix is what their names begin with: who calls asks the daemon.
- */
-bool ctl_args_complete(FILE *out, char **words, size_t len, const char **prefix);
 
 #endif

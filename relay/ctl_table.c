@@ -1,5 +1,5 @@
 /*
- * ctl_table.c - which fields of which message are shown, and how.
+ * ctl_table.c - replies as tables and lines, by what the messages say of themselves.
  *
  * A path names a field from the row's message on ("gauges.queue_length"); "p99:counters.duration"
  * is a quantile of a histogram.  Never fails on a message it does not know: that is shown field by
@@ -11,67 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/ctl_columns.h"
 #include "relay/ctl_grid.h"
 #include "relay/ctl_units.h"
 #include "relay/ctl_value.h"
 
 #define PATH_MAX_LEN 64
-
-struct column {
-	const char *heading;
-	const char *path;
-};
-
-struct table {
-	const ProtobufCMessageDescriptor *type; /* of a row */
-	struct column columns[CTL_GRID_COLUMNS];
-};
-
-static const struct table tables[] = {
-	{ &relay__control__host__descriptor,
-	  { { "HOST", "id" },
-	    { "STATE", "state" },
-	    { "ADDRESS", "address" },
-	    { "PORT", "port" },
-	    { "WORKER", "worker" },
-	    { "CLIENTS", "gauges.clients" },
-	    { "LINKS", "gauges.links" },
-	    { "QUEUE", "gauges.queue_length" },
-	    { "IN FLIGHT", "gauges.in_flight" },
-	    { "OLDEST", "gauges.queue_age_us" },
-	    { "DELAYED", "gauges.delayed" },
-	    { "REQUESTS", "requests" },
-	    { "FAILED", "failed" },
-	    { "LAST", "last_log" } } },
-	{ &relay__control__host_stats__descriptor,
-	  { { "HOST", "id" },
-	    { "REQUESTS", "counters.requests" },
-	    { "ANSWERED", "counters.answered" },
-	    { "IN", "counters.bytes_in" },
-	    { "OUT", "counters.bytes_out" },
-	    { "QUEUE", "gauges.queue_length" },
-	    { "IN FLIGHT", "gauges.in_flight" },
-	    { "DELAYED", "gauges.delayed" },
-	    { "P50", "p50:counters.duration" },
-	    { "P90", "p90:counters.duration" },
-	    { "P99", "p99:counters.duration" },
-	    { "FAILURES", "counters.failures" } } },
-	{ &relay__control__worker_stats__descriptor,
-	  { { "WORKER", "number" },
-	    { "CLIENTS", "clients" },
-	    { "MEMORY", "memory_used" },
-	    { "OF", "memory_max" },
-	    { "CPU", "cpu_us" },
-	    { "TURNS", "turns" },
-	    { "LAG P50", "p50:loop_lag" },
-	    { "LAG P99", "p99:loop_lag" },
-	    { "NO BUFFERS", "buffers_exhausted" },
-	    { "PAUSES", "accept_pauses" },
-	    { "RESTARTS", "restarts" } } },
-	{ &relay__control__limit__descriptor,
-	  { { "LIMIT", "name" }, { "USED", "used" }, { "MAX", "max" }, { "UNIT", "unit" } } },
-	{ NULL, { { NULL, NULL } } },
-};
 
 /* --- paths */
 
@@ -104,6 +49,21 @@ without_quantile(const char *path, unsigned *percent)
 	return colon ? colon + 1 : path;
 }
 
+/* Of a limit the row itself says what it counts. */
+static bool
+put_limit(FILE *to, const ProtobufCMessage *row, const char *path)
+{
+	const Relay__Control__Limit *limit = (const Relay__Control__Limit *)row;
+	char text[CTL_UNIT_SIZE];
+	bool used = strcmp(path, "used") == 0;
+
+	if (row->descriptor != &relay__control__limit__descriptor ||
+	    strcmp(limit->unit, "bytes") != 0 || (!used && strcmp(path, "max") != 0))
+		return false;
+	fputs(ctl_bytes(text, used ? limit->used : limit->max), to);
+	return true;
+}
+
 static void
 put_path(FILE *to, const ProtobufCMessage *row, const char *path)
 {
@@ -112,7 +72,7 @@ put_path(FILE *to, const ProtobufCMessage *row, const char *path)
 	    find(&row, row->descriptor, without_quantile(path, &percent));
 	char text[CTL_UNIT_SIZE];
 
-	if (!field || !row)
+	if (!field || !row || put_limit(to, row, path))
 		return;
 	if (percent == 0)
 		ctl_value_put(to, row, field);
@@ -154,38 +114,60 @@ print_grid(struct ctl_grid *grid, FILE *out)
 		fputs("relayctl: out of memory\n", stderr);
 }
 
-static const struct table *
-table_of(const ProtobufCMessageDescriptor *type)
+/* What is not shown is said: nobody looks for a column that he does not know. */
+static void
+tell_hidden(const struct ctl_columns *table, const bool *hidden)
 {
-	for (const struct table *table = tables; table->type; table++)
-		if (table->type == type)
-			return table;
-	return NULL;
+	const char *before = "relayctl: no room for ";
+
+	for (size_t i = 0; i < CTL_GRID_COLUMNS; i++)
+		if (hidden[i]) {
+			fprintf(stderr, "%s%s", before, table->column[i].heading);
+			before = ", ";
+		}
+	if (before[0] == ',')
+		fputs(" (all of it: -o json)\n", stderr);
+}
+
+/* `width` of the terminal; 0 = there is none. */
+static void
+print_table(struct ctl_grid *grid, const struct ctl_columns *table, FILE *out, size_t width)
+{
+	bool hidden[CTL_GRID_COLUMNS];
+
+	if (width > 0 && !grid->failed)
+		ctl_grid_fit(grid, width);
+	memcpy(hidden, grid->hidden, sizeof hidden);
+	print_grid(grid, out);
+	fflush(out);
+	tell_hidden(table, hidden);
 }
 
 static void
-print_known(FILE *out, const struct table *table, ProtobufCMessage *const *rows, size_t n)
+print_known(FILE *out, const struct ctl_columns *table, ProtobufCMessage *const *rows, size_t n,
+	    size_t width)
 {
 	struct ctl_grid grid;
 	size_t columns = 0;
 
-	while (columns < CTL_GRID_COLUMNS && table->columns[columns].path)
+	while (columns < CTL_GRID_COLUMNS && table->column[columns].path)
 		columns++;
 	ctl_grid_init(&grid, columns);
 	for (size_t i = 0; i < columns; i++) {
-		const struct column *column = &table->columns[i];
+		const struct ctl_column *column = &table->column[i];
 		const ProtobufCMessage *none = NULL;
 		unsigned percent;
 		const ProtobufCFieldDescriptor *field =
 		    find(&none, table->type, without_quantile(column->path, &percent));
 
 		grid.right[i] = field && (percent > 0 || ctl_value_is_number(field));
+		grid.drop[i] = column->drop;
 		ctl_grid_add(&grid, column->heading, strlen(column->heading));
 	}
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < columns; k++)
-			add_cell(&grid, rows[i], table->columns[k].path, NULL);
-	print_grid(&grid, out);
+			add_cell(&grid, rows[i], table->column[k].path, NULL);
+	print_table(&grid, table, out, width);
 }
 
 static void
@@ -232,14 +214,15 @@ print_unknown(FILE *out, const ProtobufCMessageDescriptor *type, ProtobufCMessag
 }
 
 static void
-print_rows(FILE *out, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+print_rows(FILE *out, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+	   size_t width)
 {
 	ProtobufCMessage *const *rows = ctl_value_rows(message, field);
 	size_t n = ctl_value_count(message, field);
-	const struct table *table = table_of(field->descriptor);
+	const struct ctl_columns *table = ctl_columns_of(field->descriptor);
 
 	if (table)
-		print_known(out, table, rows, n);
+		print_known(out, table, rows, n, width);
 	else
 		print_unknown(out, field->descriptor, rows, n);
 }
@@ -270,20 +253,6 @@ add_name(struct ctl_grid *grid, const char *name)
 }
 
 static void
-add_settings(struct ctl_grid *grid, const ProtobufCMessage *message,
-	     const ProtobufCFieldDescriptor *field)
-{
-	ProtobufCMessage *const *rows = ctl_value_rows(message, field);
-
-	for (size_t i = 0; i < ctl_value_count(message, field); i++) {
-		const Relay__Control__Setting *setting = (const Relay__Control__Setting *)rows[i];
-
-		ctl_grid_add(grid, setting->name, strlen(setting->name));
-		ctl_grid_add(grid, setting->value, strlen(setting->value));
-	}
-}
-
-static void
 add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
 {
 	const ProtobufCMessageDescriptor *type = message->descriptor;
@@ -292,11 +261,8 @@ add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
 
 		if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
-		    field->descriptor == &relay__control__setting__descriptor) {
-			add_settings(grid, message, field);
-		} else if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
-			   field->label != PROTOBUF_C_LABEL_REPEATED &&
-			   field->descriptor != &relay__control__histogram__descriptor) {
+		    field->label != PROTOBUF_C_LABEL_REPEATED &&
+		    field->descriptor != &relay__control__histogram__descriptor) {
 			/* Only two levels are there, and no message holds itself. */
 			if (ctl_value_message(message, field))
 				add_lines(grid, ctl_value_message(message, field));
@@ -309,7 +275,7 @@ add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
 
 /* Lines of the message's own fields, then a table for each list in it. */
 static void
-print_single(FILE *out, const ProtobufCMessage *message)
+print_single(FILE *out, const ProtobufCMessage *message, size_t width)
 {
 	const ProtobufCMessageDescriptor *type = message->descriptor;
 	struct ctl_grid grid;
@@ -320,11 +286,10 @@ print_single(FILE *out, const ProtobufCMessage *message)
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
 
-		if (!is_rows(field) || field->descriptor == &relay__control__setting__descriptor ||
-		    ctl_value_count(message, field) == 0)
+		if (!is_rows(field) || ctl_value_count(message, field) == 0)
 			continue;
 		fputc('\n', out);
-		print_rows(out, message, field);
+		print_rows(out, message, field, width);
 	}
 }
 
@@ -341,7 +306,7 @@ put_clean(FILE *out, const void *text, size_t len, bool lines)
 }
 
 static void
-print_changes(FILE *out, const Relay__Control__Changes *changes)
+print_changes(FILE *out, const Relay__Control__Changes *changes, uint64_t generation)
 {
 	for (size_t i = 0; i < changes->n_line; i++) {
 		put_clean(out, changes->line[i], strlen(changes->line[i]), false);
@@ -349,9 +314,12 @@ print_changes(FILE *out, const Relay__Control__Changes *changes)
 	}
 	fprintf(out,
 		"%s: %" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64
-		" unchanged\n",
+		" unchanged",
 		changes->applied ? "applied" : "not applied", changes->added, changes->removed,
 		changes->changed, changes->unchanged);
+	if (generation > 0)
+		fprintf(out, "; generation %" PRIu64, generation);
+	fputc('\n', out);
 }
 
 static void
@@ -379,14 +347,14 @@ print_text(FILE *out, const ProtobufCBinaryData *text, bool raw)
 
 /* Lists: the only field of their message. */
 static void
-print_list(FILE *out, const ProtobufCMessage *message, bool detail)
+print_list(FILE *out, const ProtobufCMessage *message, bool detail, size_t width)
 {
 	const ProtobufCFieldDescriptor *field = &message->descriptor->fields[0];
 
 	if (detail && ctl_value_count(message, field) == 1)
-		print_single(out, ctl_value_rows(message, field)[0]);
+		print_single(out, ctl_value_rows(message, field)[0], width);
 	else
-		print_rows(out, message, field);
+		print_rows(out, message, field, width);
 }
 
 void
@@ -428,38 +396,38 @@ ctl_table_findings(FILE *out, const Relay__Control__Reply *reply)
 }
 
 void
-ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, bool raw)
+ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, size_t width)
 {
 	switch (reply->body_case) {
 	case RELAY__CONTROL__REPLY__BODY_INFO:
-		print_single(out, &reply->info->base);
+		print_single(out, &reply->info->base, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_STATS:
-		print_single(out, &reply->stats->base);
+		print_single(out, &reply->stats->base, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_LIMITS:
-		print_list(out, &reply->limits->base, false);
+		print_list(out, &reply->limits->base, false, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_HOSTS:
-		print_list(out, &reply->hosts->base, detail);
+		print_list(out, &reply->hosts->base, detail, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_LINKS:
-		print_list(out, &reply->links->base, detail);
+		print_list(out, &reply->links->base, detail, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_CLIENTS:
-		print_list(out, &reply->clients->base, detail);
+		print_list(out, &reply->clients->base, detail, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_DELAYED:
-		print_list(out, &reply->delayed->base, detail);
+		print_list(out, &reply->delayed->base, detail, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_HEALTH:
 		print_health(out, reply->health);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_CHANGES:
-		print_changes(out, reply->changes);
+		print_changes(out, reply->changes, reply->generation);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_TEXT:
-		print_text(out, &reply->text->text, raw);
+		print_text(out, &reply->text->text, width == 0);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_EVENT:
 		ctl_table_event(out, reply->event);

@@ -4,7 +4,7 @@
  *
  * Columns and units come from the fields: names that end in _us are times, bytes and memory are
  * bytes, histograms are p50 / p90 / p99.  Nothing of the daemon's reaches the output uncleaned, but
- * for the bytes of a Text when `raw` is set (output into a file or pipe).
+ * for the bytes of a Text that goes into a file or pipe.
  */
 #ifndef RELAY_CTL_TABLE_H
 #define RELAY_CTL_TABLE_H
@@ -14,8 +14,12 @@
 
 #include "control.pb-c.h"
 
-/* The body of a reply.  `detail` shows lists of one as lines (`hosts show`). */
-void ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, bool raw);
+/*
+ * The body of a reply.  `detail` shows lists of one as lines (`hosts show`).  `width` is that of
+ * the terminal: what finds no room there is left out, and standard error says so; 0 = a file or
+ * pipe, which gets all.
+ */
+void ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, size_t width);
 
 /* One line for each. */
 void ctl_table_findings(FILE *out, const Relay__Control__Reply *reply);

@@ -9,6 +9,7 @@
 
 #include "relay/client.h"
 #include "relay/courier.h"
+#include "relay/host_internal.h"
 #include "relay/link.h"
 #include "relay/log.h"
 #include "relay/stats.h"
@@ -37,7 +38,7 @@ host_state_text(enum host_state state)
 
 /* --- states ----------------------------------------------------------------------------------- */
 
-static void
+void
 host_set_state(struct host *host, enum host_state next, const char *why)
 {
 	if (host->state == next)
@@ -49,9 +50,10 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		log_warning(host->id, "%s down: %s", host->id, why);
 	bool was_reachable = host_reachable(host);
 	host->state = next;
-	/* The index of one that leaves may be another's by now. */
-	if (was_reachable != host_reachable(host) && !host->leaving)
-		worker_tell_state(host->worker, host->index, host_reachable(host));
+	/* The index of one that leaves may be another's by now.  That the first attempt failed is
+	 * news too. */
+	if ((was_reachable != host_reachable(host) || next == HOST_DOWN) && !host->leaving)
+		worker_tell_state(host->worker, host->index, host_reachable(host), host->hold);
 	if (next == HOST_DOWN)
 		host->down_since = worker_now(host->worker);
 }
@@ -211,6 +213,15 @@ enqueue(struct host *host, struct request *request, struct wire_span line)
 	return true;
 }
 
+void
+host_answer_queue(struct host *host, enum request_result result)
+{
+	struct request *request;
+
+	while ((request = TAILQ_FIRST(&host->queue)) != NULL)
+		end_queued(host, request, result);
+}
+
 enum host_answer
 host_submit(struct host *host, struct request *request, struct wire_span line,
 	    enum request_result *why)
@@ -220,8 +231,8 @@ host_submit(struct host *host, struct request *request, struct wire_span line,
 	assert(request->state == REQUEST_IDLE);
 	stats_count(&host->stats->requests);
 	request->asked = worker_now(host->worker);
-	if (host->queue_count == 0 && link != NULL ? link_take(link, request, line)
-						   : enqueue(host, request, line))
+	bool at_once = host->queue_count == 0 && link != NULL && host->hold == HOST_HOLD_NONE;
+	if (at_once ? link_take(link, request, line) : enqueue(host, request, line))
 		return HOST_TAKEN;
 	*why = REQUEST_OVERLOAD;
 	stats_count(&host->stats->results[REQUEST_OVERLOAD]);
@@ -257,6 +268,8 @@ host_pump(struct host *host)
 {
 	struct link *link;
 
+	if (host->hold != HOST_HOLD_NONE)
+		return;
 	while (host->queue_count > 0 && (link = TAILQ_FIRST(&host->ready)) != NULL) {
 		struct request *request = TAILQ_FIRST(&host->queue);
 		struct wire_span line =
@@ -293,15 +306,15 @@ backoff(struct host *host)
 static uint32_t
 links_wanted(const struct host *host)
 {
-	bool waiting = host->queue_count > 0;
+	bool waiting = host->queue_count > 0 && host->hold == HOST_HOLD_NONE;
 
-	if (host->leaving && !waiting)
+	if (host->hold == HOST_HOLD_DRAINING || (host->leaving && !waiting))
 		return 0;
 	if (host->current == 0)
 		return waiting || host->state != HOST_ASLEEP ? 1 : 0;
 	if (host->state != HOST_UP)
 		return host->opening; /* one attempt at a time until the peer has answered one */
-	return host->queue_count;
+	return waiting ? host->queue_count : 0;
 }
 
 static bool
@@ -361,6 +374,10 @@ host_on_link_ready(struct host *host)
 void
 host_on_link_closed(struct host *host, enum link_end end, const char *why)
 {
+	if (host->hold == HOST_HOLD_DRAINING) {
+		host_go_on(host); /* it was to end; what came back waits with the others */
+		return;
+	}
 	switch (end) {
 	case LINK_END_WORKED:
 		host->failures = 0;
@@ -403,14 +420,20 @@ arm(struct host *host)
 		uring_timer_set(host->worker->ring, &host->timer, at);
 }
 
+void
+host_go_on(struct host *host)
+{
+	want_links(host);
+	arm(host);
+}
+
 static void
 on_due(struct uring_timer *timer)
 {
 	struct host *host = uring_container_of(timer, struct host, timer);
 
 	expire_queue(host);
-	want_links(host);
-	arm(host);
+	host_go_on(host);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -431,6 +454,7 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 	host->settings = message->settings;
 	host->address = message->address;
 	host->address_len = message->address_len;
+	host->hold = HOST_HOLD_NONE;
 	host->listener = listener;
 	for (int i = 0; i < HOST_ACCEPTS_MAX; i++) {
 		host->accepts[i].host = host;
@@ -441,9 +465,9 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 	TAILQ_INIT(&host->others);
 	TAILQ_INIT(&host->queue);
 	host->timer.due = on_due;
+	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
-	want_links(host);
-	arm(host);
+	host_go_on(host);
 	return host;
 }
 
@@ -487,7 +511,7 @@ next_generation(struct host *host)
 	host->current = 0;
 	host->failures = 0;
 	host->next_connect = 0;
-	if (host->state == HOST_ASLEEP)
+	if (host->state == HOST_ASLEEP && host->hold != HOST_HOLD_DRAINING)
 		host_set_state(host, HOST_CONNECTING, NULL);
 	/* Last: each one that ends may open another, to where the host is now. */
 	close_opening(host);
@@ -507,9 +531,9 @@ host_change(struct host *host, const struct channel_host *message)
 		host->address_len = message->address_len;
 		next_generation(host);
 	}
+	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
-	want_links(host);
-	arm(host);
+	host_go_on(host);
 }
 
 void
@@ -532,6 +556,13 @@ host_retry(struct host *host)
 }
 
 void
+host_reconnect(struct host *host)
+{
+	host_renew(host);
+	host_retry(host);
+}
+
+void
 host_leave(struct host *host, bool farewell)
 {
 	struct client *client;
@@ -549,6 +580,7 @@ host_leave(struct host *host, bool farewell)
 		next = LIST_NEXT(client, entry);
 		client_finish(client);
 	}
+	host_end_hold(host);
 	arm(host);
 }
 

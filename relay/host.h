@@ -38,8 +38,9 @@ struct host {
 	struct stats_host *stats;
 	uint32_t index;
 	enum host_state state;
-	bool leaving; /* removed: takes nothing new, goes when all is finished */
-	bool synced;  /* named since the last sync_begin */
+	enum host_hold hold; /* never HOST_HOLD_KEEP */
+	bool leaving;        /* removed: takes nothing new, goes when all is finished */
+	bool synced;         /* named since the last sync_begin */
 	TAILQ_ENTRY(host) leaving_entry;
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
@@ -99,6 +100,16 @@ void host_renew(struct host *host);
 /* Tries at once if it waits for the end of a backoff, which begins anew. */
 void host_retry(struct host *host);
 
+/* Both of these at once: new links for old, and no waiting for them. */
+void host_reconnect(struct host *host);
+
+/*
+ * Pauses, drains, or resumes (host_hold.c).  While it is held its requests wait in the queue, whose
+ * clock runs on, and no link is opened for them; a drain also ends the links, each when it has its
+ * last reply.
+ */
+void host_set_hold(struct host *host, enum host_hold hold);
+
 /* Takes nothing new from now on; finishes what is under way; then says farewell to the peer, if
  * asked to. */
 void host_leave(struct host *host, bool farewell);
@@ -146,7 +157,8 @@ void host_on_client_closed(struct host *host);
 static inline bool
 host_reachable(const struct host *host)
 {
-	return host->state == HOST_UP || host->state == HOST_ASLEEP;
+	return (host->state == HOST_UP || host->state == HOST_ASLEEP) &&
+	       host->hold != HOST_HOLD_DRAINING;
 }
 
 const char *host_state_text(enum host_state state);

@@ -1,17 +1,15 @@
 /*
- * hosts_file.c - reads hosts.tab, leaves out what cannot work and lets the last of several entries
- * win.
+ * hosts_file.c - takes hosts.tab apart, leaves out what cannot work and lets the last of several
+ * entries win.
  *
- * Never resolves a name.  Owns nothing: the hosts belong to struct config.
+ * Never opens a file and never resolves a name.  Owns nothing: the hosts belong to struct config.
  */
 #include "relay/hosts_file.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/text_file.h"
 #include "wire/hosts_tab.h"
 
 /* A DNS name has at most 253 characters, an IPv6 literal with its zone fewer. */
@@ -272,30 +270,33 @@ drop_replaced(struct reader *reader)
 }
 
 bool
-hosts_file_load(struct config *config, struct report *report)
+hosts_file_parse(struct config *config, const struct text_file *file, const char *path,
+		 struct report *report)
 {
-	struct text_file file;
 	struct reader reader = {
 		.config = config,
 		.report = report,
-		.path = config->relay.hosts_file,
+		.path = path,
 		.line = 1,
 	};
 	size_t before = report->totals[REPORT_FATAL];
-	int error = text_file_read(&file, reader.path, report);
+	const uint8_t *at = file->data;
 
-	if (error == -ENOENT)
-		report_add(report, REPORT_FATAL, reader.path, 0, "%s", strerror(ENOENT));
-	if (error != 0)
-		return false;
-
-	const uint8_t *at = file.data;
-	while (take_line(&reader, &at, file.data + file.len))
+	while (take_line(&reader, &at, file->data + file->len))
 		reader.line++;
-	text_file_free(&file);
 	if (report->totals[REPORT_FATAL] != before || !drop_replaced(&reader))
 		return false;
 	if (config->host_count == 0)
 		report_add(report, REPORT_WARNING, reader.path, 0, "no usable host");
 	return true;
+}
+
+void
+hosts_file_drop(struct config *config)
+{
+	for (size_t i = 0; i < config->host_count; i++)
+		hosts_file_free_host(&config->hosts[i]);
+	free(config->hosts);
+	config->hosts = NULL;
+	config->host_count = 0;
 }

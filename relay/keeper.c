@@ -11,6 +11,7 @@
 #include "relay/child.h"
 #include "relay/control_process.h"
 #include "relay/daemonize.h"
+#include "relay/listener.h"
 #include "relay/listener_table.h"
 #include "relay/log.h"
 #include "relay/service_manager.h"
@@ -18,6 +19,7 @@
 #include "relay/worker_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,10 +27,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -52,6 +56,10 @@ struct keeper {
 	uint32_t worker_count;
 	uint32_t clients_max; /* of one worker */
 	int signals;
+	struct listener control_socket;
+	char boot_id[17];
+	uint64_t started_us;
+	uint64_t generation; /* of the configuration in force, for the next control process */
 	uint64_t stop_timeout_ms;
 	uint64_t stopping_at; /* 0 = running */
 	uint64_t beat_at;     /* next word to the service manager's watchdog; UINT64_MAX = none */
@@ -161,6 +169,9 @@ start_control(struct keeper *keeper)
 		.started = keeper->options->config,
 		.worker_count = keeper->worker_count,
 		.keeper_pid = getpid(),
+		.boot_id = keeper->boot_id,
+		.started_us = keeper->started_us,
+		.generation = keeper->generation,
 		.first = !keeper->announced,
 	};
 	int channel_fd;
@@ -175,11 +186,17 @@ start_control(struct keeper *keeper)
 		return;
 	}
 	send_unsent(keeper);
+	if (keeper->control_socket.fd >= 0)
+		channel_send(keeper->control.channel,
+			     &(struct channel_message){ .type = CHANNEL_CONTROL_SOCKET },
+			     keeper->control_socket.fd);
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		introduce(keeper, i);
 	if (keeper->reload_due)
 		pass_on(keeper, SIGHUP);
 }
+
+static void begin_stop(struct keeper *keeper);
 
 /* --- messages --------------------------------------------------------------------------------- */
 
@@ -229,6 +246,26 @@ announce(struct keeper *keeper)
 		log_error(NULL, "cannot let go of the terminal: %s", strerror(errno));
 }
 
+/* Of control alone; false: it does not say such things. */
+static bool
+on_control_message(struct keeper *keeper, const struct channel_message *message)
+{
+	switch (message->type) {
+	case CHANNEL_STOP:
+		log_warning(NULL, "CRITICAL: Shutting down: asked by the control socket");
+		begin_stop(keeper);
+		return true;
+	case CHANNEL_GENERATION:
+		keeper->generation = message->generation.number;
+		return true;
+	case CHANNEL_LOG_LEVEL: /* children that are started later inherit it */
+		log_set_level(message->level.level);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 on_message(struct keeper *keeper, struct child *child, struct channel_message *message)
 {
@@ -275,6 +312,8 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 			     -1);
 		return;
 	default:
+		if (control && on_control_message(keeper, message))
+			return;
 		break;
 	}
 	log_error(NULL, "unexpected message from %s: %s", child->name,
@@ -565,10 +604,46 @@ init_workers(struct keeper *keeper)
 	return keeper->workers != NULL;
 }
 
+/* Without it the relay serves, but nobody can ask it anything. */
+static void
+open_control_socket(struct keeper *keeper)
+{
+	const struct relay_settings *settings = keeper->settings;
+	struct owner owner = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
+
+	if (settings->control_group != NULL &&
+	    !owner_find_group(settings->control_group, &owner.gid)) {
+		log_error(NULL, "control.group: there is no group %s: no control socket",
+			  settings->control_group);
+		return;
+	}
+	int error = listener_open_path(&keeper->control_socket, settings->control_socket,
+				       (mode_t)settings->control_mode, owner);
+	if (error == 0 && fcntl(keeper->control_socket.fd, F_SETFL, O_NONBLOCK) != 0)
+		error = -errno;
+	if (error != 0)
+		log_error(NULL, "no control socket at %s: %s", settings->control_socket,
+			  strerror(-error));
+}
+
+static void
+name_this_start(struct keeper *keeper)
+{
+	struct timespec now;
+	uint64_t random = 0;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	keeper->started_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+		random = keeper->started_us;
+	snprintf(keeper->boot_id, sizeof keeper->boot_id, "%016" PRIx64, random);
+}
+
 static void
 fini(struct keeper *keeper)
 {
 	log_set_sink(NULL, NULL);
+	listener_close_path(&keeper->control_socket, keeper->settings->control_socket);
 	listener_table_fini(&keeper->listeners);
 	channel_free(keeper->control.channel);
 	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
@@ -588,6 +663,7 @@ keeper_run(const struct keeper_options *options)
 		.options = options,
 		.settings = &options->config->relay,
 		.control = { .name = "control" },
+		.control_socket = { .fd = -1 },
 		.beat_at = options->manager->watchdog_ms > 0 ? child_clock_ms() : UINT64_MAX,
 		.stop_timeout_ms = options->config->relay.stop_timeout_ms,
 		.status = EXIT_OK,
@@ -596,6 +672,7 @@ keeper_run(const struct keeper_options *options)
 	struct owner owner;
 
 	log_set_process("keeper");
+	name_this_start(&keeper);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (!owner_parse(keeper.settings->socket_owner, &owner)) {
 		log_error(NULL, "relay.socket_owner: there is no such user or group: %s",
@@ -609,6 +686,7 @@ keeper_run(const struct keeper_options *options)
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;
 	struct pollfd *fds = calloc(keeper.worker_count + 2, sizeof *fds);
 	if (ok && fds != NULL) {
+		open_control_socket(&keeper);
 		log_set_sink(log_to_control, &keeper);
 		loop(&keeper, fds);
 	} else {

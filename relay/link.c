@@ -284,6 +284,7 @@ result_of(enum link_reason reason)
 	case LINK_REASON_REPLY_TIMEOUT:
 		return REQUEST_REPLY_TIMEOUT;
 	case LINK_REASON_IDLE:
+	case LINK_REASON_DRAINED:
 	case LINK_REASON_RETIRED:
 	case LINK_REASON_STOPPED:
 		return REQUEST_STOPPED;
@@ -358,7 +359,9 @@ link_close(struct link *link, enum link_reason reason, const char *why)
 void
 link_dismiss(struct link *link, enum link_reason reason)
 {
-	end_link(link, reason == LINK_REASON_IDLE ? LINK_END_IDLE : LINK_END_UNWANTED, reason,
+	bool asleep = reason == LINK_REASON_IDLE || reason == LINK_REASON_DRAINED;
+
+	end_link(link, asleep ? LINK_END_IDLE : LINK_END_UNWANTED, reason,
 		 link_reason_text(reason));
 }
 
@@ -474,6 +477,7 @@ link_open(struct host *host, struct courier *courier)
 	link->courier = courier;
 	link->fd = fd;
 	link->generation = host->generation;
+	link->number = ++worker->last_number;
 	link->opened_at = worker_now(worker);
 	link->connect.done = on_connected;
 	link->recv.done = link_on_recv;

@@ -43,6 +43,7 @@ struct link {
 	bool dirty; /* in worker->dirty_links */
 	int fd;
 	uint32_t generation;
+	uint64_t number;                 /* of the worker's; for the operator */
 	struct sockaddr_storage address; /* of its own: the host's may change while it connects */
 	struct uring_op connect;
 	struct uring_op recv;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -103,4 +104,38 @@ listener_close(struct listener *listener, const char *dir, const char *name)
 	}
 	close(listener->fd);
 	listener->fd = -1;
+}
+
+/* The directory of a path, copied to `dir`; returns the name in it, or NULL if it has none. */
+static const char *
+split_path(const char *path, char dir[static PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL || slash[1] == '\0' || slash - path >= PATH_MAX)
+		return NULL;
+	size_t len = slash == path ? 1 : (size_t)(slash - path);
+	memcpy(dir, path, len);
+	dir[len] = '\0';
+	return slash + 1;
+}
+
+int
+listener_open_path(struct listener *listener, const char *path, mode_t mode, struct owner owner)
+{
+	char dir[PATH_MAX];
+	const char *name = split_path(path, dir);
+
+	listener->fd = -1;
+	return name == NULL ? -EINVAL : listener_open_for(listener, dir, name, mode, owner);
+}
+
+void
+listener_close_path(struct listener *listener, const char *path)
+{
+	char dir[PATH_MAX];
+	const char *name = split_path(path, dir);
+
+	if (name != NULL)
+		listener_close(listener, dir, name);
 }

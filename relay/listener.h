@@ -27,6 +27,11 @@ int listener_open(struct listener *listener, const char *dir, const char *name, 
 int listener_open_for(struct listener *listener, const char *dir, const char *name, mode_t mode,
 		      struct owner owner);
 
+/* Likewise, at a path with a directory in it. */
+int listener_open_path(struct listener *listener, const char *path, mode_t mode,
+		       struct owner owner);
+void listener_close_path(struct listener *listener, const char *path);
+
 /* Closes our descriptor and, if the path is still this socket, unlinks it. */
 void listener_close(struct listener *listener, const char *dir, const char *name);
 

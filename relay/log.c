@@ -56,6 +56,12 @@ log_set_level(enum log_level level)
 	level_max = level;
 }
 
+enum log_level
+log_level(void)
+{
+	return level_max;
+}
+
 /* Appends `text` in quotes, escaped. */
 static size_t
 put_quoted(char *to, size_t at, size_t size, const char *text)

@@ -31,6 +31,7 @@ void log_set_sink(log_sink *sink, void *context);
 
 /* Lines above this level are dropped.  Default LOG_INFO. */
 void log_set_level(enum log_level level);
+enum log_level log_level(void);
 
 /* `host` may be NULL.  Too long a text is cut. */
 void log_line(enum log_level level, const char *host, const char *format, ...)

@@ -26,8 +26,8 @@ number(const char *text, uint32_t *value)
 	return true;
 }
 
-static bool
-find_user(const char *name, uid_t *uid)
+bool
+owner_find_user(const char *name, uid_t *uid)
 {
 	const struct passwd *entry = getpwnam(name);
 
@@ -37,8 +37,8 @@ find_user(const char *name, uid_t *uid)
 	return true;
 }
 
-static bool
-find_group(const char *name, gid_t *gid)
+bool
+owner_find_group(const char *name, gid_t *gid)
 {
 	const struct group *entry = getgrnam(name);
 
@@ -61,6 +61,6 @@ owner_parse(const char *text, struct owner *owner)
 		return false;
 	memcpy(user, text, len);
 	user[len] = '\0';
-	return find_user(user, &owner->uid) &&
-	       (text[len] == '\0' || find_group(text + len + 1, &owner->gid));
+	return owner_find_user(user, &owner->uid) &&
+	       (text[len] == '\0' || owner_find_group(text + len + 1, &owner->gid));
 }

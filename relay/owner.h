@@ -19,4 +19,8 @@ struct owner {
 /* false: there is no such user or group, or the text is empty.  NULL gives nobody. */
 bool owner_parse(const char *text, struct owner *owner);
 
+/* One name or number. */
+bool owner_find_user(const char *name, uid_t *uid);
+bool owner_find_group(const char *name, gid_t *gid);
+
 #endif

@@ -19,6 +19,7 @@
 #define SECTION_RELAY    "relay"
 #define SECTION_DEFAULTS "defaults"
 #define SECTION_HOST     "host"
+#define SECTION_CONTROL  "control"
 
 enum {
 	SECTION_NAME_MAX = 16
@@ -35,6 +36,7 @@ struct parse {
 	uint64_t keys_seen;    /* in the section that is being read, a bit per setting */
 	size_t sections_ended; /* the next section began at scan->lines[sections_ended] */
 	bool relay_seen;
+	bool control_seen;
 	bool defaults_seen;
 };
 
@@ -46,6 +48,8 @@ section_of(const char *name, enum setting_section *section)
 {
 	if (strcmp(name, SECTION_RELAY) == 0)
 		*section = SETTING_SECTION_RELAY;
+	else if (strcmp(name, SECTION_CONTROL) == 0)
+		*section = SETTING_SECTION_CONTROL;
 	else if (strcmp(name, SECTION_DEFAULTS) == 0 || strcmp(name, SECTION_HOST) == 0)
 		*section = SETTING_SECTION_HOST;
 	else
@@ -87,8 +91,8 @@ on_syntax_error(cfg_t *cfg, const char *format, va_list args)
 			   "%s in section %s: allowed are %s", text, cfg_name(cfg), keys);
 	} else {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
-			   "%s: allowed are the sections " SECTION_RELAY ", " SECTION_DEFAULTS
-			   ", " SECTION_HOST " \"ID\"",
+			   "%s: allowed are the sections " SECTION_RELAY ", " SECTION_CONTROL
+			   ", " SECTION_DEFAULTS ", " SECTION_HOST " \"ID\"",
 			   text);
 	}
 }
@@ -163,6 +167,8 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 	unsigned line = parsing->scan->lines[parsing->sections_ended++];
 	if (strcmp(name, SECTION_RELAY) == 0)
 		return on_single_section(opt, &parsing->relay_seen, line);
+	if (strcmp(name, SECTION_CONTROL) == 0)
+		return on_single_section(opt, &parsing->control_seen, line);
 	if (strcmp(name, SECTION_DEFAULTS) == 0) {
 		if (!parsing->defaults_seen)
 			parsing->conf->defaults.line = line;
@@ -197,12 +203,15 @@ static cfg_t *
 new_tree(const char *path)
 {
 	cfg_opt_t relay[SETTING_COUNT + 1];
+	cfg_opt_t control[SETTING_COUNT + 1];
 	cfg_opt_t host[SETTING_COUNT + 1];
 
 	describe_section(relay, SETTING_SECTION_RELAY);
+	describe_section(control, SETTING_SECTION_CONTROL);
 	describe_section(host, SETTING_SECTION_HOST);
 	cfg_opt_t root[] = {
 		CFG_SEC(SECTION_RELAY, relay, CFGF_NONE),
+		CFG_SEC(SECTION_CONTROL, control, CFGF_NONE),
 		CFG_SEC(SECTION_DEFAULTS, host, CFGF_NONE),
 		CFG_SEC(SECTION_HOST, host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END(),
@@ -280,7 +289,7 @@ static const char *
 split_option(struct option *option)
 {
 	static const char shape[] =
-	    "write SECTION.KEY=VALUE, with relay, defaults or host ID as the section";
+	    "write SECTION.KEY=VALUE, with relay, control, defaults or host ID as the section";
 	char *equal = strchr(option->text, '=');
 
 	if (equal == NULL)
@@ -418,7 +427,9 @@ apply_section(cfg_t *section, enum setting_section kind, void *structure)
 bool
 relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings *relay)
 {
-	return apply_section(cfg_getsec(conf->tree, SECTION_RELAY), SETTING_SECTION_RELAY, relay);
+	return apply_section(cfg_getsec(conf->tree, SECTION_RELAY), SETTING_SECTION_RELAY, relay) &&
+	       apply_section(cfg_getsec(conf->tree, SECTION_CONTROL), SETTING_SECTION_CONTROL,
+			     relay);
 }
 
 bool

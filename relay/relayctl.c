@@ -14,24 +14,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "relay/control_call.h"
 #include "relay/control_client.h"
 #include "relay/ctl_args.h"
+#include "relay/ctl_complete.h"
 #include "relay/ctl_json.h"
 #include "relay/ctl_table.h"
 #include "relay/ctl_top.h"
 #include "relay/ctl_units.h"
-
-#ifndef RELAY_VERSION
-#define RELAY_VERSION "0.1"
-#endif
+#include "relay/version.h"
 
 #define DEFAULT_SOCKET "/run/relay/relay.control"
 #define BODY_MAX       ((size_t)CONTROL_FRAME_MAX - CONTROL_FRAME_HEADER)
 #define BODY_FIRST     ((size_t)64 * 1024)
-#define COMPLETE_MS    1000
+#define COMPLETE_FILE  ":file" /* no host is named so */
 
 enum exit_status {
 	EXIT_OK = 0,
@@ -243,6 +242,19 @@ show_error(const Relay__Control__Reply *reply)
 	free(error);
 }
 
+/* Columns of the terminal that standard output is; 0 = it is none. */
+static size_t
+terminal_width(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+		return SIZE_MAX;
+	return size.ws_col;
+}
+
 static void
 show_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 {
@@ -253,7 +265,7 @@ show_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 		fputc('\n', stdout);
 	} else {
 		ctl_table_findings(stderr, reply);
-		ctl_table_print(stdout, reply, detail, !isatty(STDOUT_FILENO));
+		ctl_table_print(stdout, reply, detail, terminal_width());
 	}
 	if (reply->code != RELAY__CONTROL__CODE__OK)
 		show_error(reply);
@@ -361,47 +373,25 @@ run_top(const struct ctl_args *args)
 
 /* --- completion: never a word of complaint */
 
-static void
-complete_hosts(const struct ctl_args *args, const char *prefix)
-{
-	struct control_client client = { .fd = -1 };
-	struct control_answer answer = { .reply = NULL };
-	Relay__Control__Request request;
-	char verb[] = "hosts list";
-	uint64_t deadline_ms = control_client_clock_ms() + COMPLETE_MS;
-	const char *path = socket_path(args);
-
-	relay__control__request__init(&request);
-	request.verb = verb;
-	if (path && control_answer_init(&answer) &&
-	    control_client_open(&client, path, deadline_ms) == CONTROL_CLIENT_OK &&
-	    control_client_ask(&client, &request, &answer, deadline_ms) == CONTROL_CLIENT_OK &&
-	    answer.reply->body_case == RELAY__CONTROL__REPLY__BODY_HOSTS) {
-		for (size_t i = 0; i < answer.reply->hosts->n_host; i++) {
-			const char *id = answer.reply->hosts->host[i]->id;
-			char *clean = ctl_clean(id, strlen(id), false);
-
-			/* A name that had to be cleaned is none to type. */
-			if (clean && strcmp(clean, id) == 0 &&
-			    strncmp(clean, prefix, strlen(prefix)) == 0)
-				puts(clean);
-			free(clean);
-		}
-	}
-	control_client_close(&client);
-	control_answer_fini(&answer);
-}
-
 static int
 run_complete(struct ctl_args *args)
 {
 	const char *prefix;
+	enum ctl_complete what;
 
-	for (size_t i = 0; i + 2 < args->words_len; i++)
-		if (strcmp(args->words[i], "--socket") == 0 || strcmp(args->words[i], "-s") == 0)
+	for (size_t i = 0; i + 1 < args->words_len; i++) {
+		const char *word = args->words[i];
+
+		if (strncmp(word, "--socket=", 9) == 0)
+			args->socket = word + 9;
+		else if (strcmp(word, "--socket") == 0 || strcmp(word, "-s") == 0)
 			args->socket = args->words[i + 1];
-	if (ctl_args_complete(stdout, args->words, args->words_len, &prefix))
-		complete_hosts(args, prefix);
+	}
+	what = ctl_complete_words(stdout, args->words, args->words_len, &prefix);
+	if (what == CTL_COMPLETE_FILE)
+		puts(COMPLETE_FILE);
+	else if (what != CTL_COMPLETE_DONE && socket_path(args))
+		ctl_complete_ask(stdout, socket_path(args), what, prefix);
 	return EXIT_OK;
 }
 

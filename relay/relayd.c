@@ -7,6 +7,7 @@
 #include "relay/log.h"
 #include "relay/pid_file.h"
 #include "relay/service_manager.h"
+#include "relay/version.h"
 #include "uring/explain.h"
 
 #include <errno.h>
@@ -18,10 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifndef RELAY_VERSION
-#define RELAY_VERSION "0.1"
-#endif
 
 enum {
 	OPTION_CHECK = 256,

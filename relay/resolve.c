@@ -3,6 +3,7 @@
  */
 #include "relay/resolve.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,4 +52,18 @@ const char *
 resolve_error_text(int error)
 {
 	return gai_strerror(error);
+}
+
+void
+resolve_text(const struct sockaddr_storage *address, char text[static RESOLVE_TEXT_MAX])
+{
+	const void *at = NULL;
+
+	if (address->ss_family == AF_INET)
+		at = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+	else if (address->ss_family == AF_INET6)
+		at = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+	text[0] = '\0';
+	if (at != NULL)
+		inet_ntop(address->ss_family, at, text, RESOLVE_TEXT_MAX);
 }

@@ -5,6 +5,7 @@
 #ifndef RELAY_RESOLVE_H
 #define RELAY_RESOLVE_H
 
+#include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -17,5 +18,9 @@ int resolve_address(const char *text, uint16_t port, struct sockaddr_storage *ad
 		    uint32_t *length);
 
 const char *resolve_error_text(int error);
+
+/* The address without its port; "" for a family that is none of ours. */
+#define RESOLVE_TEXT_MAX INET6_ADDRSTRLEN
+void resolve_text(const struct sockaddr_storage *address, char text[static RESOLVE_TEXT_MAX]);
 
 #endif

@@ -21,10 +21,12 @@
 #define HOUR_MS UINT64_C(3600000)
 #define DAY_MS  (24 * HOUR_MS)
 
-#define STRUCT_OF_relay  struct relay_settings
-#define STRUCT_OF_host   struct host_settings
-#define SECTION_OF_relay SETTING_SECTION_RELAY
-#define SECTION_OF_host  SETTING_SECTION_HOST
+#define STRUCT_OF_relay    struct relay_settings
+#define STRUCT_OF_control  struct relay_settings
+#define STRUCT_OF_host     struct host_settings
+#define SECTION_OF_relay   SETTING_SECTION_RELAY
+#define SECTION_OF_control SETTING_SECTION_CONTROL
+#define SECTION_OF_host    SETTING_SECTION_HOST
 
 const struct setting settings_table[SETTING_COUNT] = {
 #define SETTING(section_, key_, type_, unit_, field_, fallback_, min_, max_, apply_, help_) \
@@ -67,6 +69,33 @@ static bool
 is_text(const struct setting *setting)
 {
 	return setting->type == SETTING_STRING || setting->type == SETTING_PATH;
+}
+
+bool
+setting_section_is_single(enum setting_section section)
+{
+	return section != SETTING_SECTION_HOST;
+}
+
+const char *
+setting_section_name(enum setting_section section)
+{
+	switch (section) {
+	case SETTING_SECTION_RELAY:
+		return "relay";
+	case SETTING_SECTION_CONTROL:
+		return "control";
+	case SETTING_SECTION_HOST:
+		break;
+	}
+	return "defaults";
+}
+
+/* Whether both are kept in one structure. */
+static bool
+share_structure(enum setting_section a, enum setting_section b)
+{
+	return setting_section_is_single(a) == setting_section_is_single(b);
 }
 
 const struct setting *
@@ -371,8 +400,8 @@ setting_load(const struct setting *setting, const void *structure)
 static void *
 clear(enum setting_section section, void *structure)
 {
-	size_t size = section == SETTING_SECTION_RELAY ? sizeof(struct relay_settings)
-						       : sizeof(struct host_settings);
+	size_t size = setting_section_is_single(section) ? sizeof(struct relay_settings)
+							 : sizeof(struct host_settings);
 
 	return memset(structure, 0, size);
 }
@@ -387,7 +416,7 @@ settings_init(enum setting_section section, void *structure)
 		const struct setting *setting = &settings_table[i];
 		struct setting_value value;
 
-		if (setting->section != section || setting->fallback[0] == '\0')
+		if (!share_structure(setting->section, section) || setting->fallback[0] == '\0')
 			continue;
 		/* Defaults of texts come from elsewhere, so nothing here can run out of memory. */
 		assert(!is_text(setting));
@@ -404,7 +433,7 @@ settings_fini(enum setting_section section, void *structure)
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
 
-		if (setting->section == section && is_text(setting))
+		if (share_structure(setting->section, section) && is_text(setting))
 			(void)setting_store(setting, structure, (struct setting_value){ 0 });
 	}
 	clear(section, structure);

@@ -17,7 +17,11 @@
 #define SETTINGS_CONTROL_SOCKET "relay.control"
 #define SETTINGS_RUN_DIR_MAX    (HOSTS_TAB_PATH_MAX - sizeof SETTINGS_CONTROL_SOCKET)
 
-/* What section `relay` holds.  The strings belong to the structure; NULL = unset. */
+#define SETTINGS_CONTROL_SOCKET_MAX (HOSTS_TAB_PATH_MAX - 1)
+#define SETTINGS_PEOPLE_MAX         1000 /* bytes of a list of names */
+
+/* What the sections that are there once hold.  The strings belong to the structure; NULL = unset.
+ */
 struct relay_settings {
 	uint32_t workers; /* 0: one per processor */
 	uint32_t port;
@@ -32,11 +36,22 @@ struct relay_settings {
 	char *socket_dir;
 	char *hosts_file;
 	char *host_id;
+	char *control_socket;
+	uint32_t control_mode;
+	uint32_t control_connections_max;
+	char *control_group;
+	char *view_users;
+	char *view_groups;
+	char *operate_users;
+	char *operate_groups;
+	char *admin_users;
+	char *admin_groups;
 };
 
 enum setting_section {
-	SETTING_SECTION_RELAY, /* struct relay_settings */
-	SETTING_SECTION_HOST,  /* struct host_settings: `defaults` and `host` */
+	SETTING_SECTION_RELAY,   /* struct relay_settings */
+	SETTING_SECTION_CONTROL, /* likewise */
+	SETTING_SECTION_HOST,    /* struct host_settings: `defaults` and `host` */
 };
 
 enum setting_type {
@@ -86,6 +101,10 @@ struct setting_value {
 /* The table, indexed by enum setting_id. */
 extern const struct setting settings_table[SETTING_COUNT];
 
+/* Whether a section is one of those in struct relay_settings; and its name in relay.conf. */
+bool setting_section_is_single(enum setting_section section);
+const char *setting_section_name(enum setting_section section);
+
 /* The setting of that key, or NULL. */
 const struct setting *setting_find(enum setting_section section, const char *key);
 
@@ -107,7 +126,7 @@ void setting_format(const struct setting *setting, struct setting_value value, c
 bool setting_store(const struct setting *setting, void *structure, struct setting_value value);
 struct setting_value setting_load(const struct setting *setting, const void *structure);
 
-/* Fills a structure with the defaults of its section, all strings NULL; frees its strings. */
+/* Fills the structure of a section with all its defaults, all strings NULL; frees its strings. */
 void settings_init(enum setting_section section, void *structure);
 void settings_fini(enum setting_section section, void *structure);
 

@@ -14,21 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "relay/spool_backoff.h"
-#include "relay/spool_list.h"
-
-struct spool {
-	char *path;
-	int dir; /* as of the last scan; -1 = none */
-	struct spool_options options;
-	struct spool_hosts hosts;
-	struct spool_list list;
-	struct spool_backoff backoff;
-	struct spool_sending sending;
-	uint64_t rescan_ms; /* monotonic: a scan then finds what this one had to leave; UINT64_MAX:
-			       never */
-	size_t turn;        /* which hosts come first when there are too many */
-};
+#include "relay/spool_internal.h"
 
 const char *
 spool_answer_text(enum spool_answer answer)
@@ -112,8 +98,8 @@ spool_set_hosts(struct spool *spool, struct spool_hosts *hosts)
 
 /* ---- small questions ---- */
 
-static struct spool_key
-key_of(const char *name, const struct spool_stamp *stamp)
+struct spool_key
+spool_key_of(const char *name, const struct spool_stamp *stamp)
 {
 	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
 
@@ -145,20 +131,19 @@ wait_ms(const struct spool *spool, struct spool_time now)
 	return next > now.monotonic_ms ? next - now.monotonic_ms : 0;
 }
 
-/* A file from the future is as old as can be: a clock was set. */
-static uint64_t
-age_ms(struct spool_time now, int64_t mtime_ns)
+uint64_t
+spool_age_ms(struct spool_time now, int64_t mtime_ns)
 {
 	int64_t age = now.real_ms - mtime_ns / 1000000;
 
 	return age < 0 ? UINT64_MAX : (uint64_t)age;
 }
 
-/* How long until a file may be looked at; 0 = now. */
-static uint64_t
-unsettled_ms(const struct spool *spool, struct spool_time now, const struct spool_stamp *stamp)
+uint64_t
+spool_unsettled_ms(const struct spool *spool, struct spool_time now,
+		   const struct spool_stamp *stamp)
 {
-	uint64_t age = age_ms(now, stamp->mtime_ns);
+	uint64_t age = spool_age_ms(now, stamp->mtime_ns);
 
 	return age >= spool->options.settle_ms ? 0 : spool->options.settle_ms - age;
 }
@@ -219,7 +204,7 @@ add_file(struct spool *spool, const char *name, size_t host, struct spool_time n
 
 	if (spool_file_stamp(spool->dir, name, &stamp) != 0 || S_ISDIR(stamp.mode))
 		return;
-	struct spool_key key = key_of(name, &stamp);
+	struct spool_key key = spool_key_of(name, &stamp);
 	struct spool_failure *failure = spool_backoff_find(&spool->backoff, &key);
 	if (failure != NULL) {
 		failure->seen = 1;
@@ -228,7 +213,7 @@ add_file(struct spool *spool, const char *name, size_t host, struct spool_time n
 	}
 	if (spool_sending_has_file(&spool->sending, &key))
 		return;
-	uint64_t unsettled = unsettled_ms(spool, now, &stamp);
+	uint64_t unsettled = spool_unsettled_ms(spool, now, &stamp);
 	if (unsettled > 0) {
 		rescan_after(spool, now, unsettled);
 		return;
@@ -337,7 +322,7 @@ static enum spool_answer
 in_trouble(struct spool *spool, const char *name, const struct spool_stamp *stamp, int error,
 	   struct spool_time now, struct spool_entry *entry)
 {
-	struct spool_key key = key_of(name, stamp);
+	struct spool_key key = spool_key_of(name, stamp);
 
 	spool_backoff_fail(&spool->backoff, &key, now.monotonic_ms);
 	entry->error = error;
@@ -356,7 +341,7 @@ start_sending(struct spool *spool, const struct spool_host *host, const char *na
 	}
 	struct spool_slot *slot = spool_sending_add(&spool->sending, line);
 	slot->host = host->index;
-	slot->key = key_of(name, &slot->stamp);
+	slot->key = spool_key_of(name, &slot->stamp);
 	memcpy(slot->name, name, strlen(name) + 1);
 	/* It is a part of the name. */
 	memcpy(slot->host_id, host->id, strlen(host->id) + 1);
@@ -388,7 +373,7 @@ try_file(struct spool *spool, const struct spool_host *host, const struct spool_
 {
 	struct spool_line line;
 	const char *name = item->name;
-	bool heed_writers = age_ms(now, item->mtime_ns) < SPOOL_WRITER_MS;
+	bool heed_writers = spool_age_ms(now, item->mtime_ns) < SPOOL_WRITER_MS;
 	int verdict = spool_file_read(spool->dir, name, host->line_max, heed_writers, &line);
 
 	printable_name(entry->name, name);
@@ -396,7 +381,7 @@ try_file(struct spool *spool, const struct spool_host *host, const struct spool_
 		return in_trouble(spool, name, &line.stamp, verdict, now, entry);
 	entry->verdict = (enum spool_verdict)verdict;
 	/* It may have been replaced since the scan, and now be half a file. */
-	uint64_t unsettled = unsettled_ms(spool, now, &line.stamp);
+	uint64_t unsettled = spool_unsettled_ms(spool, now, &line.stamp);
 	if (verdict == SPOOL_CHANGING || (verdict != SPOOL_GONE && unsettled > 0)) {
 		if (line.fd >= 0)
 			close(line.fd);

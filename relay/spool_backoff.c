@@ -121,6 +121,15 @@ spool_backoff_fail(struct spool_backoff *backoff, const struct spool_key *key, u
 }
 
 void
+spool_backoff_forget(struct spool_backoff *backoff, const struct spool_key *key)
+{
+	struct spool_failure *record = spool_backoff_find(backoff, key);
+
+	if (record != NULL)
+		forget(backoff, (size_t)(record - backoff->records));
+}
+
+void
 spool_backoff_begin(struct spool_backoff *backoff)
 {
 	for (size_t i = 0; i < backoff->count; i++)

@@ -43,6 +43,9 @@ struct spool_failure *spool_backoff_find(const struct spool_backoff *backoff,
 void spool_backoff_fail(struct spool_backoff *backoff, const struct spool_key *key,
 			uint64_t now_ms);
 
+/* Its failures count no more: it is due. */
+void spool_backoff_forget(struct spool_backoff *backoff, const struct spool_key *key);
+
 /* A scan marks the records of the files that it sees (`seen`); the end of it drops all others. */
 void spool_backoff_begin(struct spool_backoff *backoff);
 void spool_backoff_end(struct spool_backoff *backoff);

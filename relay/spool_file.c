@@ -320,28 +320,65 @@ spool_file_remove(int dir, const char *name, const char *host, const struct spoo
 
 /* ---- setting aside ---- */
 
-static int
-open_bad_dir(int dir)
+int
+spool_file_open_dir(int dir, const char *below)
 {
-	if (mkdirat(dir, SPOOL_BAD_DIR, 0700) != 0 && errno != EEXIST)
+	if (mkdirat(dir, below, 0700) != 0 && errno != EEXIST)
 		return -errno;
-	int bad = openat(dir, SPOOL_BAD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return bad < 0 ? -errno : bad;
+	int fd = openat(dir, below, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
 }
 
-/* Moves `claimed` there as `name`, or as `name` and something unique. */
+/* The name with something unique, cut so that the whole fits into a name. */
+static void
+other_name(char to[static NAME_MAX + 1], const char *name, const char *host, bool keep_host)
+{
+	char unique[UNIQUE_MAX];
+	size_t len = strlen(name);
+	size_t tail = strlen(host) + 1;
+
+	make_unique(unique);
+	if (!keep_host || len < tail) {
+		snprintf(to, NAME_MAX + 1, "%.*s.%s", NAME_MAX - UNIQUE_MAX, name, unique);
+		return;
+	}
+	size_t stem = len - tail;
+	if (stem + UNIQUE_MAX + tail > NAME_MAX)
+		stem = tail + UNIQUE_MAX < NAME_MAX ? NAME_MAX - UNIQUE_MAX - tail : 0;
+	snprintf(to, NAME_MAX + 1, "%.*s.%s.%s", (int)stem, name, unique, host);
+}
+
+/* Moves `claimed` there as `name`, or as something like it. */
 static int
-move_to_bad(int dir, const char *claimed, int bad, const char *name, char to[static NAME_MAX + 1])
+move_claimed(int dir, const char *claimed, int to_dir, const char *name, const char *host,
+	     bool keep_host, char to[static NAME_MAX + 1])
 {
 	snprintf(to, NAME_MAX + 1, "%s", name);
-	int error = rename_noreplace(dir, claimed, bad, to);
+	int error = rename_noreplace(dir, claimed, to_dir, to);
 	for (int tries = 0; error == -EEXIST && tries < NAME_TRIES; tries++) {
-		char unique[UNIQUE_MAX];
-		make_unique(unique);
-		/* Cut so that the whole fits into a name. */
-		snprintf(to, NAME_MAX + 1, "%.*s.%s", NAME_MAX - UNIQUE_MAX, name, unique);
-		error = rename_noreplace(dir, claimed, bad, to);
+		other_name(to, name, host, keep_host);
+		error = rename_noreplace(dir, claimed, to_dir, to);
 	}
+	return error;
+}
+
+int
+spool_file_move(int dir, const char *name, const char *host, const struct spool_stamp *stamp,
+		int to_dir, bool keep_host, char to[static NAME_MAX + 1])
+{
+	char claimed[NAME_MAX + 1];
+
+	to[0] = '\0';
+	int error = claim(dir, name, host, stamp, claimed);
+	if (error == 0) {
+		error = move_claimed(dir, claimed, to_dir, name, host, keep_host, to);
+		if (error != 0)
+			unclaim(dir, claimed, name);
+	}
+	if (error == 0)
+		error = sync_dir(to_dir);
+	if (error == 0)
+		error = sync_dir(dir);
 	return error;
 }
 
@@ -349,22 +386,12 @@ int
 spool_file_set_aside(int dir, const char *name, const char *host, const struct spool_stamp *stamp,
 		     char to[static NAME_MAX + 1])
 {
-	char claimed[NAME_MAX + 1];
-	int bad = open_bad_dir(dir);
+	int bad = spool_file_open_dir(dir, SPOOL_BAD_DIR);
 
 	to[0] = '\0';
 	if (bad < 0)
 		return bad;
-	int error = claim(dir, name, host, stamp, claimed);
-	if (error == 0) {
-		error = move_to_bad(dir, claimed, bad, name, to);
-		if (error != 0)
-			unclaim(dir, claimed, name);
-	}
-	if (error == 0)
-		error = sync_dir(bad);
-	if (error == 0)
-		error = sync_dir(dir);
+	int error = spool_file_move(dir, name, host, stamp, bad, false, to);
 	close(bad);
 	return error == -ENOENT ? 0 : error;
 }

@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Below the directory of delayed messages; made when it is needed, 0700. */
-#define SPOOL_BAD_DIR "bad"
+/* Below the directory of delayed messages; made when they are needed, 0700. */
+#define SPOOL_BAD_DIR  "bad"
+#define SPOOL_HELD_DIR "held"
 
 /*
  * What a file is.  GONE: removed since it was listed.  CHANGING: written while it was read, look
@@ -79,5 +80,16 @@ int spool_file_remove(int dir, const char *name, const char *host, const struct 
  */
 int spool_file_set_aside(int dir, const char *name, const char *host,
 			 const struct spool_stamp *stamp, char to[static NAME_MAX + 1]);
+
+/* One of the directories below; made if it is not there.  A descriptor, or a negative errno. */
+int spool_file_open_dir(int dir, const char *below);
+
+/*
+ * Moves it from one directory to the other, under its name or, if that is taken, with something
+ * unique in it: `keep_host` = before the host's id, so that it stays a message for that host.
+ * Answers like spool_file_set_aside; 0 = the move is on the disk.
+ */
+int spool_file_move(int dir, const char *name, const char *host, const struct spool_stamp *stamp,
+		    int to_dir, bool keep_host, char to[static NAME_MAX + 1]);
 
 #endif

@@ -147,6 +147,10 @@ storage_result_fini(struct storage_result *result)
 			close(result->next.entry.fd);
 		result->next.entry.fd = -1;
 		break;
+	case STORAGE_VIEW:
+		spool_view_free(result->view);
+		result->view = NULL;
+		break;
 	case STORAGE_ENDED:
 	case STORAGE_REPLACED:
 	case STORAGE_NOTICE:
@@ -214,10 +218,29 @@ storage_release(struct storage *storage, uint64_t token)
 }
 
 int
-storage_replace(struct storage *storage, const char *path, char *bytes, size_t len)
+storage_ask(struct storage *storage, uint64_t token, const struct spool_ask *ask)
+{
+	struct storage_job job = {
+		.type = STORAGE_JOB_ASK,
+		.token = token,
+		.ask = malloc(sizeof *ask),
+	};
+
+	if (job.ask == NULL)
+		return -ENOMEM;
+	*job.ask = *ask;
+	int error = storage_queue_push(&storage->queue, &job);
+	if (error != 0)
+		free(job.ask);
+	return error;
+}
+
+int
+storage_save(struct storage *storage, uint64_t token, const char *path, char *bytes, size_t len)
 {
 	struct storage_job job = {
 		.type = STORAGE_JOB_REPLACE,
+		.token = token,
 		.path = strdup(path),
 		.bytes = bytes,
 		.len = len,
@@ -229,4 +252,10 @@ storage_replace(struct storage *storage, const char *path, char *bytes, size_t l
 	if (error != 0)
 		free(job.path);
 	return error;
+}
+
+int
+storage_replace(struct storage *storage, const char *path, char *bytes, size_t len)
+{
+	return storage_save(storage, 0, path, bytes, len);
 }

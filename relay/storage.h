@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "relay/spool.h"
+#include "relay/spool_ask.h"
 #include "wire/wire.h"
 
 /* A line of a log, its LF included; a longer one is cut. */
@@ -67,7 +68,8 @@ enum storage_result_type {
 	STORAGE_SCANNED,  /* of storage_scan: error, scan */
 	STORAGE_NEXT,     /* of storage_next: host, next */
 	STORAGE_ENDED,    /* of storage_done: host, token, error */
-	STORAGE_REPLACED, /* of storage_replace: error */
+	STORAGE_REPLACED, /* of storage_replace and storage_save: error, token */
+	STORAGE_VIEW,     /* of storage_ask: token, view */
 	STORAGE_NOTICE,   /* of itself, once for each change: notice, error (0 = in order again) */
 };
 
@@ -79,6 +81,7 @@ struct storage_result {
 
 	union {
 		struct spool_scan scan;
+		struct spool_view *view; /* NULL: no memory, nothing was done */
 
 		struct {
 			enum spool_answer answer;
@@ -109,8 +112,9 @@ void storage_free(struct storage *storage);
 int storage_fd(const struct storage *storage);
 
 /*
- * The next result; false if there is none, then the descriptor is quiet again.  `scan.ready` and
- * `next.entry.fd` are the caller's; storage_result_fini frees the one and closes the other.
+ * The next result; false if there is none, then the descriptor is quiet again.  `scan.ready`,
+ * `view` and `next.entry.fd` are the caller's; storage_result_fini frees the ones and closes the
+ * other.
  */
 bool storage_take(struct storage *storage, struct storage_result *result);
 void storage_result_fini(struct storage_result *result);
@@ -151,8 +155,15 @@ int storage_fail(struct storage *storage, uint64_t token);
  */
 int storage_release(struct storage *storage, uint64_t token);
 
+/* A question about the delayed messages, or an order; copied.  STORAGE_VIEW. */
+int storage_ask(struct storage *storage, uint64_t token, const struct spool_ask *ask);
+
 /* Replaces a whole file, atomically.  `bytes` is of malloc, and the storage's if the job was
  * accepted.  STORAGE_REPLACED. */
 int storage_replace(struct storage *storage, const char *path, char *bytes, size_t len);
+
+/* The same with a token of the caller's (not 0), to tell the results of several files. */
+int storage_save(struct storage *storage, uint64_t token, const char *path, char *bytes,
+		 size_t len);
 
 #endif

@@ -201,9 +201,19 @@ static void
 do_replace(struct storage_job *job, struct storage_result *result)
 {
 	result->type = STORAGE_REPLACED;
+	result->token = job->token;
 	result->error = file_replace(job->path, job->bytes, job->len);
 	free(job->path);
 	free(job->bytes);
+}
+
+static void
+do_ask(struct storage_disk *disk, struct storage_job *job, struct storage_result *result)
+{
+	result->type = STORAGE_VIEW;
+	result->token = job->token;
+	result->view = spool_ask(disk->spool, job->ask, now_time());
+	free(job->ask);
 }
 
 bool
@@ -237,6 +247,9 @@ storage_disk_do(struct storage_disk *disk, struct storage_job *job, char *line,
 		return false;
 	case STORAGE_JOB_REPLACE:
 		do_replace(job, result);
+		return true;
+	case STORAGE_JOB_ASK:
+		do_ask(disk, job, result);
 		return true;
 	}
 	return false;

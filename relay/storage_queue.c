@@ -83,6 +83,7 @@ has_result(enum storage_job_type type)
 	case STORAGE_JOB_NEXT:
 	case STORAGE_JOB_DONE:
 	case STORAGE_JOB_REPLACE:
+	case STORAGE_JOB_ASK:
 		return true;
 	case STORAGE_JOB_LOG:
 	case STORAGE_JOB_HOSTS:
@@ -104,6 +105,7 @@ jobs_limit(enum storage_job_type type)
 	case STORAGE_JOB_SCAN:
 	case STORAGE_JOB_NEXT:
 	case STORAGE_JOB_REPLACE:
+	case STORAGE_JOB_ASK:
 		return STORAGE_JOBS_MAX - SPOOL_SENDING_MAX;
 	case STORAGE_JOB_DONE:
 	case STORAGE_JOB_FAIL:

@@ -19,6 +19,7 @@ enum storage_job_type {
 	STORAGE_JOB_FAIL,
 	STORAGE_JOB_RELEASE,
 	STORAGE_JOB_REPLACE,
+	STORAGE_JOB_ASK,
 };
 
 /* What it points to belongs to whoever has the job. */
@@ -28,6 +29,7 @@ struct storage_job {
 	uint64_t token;
 	time_t now;
 	struct spool_hosts hosts;
+	struct spool_ask *ask;
 	char *path;
 	char *bytes;
 	size_t len;

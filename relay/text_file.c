@@ -30,6 +30,14 @@ grow(struct text_file *file, size_t *room)
 	return 0;
 }
 
+/* There is room for one more byte. */
+static int
+end_text(struct text_file *file)
+{
+	file->data[file->len] = '\0';
+	return memchr(file->data, '\0', file->len) != NULL ? -EILSEQ : 0;
+}
+
 static int
 read_all(struct text_file *file, int fd)
 {
@@ -52,8 +60,7 @@ read_all(struct text_file *file, int fd)
 		if (file->len > TEXT_FILE_MAX)
 			return -EFBIG;
 	}
-	file->data[file->len] = '\0';
-	return memchr(file->data, '\0', file->len) != NULL ? -EILSEQ : 0;
+	return end_text(file);
 }
 
 static int
@@ -67,6 +74,7 @@ check_and_read(struct text_file *file, int fd)
 		return -EMEDIUMTYPE;
 	if (st.st_size > (off_t)TEXT_FILE_MAX)
 		return -EFBIG;
+	file->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	return read_all(file, fd);
 }
 
@@ -117,6 +125,34 @@ text_file_read(struct text_file *file, const char *path, struct report *report)
 		error = -EMEDIUMTYPE;
 	if (error != 0) {
 		report_failure(report, path, file, error);
+		text_file_free(file);
+	}
+	return error;
+}
+
+static int
+copy(struct text_file *file, const void *bytes, size_t len)
+{
+	if (len > TEXT_FILE_MAX)
+		return -EFBIG;
+	file->data = malloc(len + 1);
+	if (file->data == NULL)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(file->data, bytes, len);
+	file->len = len;
+	return end_text(file);
+}
+
+int
+text_file_copy(struct text_file *file, const void *bytes, size_t len, const char *name,
+	       struct report *report)
+{
+	*file = (struct text_file){ .data = NULL };
+	int error = copy(file, bytes, len);
+
+	if (error != 0) {
+		report_failure(report, name, file, error);
 		text_file_free(file);
 	}
 	return error;

@@ -15,6 +15,7 @@
 struct text_file {
 	uint8_t *data; /* with a NUL behind the last byte, so that it is a C string as well */
 	size_t len;
+	int64_t mtime_ns; /* of the file, before it was read; 0 = it was none */
 };
 
 /*
@@ -23,6 +24,13 @@ struct text_file {
  * report as fatal.
  */
 int text_file_read(struct text_file *file, const char *path, struct report *report);
+
+/*
+ * Bytes that came another way, as if `name` had been read: 0, or as text_file_read, of which only
+ * -EFBIG, -EILSEQ and -ENOMEM are possible.
+ */
+int text_file_copy(struct text_file *file, const void *bytes, size_t len, const char *name,
+		   struct report *report);
 
 void text_file_free(struct text_file *file);
 

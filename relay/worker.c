@@ -67,9 +67,12 @@ worker_tell_control(struct worker *worker, const struct channel_message *message
 }
 
 void
-worker_tell_state(struct worker *worker, uint32_t index, bool up)
+worker_tell_state(struct worker *worker, uint32_t index, bool up, enum host_hold hold)
 {
-	struct channel_message message = { .type = CHANNEL_HOST_STATE, .name = { index, up } };
+	struct channel_message message = {
+		.type = CHANNEL_HOST_STATE,
+		.name = { index, up, hold },
+	};
 
 	worker_tell_control(worker, &message);
 }
@@ -77,7 +80,7 @@ worker_tell_state(struct worker *worker, uint32_t index, bool up)
 void
 worker_ask_address(struct worker *worker, uint32_t index)
 {
-	struct channel_message message = { .type = CHANNEL_RESOLVE, .name = { index, 0 } };
+	struct channel_message message = { .type = CHANNEL_RESOLVE, .name = { .index = index } };
 
 	worker_tell_control(worker, &message);
 }

@@ -36,6 +36,7 @@ struct worker_options {
 	uint64_t seed;        /* of the jitter */
 };
 
+struct client;
 struct exchange;
 struct link;
 struct host;
@@ -72,6 +73,11 @@ struct worker {
 	uint64_t log_dropped;
 	uint64_t no_buffers; /* of the ring's count, already in stats */
 	struct worker_stats *stats;
+	uint64_t last_number; /* of a link or client; never used again */
+	/* Where the last page of clients ended: behind this number comes this one (NULL: none). */
+	uint64_t listed_number;
+	struct client *listed_next;
+	uint32_t errands; /* under way */
 };
 
 /*
@@ -108,7 +114,7 @@ struct stats_host *worker_host_stats(struct worker *worker, uint32_t index, cons
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);
-void worker_tell_state(struct worker *worker, uint32_t index, bool up);
+void worker_tell_state(struct worker *worker, uint32_t index, bool up, enum host_hold hold);
 void worker_ask_address(struct worker *worker, uint32_t index);
 bool worker_accepting(const struct worker *worker);
 void worker_pause_accepting(struct worker *worker);

@@ -10,6 +10,7 @@
 #include "relay/port.h"
 #include "relay/stats.h"
 #include "relay/worker.h"
+#include "relay/worker_query.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,7 +114,7 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 			known.address_len = host->address_len;
 		}
 		host_change(host, &known);
-		worker_tell_state(worker, host->index, host_reachable(host));
+		worker_tell_state(worker, host->index, host_reachable(host), host->hold);
 		if (listener >= 0)
 			uring_close(worker->ring, listener);
 		return;
@@ -184,6 +185,8 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct host *host;
 
+	if (worker_on_question(worker, message, fd))
+		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_HOST_ADD:
 		add(worker, &message->host, fd);
@@ -199,6 +202,10 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 		if ((host = host_at(worker, message->name.index)) != NULL)
 			leave(worker, host);
 		break;
+	case CHANNEL_RECONNECT:
+		if ((host = host_at(worker, message->name.index)) != NULL)
+			host_reconnect(host);
+		break;
 	case CHANNEL_SYNC_BEGIN:
 		sync_begin(worker);
 		break;
@@ -207,6 +214,9 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 		break;
 	case CHANNEL_RENEW:
 		for_all(worker, host_renew);
+		break;
+	case CHANNEL_LOG_LEVEL:
+		log_set_level(message->level.level);
 		break;
 	case CHANNEL_RETRY:
 		for_all(worker, host_retry);

@@ -334,6 +334,14 @@ uring_hung_up(struct uring *u, int fd)
 	       (file->end->outside_closed || file->end->inside_error != 0);
 }
 
+void
+uring_peer(struct uring *u, int fd, uint32_t *uid, uint32_t *pid)
+{
+	fake_file(u, fd, "peer");
+	*uid = UINT32_MAX;
+	*pid = 0;
+}
+
 /* --- the outside ------------------------------------------------------------------------------ */
 
 int

@@ -49,8 +49,10 @@ struct sim_host {
 	char id[16];
 	uint16_t port; /* of two: moving a host adds or takes 1 */
 	int listener;
-	bool present;    /* a host of the worker that was not asked to leave */
-	unsigned knocks; /* turns in which somebody still comes after that */
+	bool present;           /* a host of the worker that was not asked to leave */
+	unsigned knocks;        /* turns in which somebody still comes after that */
+	enum host_hold hold;    /* as last told */
+	uint32_t held_requests; /* in flight since it is held; UINT32_MAX = it is not */
 	struct host_settings settings;
 	uint64_t queue_most_ms; /* the longest these ever were */
 	uint64_t reply_most_ms;
@@ -74,9 +76,19 @@ struct sim_plan {
 	bool orphan;     /* the channel ends instead of a stop message */
 	bool short_stop; /* what is under way may take longer than the stop */
 	bool holds_channel;
+	bool operates; /* somebody pauses, drains, lists, kills */
 	unsigned clients;
 	unsigned requests;
 	uint64_t stop_at;
+};
+
+/* What was asked of the worker and what it said; one question at a time. */
+struct sim_operator {
+	uint64_t token;
+	enum channel_type asked; /* CHANNEL_READY = nothing */
+	struct channel_query query;
+	uint64_t numbers[2];      /* of links and clients: one that was listed */
+	unsigned kills_of_client; /* that nobody has felt yet */
 };
 
 struct sim_client;
@@ -113,6 +125,7 @@ struct sim {
 	bool holding;
 	uint64_t released_at;
 	struct sim_host *renew; /* between two turns: there is no message for it yet */
+	struct sim_operator operator;
 	bool stopping;
 	uint64_t stop_due; /* a stop must be over by then */
 	uint64_t turns;
@@ -171,6 +184,23 @@ void sim_host_add(struct sim *sim, uint32_t place);
 void sim_hosts_start(struct sim *sim);
 void sim_hosts_knock(struct sim *sim);
 void sim_host_renew(struct sim *sim, struct sim_host *host);
+
+/* NULL: there is none of that id. */
+struct sim_host *sim_host_by_id(struct sim *sim, const char *id);
+
+/* What the worker has of it; NULL: nothing, or another has its place. */
+struct host *sim_host_inside(struct sim *sim, const struct sim_host *host);
+
+/* The message that describes the host as it is now. */
+struct channel_message sim_host_message(const struct sim_host *host, enum channel_type type);
+
+/* --- sim_operator.c: what an operator does, and is told -----------------------------------------
+ */
+
+void sim_operate(struct sim *sim);
+
+/* false: it is no answer. */
+bool sim_operator_told(struct sim *sim, const struct channel_message *message);
 
 /* --- sim_text.c: requests and replies --------------------------------------------------------- */
 

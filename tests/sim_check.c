@@ -17,6 +17,7 @@ struct sums {
 	uint32_t links;
 	uint32_t hosts;
 	uint32_t leaving;
+	bool listed; /* the client at which the next page begins is there */
 };
 
 static void
@@ -47,6 +48,7 @@ check_client(struct sim *sim, struct sums *sums, const struct client *client)
 	const struct exchange *x = client->exchange;
 
 	sums->clients++;
+	sums->listed |= client == sim->worker.listed_next;
 	if (x == NULL)
 		return;
 	add_exchange(sim, sums, x);
@@ -212,10 +214,39 @@ check_queue(struct sim *sim, const struct host *host)
 	if (count != host->queue_count || bytes != host->queue_bytes)
 		sim_fail(sim, "%s: the queue counts %u, %u bytes; it has %u, %u bytes", host->id,
 			 host->queue_count, (unsigned)host->queue_bytes, count, (unsigned)bytes);
-	if (count > 0 && !TAILQ_EMPTY(&host->ready))
+	if (count > 0 && !TAILQ_EMPTY(&host->ready) && host->hold == HOST_HOLD_NONE)
 		sim_fail(sim, "%s: requests wait although a link has room", host->id);
 	if (count >= host->settings.queue_max)
 		sim_cover(sim, SIM_QUEUE_FULL);
+}
+
+/* Nothing goes to a peer while an operator keeps it from it; a drained host has no link to stay. */
+static void
+check_hold(struct sim *sim, const struct host *host)
+{
+	struct sim_host *told = sim_host_by_id(sim, host->id);
+	const struct link *link;
+	uint32_t in_flight = 0;
+
+	if (host->hold == HOST_HOLD_NONE || host->leaving) {
+		told->held_requests = UINT32_MAX;
+		return;
+	}
+	TAILQ_FOREACH(link, &host->ready, entry)
+		in_flight += link->in_flight_count;
+	TAILQ_FOREACH(link, &host->others, entry)
+		in_flight += link->in_flight_count;
+	if (in_flight > told->held_requests)
+		sim_fail(sim, "%s: a request was sent although the host is %s", host->id,
+			 host->hold == HOST_HOLD_PAUSED ? "paused" : "drained");
+	told->held_requests = in_flight;
+	if (host->hold == HOST_HOLD_PAUSED)
+		return;
+	if (host->usable > 0 || host->opening > 0 || host->state != HOST_ASLEEP)
+		sim_fail(sim, "%s drains: %s, with %u links opening, %u usable", host->id,
+			 host_state_text(host->state), host->opening, host->usable);
+	if (host->links_count == 0)
+		sim_cover(sim, SIM_DRAINED);
 }
 
 static void
@@ -239,6 +270,7 @@ check_host(struct sim *sim, struct sums *sums, const struct host *host)
 		sim_cover(sim, SIM_CLIENTS_FULL);
 	check_links(sim, sums, host);
 	check_queue(sim, host);
+	check_hold(sim, host);
 	bool open = host->state == HOST_CONNECTING || host->state == HOST_DOWN;
 	if (!host->leaving && open && host->opening == 0 && !uring_timer_armed(&host->timer))
 		sim_fail(sim, "%s is %s and nothing is tried", host->id,
@@ -280,6 +312,8 @@ sim_check(struct sim *sim)
 			 (unsigned)sums.memory);
 	if (worker->memory.used > worker->memory.max)
 		sim_fail(sim, "more memory than allowed");
+	if (worker->listed_next != NULL && !sums.listed)
+		sim_fail(sim, "the next page of clients begins at one that is gone");
 	if (worker->control != NULL && channel_pending(sim->channel) && !sim->holding &&
 	    !sim->stopping && sim_now(sim) > sim->released_at + SECONDS(1))
 		sim_fail(sim, "messages for the other end of the channel are stuck");

@@ -214,9 +214,16 @@ on_end(struct sim_client *client)
 	for (unsigned i = 0; i < client->asked_count; i++)
 		open += client->asked[i].complete_at != 0;
 	if (client->line_len > 0 && client->style != STYLE_NEVER_READ &&
-	    sim->worker.memory.refused == 0 && !sim->stopping)
+	    sim->worker.memory.refused == 0 && !sim->stopping && sim->operator.kills_of_client == 0)
 		sim_fail(sim, "client %u: half a reply, then the end", client->index);
 	bool expected = client->phase == PHASE_HALF && open == 0;
+	bool allowed = expected || may_be_cut_off(client) ||
+		       (client->style == STYLE_NEVER_READ && client->phase == PHASE_SILENT);
+	if (!allowed && sim->operator.kills_of_client> 0) {
+		sim->operator.kills_of_client--;
+		leave(client, false);
+		return;
+	}
 	if (client->style == STYLE_NEVER_READ && client->phase == PHASE_SILENT) {
 		sim_cover(sim, SIM_STALLED);
 	} else if (!expected && !may_be_cut_off(client)) {

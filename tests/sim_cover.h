@@ -98,7 +98,16 @@ enum sim_fault {
 	X(SIM_CUT_OFF, "client_closed_by_relay")         \
 	X(SIM_STALLED, "client_closed_as_stalled")       \
 	X(SIM_AFTER_CRASH, "stats_of_crashed_worker")    \
-	X(SIM_BLOCK_TAKEN, "stats_block_taken_over")
+	X(SIM_BLOCK_TAKEN, "stats_block_taken_over")     \
+	X(SIM_PAUSED, "host_paused")                     \
+	X(SIM_DRAINED, "host_drained")                   \
+	X(SIM_RESUMED, "host_resumed")                   \
+	X(SIM_RECONNECTED, "host_reconnected")           \
+	X(SIM_ASKED, "host_asked_for")                   \
+	X(SIM_LISTED, "list_of_several_pages")           \
+	X(SIM_LINK_KILLED, "link_killed")                \
+	X(SIM_CLIENT_KILLED, "client_killed")            \
+	X(SIM_KILL_MISSED, "kill_of_nobody")
 
 enum sim_event {
 #define X(name, text) name,

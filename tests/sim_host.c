@@ -7,8 +7,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static struct channel_message
-host_message(const struct sim_host *host, enum channel_type type)
+struct channel_message
+sim_host_message(const struct sim_host *host, enum channel_type type)
 {
 	struct channel_message message = { .type = type };
 	struct sockaddr_in address = {
@@ -23,7 +23,27 @@ host_message(const struct sim_host *host, enum channel_type type)
 	memcpy(message.host.id, host->id, sizeof host->id);
 	memcpy(message.host.local_id, "local", sizeof "local");
 	message.host.settings = host->settings;
+	message.host.hold = host->hold;
 	return message;
+}
+
+struct sim_host *
+sim_host_by_id(struct sim *sim, const char *id)
+{
+	for (unsigned i = 0; i < sim->hosts_count; i++) {
+		if (strcmp(sim->hosts[i].id, id) == 0)
+			return &sim->hosts[i];
+	}
+	return NULL;
+}
+
+struct host *
+sim_host_inside(struct sim *sim, const struct sim_host *host)
+{
+	struct worker *worker = &sim->worker;
+	struct host *inside = host->place < worker->hosts_cap ? worker->hosts[host->place] : NULL;
+
+	return inside != NULL && strcmp(inside->id, host->id) == 0 ? inside : NULL;
 }
 
 /* --- peers that go down ----------------------------------------------------------------------- */
@@ -57,11 +77,13 @@ sim_host_add(struct sim *sim, uint32_t place)
 	struct sim_host *host = &sim->hosts[sim->hosts_count];
 
 	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++, .place = place };
+	host->hold = HOST_HOLD_NONE;
+	host->held_requests = UINT32_MAX;
 	sim_host_plan(sim, host);
 	host->flap.due = on_flap;
 	host->listener = fake_listener(sim->ring);
 	host->present = true;
-	struct channel_message message = host_message(host, CHANNEL_HOST_ADD);
+	struct channel_message message = sim_host_message(host, CHANNEL_HOST_ADD);
 	fake_channel_say(sim->channel, &message, host->listener);
 	sim_trace(sim,
 		  "%s: added, line %u, links %u, pipeline %u, queue %u ms, reply %u ms, fault %u",
@@ -77,8 +99,10 @@ sim_host_add(struct sim *sim, uint32_t place)
 static void
 add_again(struct sim *sim, const struct sim_host *host)
 {
-	struct channel_message message = host_message(host, CHANNEL_HOST_ADD);
+	struct channel_message message = sim_host_message(host, CHANNEL_HOST_ADD);
 
+	if (sim_chance(sim, 500))
+		message.host.hold = HOST_HOLD_KEEP; /* a new control process does not know */
 	fake_channel_say(sim->channel, &message, fake_listener(sim->ring));
 	sim_cover(sim, SIM_HOST_REFUSED);
 }
@@ -94,7 +118,7 @@ change(struct sim *sim, struct sim_host *host)
 		sim_host_settings(sim, host);
 	sim_cover(sim, moves ? SIM_HOST_MOVED : SIM_HOST_CHANGED);
 	sim_trace(sim, "%s: %s", host->id, moves ? "moved" : "settings changed");
-	struct channel_message message = host_message(host, CHANNEL_HOST_CHANGE);
+	struct channel_message message = sim_host_message(host, CHANNEL_HOST_CHANGE);
 	fake_channel_say(sim->channel, &message, -1);
 }
 
@@ -137,11 +161,13 @@ remove_host(struct sim *sim, struct sim_host *host)
 void
 sim_host_renew(struct sim *sim, struct sim_host *host)
 {
-	if (sim->worker.hosts_cap <= host->place || sim->worker.hosts[host->place] == NULL)
+	struct host *inside = sim_host_inside(sim, host);
+
+	if (inside == NULL)
 		return;
 	sim_cover(sim, SIM_HOST_RENEWED);
 	sim_trace(sim, "%s: renewed", host->id);
-	host_renew(sim->worker.hosts[host->place]);
+	host_renew(inside);
 }
 
 static unsigned
@@ -218,6 +244,8 @@ on_event(struct uring_timer *timer)
 	sim_check_time(sim);
 	if (!sim->stopping)
 		act(sim);
+	if (!sim->stopping && sim->plan.operates)
+		sim_operate(sim);
 	if (!sim->stopping &&
 	    (done || (sim->plan.stop_at != 0 && sim_now(sim) > sim->plan.stop_at))) {
 		if (!done)

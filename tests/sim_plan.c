@@ -64,6 +64,7 @@ sim_plan(struct sim *sim, struct fake_options *ring, struct worker_options *work
 		.orphan = sim_chance(sim, 200),
 		.short_stop = !calm && sim_chance(sim, 100),
 		.holds_channel = sim_chance(sim, 300),
+		.operates = !calm && sim_chance(sim, 300),
 		.clients = (unsigned)between(sim, 20, SIM_CLIENTS_MAX),
 		.requests = (unsigned)between(sim, 1000, 1200),
 	};

@@ -3,6 +3,7 @@
  * sent, help and completion.
  */
 #include "relay/ctl_args.h"
+#include "relay/ctl_complete.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -85,7 +86,8 @@ Test(ctl_args, refuses_what_makes_no_sense_and_names_it)
 		const char *error;
 	} cases[] = {
 		{ "", "no verb" },
-		{ "hosts", "hosts --help" },
+		{ "hosts", "hosts: a verb is missing; relayctl hosts --help" },
+		{ "help frob", "frob: no such noun" },
 		{ "hosts frobnicate", "no such verb" },
 		{ "host list", "no such noun" },
 		{ "hosts show", "HOST is missing" },
@@ -147,6 +149,10 @@ Test(ctl_args, helps_with_every_verb_or_those_of_a_noun)
 	char *all = help_of(NULL);
 	char *links = help_of("links");
 
+	cr_assert(parse("help"));
+	cr_assert(args.action == CTL_ACTION_HELP && !args.noun);
+	cr_assert(parse("help links"));
+	cr_assert(args.action == CTL_ACTION_HELP && strcmp(args.noun, "links") == 0);
 	cr_assert(parse("links --help"));
 	cr_assert_eq(args.action, CTL_ACTION_HELP);
 	cr_assert_str_eq(args.noun, "links");
@@ -162,7 +168,7 @@ Test(ctl_args, helps_with_every_verb_or_those_of_a_noun)
 	free(links);
 }
 
-/* What is printed, or "?" and the prefix when hosts are asked for. */
+/* What is printed; FILE, HOST and so on with the prefix when others are to be asked. */
 static const char *
 complete(const char *line)
 {
@@ -171,15 +177,17 @@ complete(const char *line)
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
-	bool hosts;
+	static const char *const who[] = { "", "FILE:", "HOST:", "LINK:", "CLIENT:", "MESSAGE:" };
+	enum ctl_complete what;
 
 	cr_assert(parse(line));
 	/* A blank cannot be a word of the line: '_' became one. */
 	if (args.words_len > 0 && strcmp(args.words[args.words_len - 1], " ") == 0)
 		args.words[args.words_len - 1][0] = '\0';
-	hosts = ctl_args_complete(out, args.words, args.words_len, &prefix);
+	what = ctl_complete_words(out, args.words, args.words_len, &prefix);
 	fclose(out);
-	snprintf(result, sizeof result, "%s%s%s", text, hosts ? "?" : "", hosts ? prefix : "");
+	snprintf(result, sizeof result, "%s%s%s", text, who[what],
+		 what == CTL_COMPLETE_DONE ? "" : prefix);
 	free(text);
 	return result;
 }
@@ -190,12 +198,31 @@ Test(ctl_args, completes_nouns_verbs_and_hosts)
 	cr_assert_not_null(strstr(complete("--complete"), "hosts\nlinks\n"));
 	cr_assert_str_eq(complete("--complete t"), "top\n");
 	cr_assert_str_eq(complete("--complete hosts re"), "resume\nreconnect\n");
-	cr_assert_str_eq(complete("--complete hosts show m"), "?m");
-	cr_assert_str_eq(complete("--complete hosts show _"), "?");
-	cr_assert_str_eq(complete("--complete -o json stats m"), "?m");
-	cr_assert_str_eq(complete("--complete --socket /x links list m"), "?m");
+	cr_assert_str_eq(complete("--complete hosts show m"), "HOST:m");
+	cr_assert_str_eq(complete("--complete hosts show _"), "HOST:");
+	cr_assert_str_eq(complete("--complete -o json stats m"), "HOST:m");
+	cr_assert_str_eq(complete("--complete --socket /x links list m"), "HOST:m");
 	cr_assert_str_eq(complete("--complete hosts show msul1 x"), "");
-	cr_assert_str_eq(complete("--complete hosts apply x"), "");
+	cr_assert_str_eq(complete("--complete hosts apply x"), "FILE:x");
+	cr_assert_str_eq(complete("--complete hosts list x"), "");
+	cr_assert_str_eq(complete("--complete links kill 0."), "LINK:0.");
+	cr_assert_str_eq(complete("--complete clients kill _"), "CLIENT:");
+	cr_assert_str_eq(complete("--complete delayed show 1"), "MESSAGE:1");
+	cr_assert_str_eq(complete("--complete log level _"), "error\nwarning\ninfo\ndebug\n");
+	cr_assert_str_eq(complete("--complete request msul1 x"), "");
 	cr_assert_str_eq(complete("--complete nonsense x"), "");
 	cr_assert_str_eq(complete("--complete hosts list --s"), "--socket\n");
+}
+
+Test(ctl_args, completes_values_of_options)
+{
+	cr_assert_str_eq(complete("--complete -o _"), "table\njson\n");
+	cr_assert_str_eq(complete("--complete hosts --output j"), "json\n");
+	cr_assert_str_eq(complete("--complete --output=t"), "table\n");
+	cr_assert_str_eq(complete("--complete --socket=/r"), "FILE:/r");
+	cr_assert_str_eq(complete("--complete -s _"), "FILE:");
+	cr_assert_str_eq(complete("--complete -t _"), "");
+	cr_assert_str_eq(complete("--complete --if-generation _"), "");
+	cr_assert_str_eq(complete("--complete --wait inf"), "info\n");
+	cr_assert_str_eq(complete("--complete --socket=/x hosts sh"), "show\n");
 }

@@ -20,7 +20,7 @@ shown(bool detail, bool raw)
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	ctl_table_print(out, &reply, detail, raw);
+	ctl_table_print(out, &reply, detail, raw ? 0 : SIZE_MAX);
 	fclose(out);
 	return text;
 }
@@ -137,6 +137,7 @@ Test(ctl_table, aligns_columns_and_marks_what_is_empty)
 	char name[] = "gr\xc3\xb6\xc3\x9f"
 		      "e\x1b";
 	char unit[] = "B";
+	char bytes[] = "bytes";
 
 	relay__control__reply__init(&reply);
 	relay__control__limits__init(&limits);
@@ -157,6 +158,12 @@ Test(ctl_table, aligns_columns_and_marks_what_is_empty)
 	       "clients         7  100000  -\n"
 	       "gr\xc3\xb6\xc3\x9f"
 	       "e?   12345678       0  B\n");
+	limit[1].unit = bytes;
+	limit[1].name = clients;
+	expect(false, false,
+	       "LIMIT     USED     MAX  UNIT\n"
+	       "clients      7  100000  -\n"
+	       "clients  12MiB       0  bytes\n");
 	limits.n_limit = 0;
 	expect(false, false, "LIMIT  USED  MAX  UNIT\n");
 }
@@ -200,7 +207,8 @@ Test(ctl_table, shows_one_host_as_lines)
 	cr_assert_not_null(strstr(text, "id            msul1\nstate         up\n"), "%s", text);
 	cr_assert_not_null(strstr(text, "worker        0, 1\n"), "%s", text);
 	cr_assert_not_null(strstr(text, "queue bytes   2.0KiB\nqueue age     1.5ms\n"), "%s", text);
-	cr_assert_not_null(strstr(text, "last log      -\nlinks_max     5\n"), "%s", text);
+	cr_assert_not_null(strstr(text, "last log      -\n\nSETTING    VALUE\nlinks_max  5\n"),
+			   "%s", text);
 	free(text);
 	text = shown(false, false);
 	cr_assert_eq(strncmp(text, "HOST   STATE  ADDRESS  PORT  WORKER", 35), 0, "%s", text);
@@ -246,6 +254,10 @@ Test(ctl_table, says_what_changed_and_what_is_wrong)
 	reply.body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
 	reply.changes = &changes;
 	expect(false, false, "+ msul9?\nnot applied: 1 added, 0 removed, 0 changed, 3 unchanged\n");
+	reply.generation = 7;
+	changes.applied = true;
+	expect(false, false,
+	       "+ msul9?\napplied: 1 added, 0 removed, 0 changed, 3 unchanged; generation 7\n");
 
 	relay__control__finding__init(&finding);
 	finding.severity = severity;

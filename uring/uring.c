@@ -569,6 +569,21 @@ uring_hung_up(struct uring *u, int fd)
 }
 
 void
+uring_peer(struct uring *u, int fd, uint32_t *uid, uint32_t *pid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	(void)u;
+	*uid = UINT32_MAX;
+	*pid = 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || peer.pid <= 0)
+		return;
+	*uid = peer.uid;
+	*pid = (uint32_t)peer.pid;
+}
+
+void
 uring_timer_set(struct uring *u, struct uring_timer *timer, uint64_t at)
 {
 	timer_heap_set(&u->timers, timer, at);

@@ -1,0 +1,320 @@
+/*
+ * control_apply.c - `hosts diff` and `hosts apply`: a table of hosts that the operator sent.
+ *
+ *   checked -> the table is on the disk -> so is the note that it was accepted -> in force -> told
+ *
+ * The storage thread writes, whole files only: whenever the process ends, the old or the new table
+ * is there, and the new one is answered for only when a restart would take it too.  One is under
+ * way at a time; it goes on when its caller leaves.  Owns a copy of the table until then.
+ */
+#include "relay/control_apply.h"
+
+#include "relay/control_changes.h"
+#include "relay/control_load.h"
+#include "relay/hosts_table.h"
+#include "relay/log.h"
+#include "relay/storage.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What findings call a table that was sent. */
+#define SENT "the table"
+
+struct control_apply {
+	struct control_call *call; /* NULL: it left */
+	char *bytes;
+	size_t len;
+};
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+static void
+answer_changes(struct control_call *call, const struct report *report,
+	       Relay__Control__Changes *changes)
+{
+	Relay__Control__Reply reply;
+
+	relay__control__reply__init(&reply);
+	control_add_findings(call, &reply, report);
+	reply.changes = changes;
+	if (changes != NULL)
+		reply.body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
+	control_answer(call, &reply);
+}
+
+static struct config_table
+table_of(const struct control_call *call)
+{
+	return (struct config_table){
+		.bytes = call->request->body.data,
+		.len = call->request->body.len,
+		.name = SENT,
+	};
+}
+
+/* Answers with what the table would change.  False: it is refused, and that was answered. */
+static bool
+check(struct control_call *call, bool answer)
+{
+	static struct report report;
+	static struct control_candidate candidate;
+	struct config_table table = table_of(call);
+
+	memset(&report, 0, sizeof report);
+	bool good = control_read(call->control, &table, &candidate, &report);
+	if (!good)
+		control_answer_refused(call, &report);
+	else if (answer)
+		answer_changes(call, &report, control_changes(call, &candidate));
+	if (good)
+		control_candidate_fini(&candidate);
+	report_fini(&report);
+	return good;
+}
+
+void
+control_do_hosts_diff(struct control_call *call)
+{
+	check(call, true);
+}
+
+/* --- applying --------------------------------------------------------------------------------- */
+
+static void
+apply_end(struct control *control)
+{
+	struct control_apply *apply = control->apply;
+
+	if (apply->call != NULL) {
+		apply->call->gone = NULL;
+		apply->call->due = NULL;
+		apply->call->state = NULL;
+	}
+	free(apply->bytes);
+	free(apply);
+	control->apply = NULL;
+}
+
+static void
+apply_failed(struct control *control, const char *what, int error)
+{
+	struct control_call *call = control->apply->call;
+
+	log_error(NULL, "hosts apply: %s: %s; the table in force stays", what, strerror(-error));
+	apply_end(control);
+	if (call != NULL)
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "nothing was changed: %s: %s", what, strerror(-error));
+}
+
+static void
+on_gone(struct control_call *call)
+{
+	struct control_apply *apply = call->state;
+
+	apply->call = NULL;
+}
+
+/* It goes on; its caller asked not to wait so long. */
+static void
+on_due(struct control_call *call)
+{
+	on_gone(call);
+	call->gone = NULL;
+	control_answer_error(call, RELAY__CONTROL__CODE__WAIT_EXPIRED,
+			     "the table is still being written");
+}
+
+/* Whether hosts_file is what would be written: the two tables must be two files. */
+static bool
+is_hosts_file(const struct control *control, const char *state_dir)
+{
+	char dir[PATH_MAX];
+	struct stat a;
+	struct stat b;
+
+	snprintf(dir, sizeof dir, "%s", control->config.relay.hosts_file);
+	char *slash = strrchr(dir, '/');
+	if (slash == NULL || strcmp(slash + 1, HOSTS_TABLE_APPLIED) != 0)
+		return false;
+	*slash = '\0';
+	return stat(dir[0] == '\0' ? "/" : dir, &a) == 0 && stat(state_dir, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* False: answered. */
+static bool
+check_place(struct control_call *call, char path[static PATH_MAX])
+{
+	const struct control *control = call->control;
+	const char *dir = control->options->started->relay.state_dir;
+
+	if (dir == NULL)
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "there is no directory to keep the table in: set "
+				     "relay.state_dir (or $STATE_DIRECTORY)");
+	else if (is_hosts_file(control, dir))
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "relay.state_dir is the directory of relay.hosts_file, which "
+				     "would be written over: set another one");
+	else if (!hosts_table_path(path, dir, HOSTS_TABLE_APPLIED))
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "relay.state_dir is too long");
+	else if (control->apply != NULL)
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "another table is being applied");
+	else
+		return true;
+	return false;
+}
+
+static struct control_apply *
+apply_new(struct control_call *call)
+{
+	struct control_apply *apply = calloc(1, sizeof *apply);
+
+	if (apply == NULL)
+		return NULL;
+	apply->call = call;
+	apply->len = call->request->body.len;
+	apply->bytes = malloc(apply->len + 1);
+	if (apply->bytes == NULL) {
+		free(apply);
+		return NULL;
+	}
+	if (apply->len > 0)
+		memcpy(apply->bytes, call->request->body.data, apply->len);
+	call->state = apply;
+	call->gone = on_gone;
+	call->due = on_due;
+	return apply;
+}
+
+/* The storage frees what it writes. */
+static int
+save_table(struct control *control, const char *path)
+{
+	const struct control_apply *apply = control->apply;
+	char *copy = malloc(apply->len + 1);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	memcpy(copy, apply->bytes, apply->len);
+	int error = storage_save(control->storage, CONTROL_SAVE_APPLIED, path, copy, apply->len);
+	if (error != 0)
+		free(copy);
+	return error;
+}
+
+void
+control_do_hosts_apply(struct control_call *call)
+{
+	struct control *control = call->control;
+	char path[PATH_MAX];
+
+	if (!check_place(call, path) || !check(call, call->request->dry_run) ||
+	    call->request->dry_run)
+		return;
+	control->apply = apply_new(call);
+	if (control->apply == NULL) {
+		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
+		return;
+	}
+	int error = save_table(control, path);
+	if (error != 0)
+		apply_failed(control, "the table cannot be written", error);
+}
+
+/* Read once more: while it was written, other files may have changed. */
+static void
+take_table(struct control *control)
+{
+	static struct report report;
+	static struct control_candidate candidate;
+	struct control_apply *apply = control->apply;
+	struct control_call *call = apply->call;
+	struct config_table table = { .bytes = apply->bytes, .len = apply->len, .name = SENT };
+	Relay__Control__Changes *changes = NULL;
+	char path[PATH_MAX];
+	char *kept = NULL;
+
+	memset(&report, 0, sizeof report);
+	bool good = control_read(control, &table, &candidate, &report);
+	if (good &&
+	    hosts_table_path(path, control->options->started->relay.state_dir, HOSTS_TABLE_APPLIED))
+		kept = strdup(path);
+	if (kept != NULL) {
+		free(candidate.next.hosts_path);
+		candidate.next.hosts_path = kept;
+	}
+	if (good && call != NULL)
+		changes = control_changes(call, &candidate);
+	if (good) {
+		control_take(control, &candidate);
+		control_count_load(control, true);
+	} else {
+		log_error(NULL, "hosts apply: the table was kept, but the rest of the "
+				"configuration is broken: nothing was changed");
+	}
+	apply_end(control);
+	if (call != NULL && !good)
+		control_answer_refused(call, &report);
+	if (changes != NULL)
+		changes->applied = true;
+	if (call != NULL && good)
+		answer_changes(call, &report, changes);
+	report_fini(&report);
+}
+
+static void
+on_table_saved(struct control *control, int error)
+{
+	struct hosts_accepted accepted = { .applied = true, .file = control->config.accepted.file };
+
+	if (error != 0) {
+		apply_failed(control, "the table cannot be written", error);
+		return;
+	}
+	if (hosts_accepted_same(&accepted, &control->accepted_saved)) {
+		take_table(control);
+		return;
+	}
+	error = control_save_accepted(control, CONTROL_SAVE_APPLIED_NOTE, &accepted);
+	if (error != 0)
+		apply_failed(control, "the note of it cannot be written", error);
+}
+
+static void
+on_applied_note_saved(struct control *control, int error)
+{
+	control_on_note_saved(control, error);
+	if (error != 0)
+		apply_failed(control, "the note of it cannot be written", error);
+	else
+		take_table(control);
+}
+
+void
+control_on_saved(struct control *control, uint64_t token, int error)
+{
+	switch ((enum control_save)token) {
+	case CONTROL_SAVE_STATUS:
+		if (error != 0)
+			log_error(NULL, "the status file cannot be written: %s", strerror(-error));
+		break;
+	case CONTROL_SAVE_NOTE:
+		control_on_note_saved(control, error);
+		break;
+	case CONTROL_SAVE_APPLIED:
+		on_table_saved(control, error);
+		break;
+	case CONTROL_SAVE_APPLIED_NOTE:
+		on_applied_note_saved(control, error);
+		break;
+	}
+}

@@ -1,0 +1,222 @@
+/*
+ * control_request.c - `request HOST 'LINE'`: a line for a host's peer, run by a worker through the
+ * host's queue; its reply is the answer.
+ *
+ * The line goes to the worker in a memfd and the reply comes back in the same one.  Owns that memfd
+ * and a struct request_call for each call under way.
+ */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "relay/control.h"
+#include "relay/control_ask.h"
+#include "relay/control_call.h"
+#include "relay/request.h"
+#include "wire/control_frame.h"
+#include "wire/enc.h"
+
+#define REQUESTS_MAX 16u
+#define REPLY_MAX    (CONTROL_FRAME_MAX - 1024u) /* the message around it needs less than that */
+
+struct request_call {
+	struct control_call *call;
+	struct control_ask ask;
+	int memfd;
+};
+
+static struct control_call *
+end(struct request_call *request)
+{
+	struct control_call *call = request->call;
+
+	control_ask_drop(&request->ask);
+	call->control->requests--;
+	call->state = NULL;
+	call->gone = NULL;
+	if (request->memfd >= 0)
+		close(request->memfd);
+	free(request);
+	return call;
+}
+
+static void
+on_gone(struct control_call *call)
+{
+	end(call->state);
+}
+
+/* --- the reply -------------------------------------------------------------------------------- */
+
+static bool
+read_all(int fd, uint8_t *bytes, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		ssize_t got = pread(fd, bytes + at, len - at, (off_t)at);
+		if (got <= 0)
+			return false;
+		at += (size_t)got;
+	}
+	return true;
+}
+
+static void
+answer_text(struct request_call *request, size_t length)
+{
+	struct control_call *call = request->call;
+	Relay__Control__Text *text = control_alloc(call, sizeof *text);
+	uint8_t *bytes = control_alloc(call, length + 1);
+	Relay__Control__Reply reply;
+
+	bool good = text != NULL && bytes != NULL && read_all(request->memfd, bytes, length);
+	end(request);
+	if (!good) {
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "there was a reply, but no memory for it");
+		return;
+	}
+	relay__control__reply__init(&reply);
+	relay__control__text__init(text);
+	text->text.data = bytes;
+	text->text.len = length;
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_TEXT;
+	reply.text = text;
+	control_answer(call, &reply);
+}
+
+static void
+on_reply(struct control_ask *ask, const struct channel_message *message)
+{
+	struct request_call *request =
+	    (struct request_call *)(void *)((char *)ask - offsetof(struct request_call, ask));
+
+	if (message == NULL || message->type != CHANNEL_REPLY) {
+		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
+				     "con_lost: the worker ended");
+		return;
+	}
+	const struct channel_request *reply = &message->request;
+	if (reply->result != REQUEST_ANSWERED)
+		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED, "con_lost: %s",
+				     request_result_text((enum request_result)reply->result));
+	else if (reply->length > REPLY_MAX)
+		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
+				     "the reply has %" PRIu64 " bytes, too many to be shown",
+				     reply->length);
+	else
+		answer_text(request, (size_t)reply->length);
+}
+
+/* --- the line --------------------------------------------------------------------------------- */
+
+/* What is wrong with it; NULL = nothing. */
+static const char *
+fault_of(const ProtobufCBinaryData *line, const struct control_host *host)
+{
+	uint64_t max = host->settings.line_max;
+
+	if (line->len == 0)
+		return "the line is empty";
+	if (memchr(line->data, '\n', line->len) != NULL)
+		return "the line has a line feed in it";
+	if (line->len > ENC_REQUEST_PREFIX_LEN &&
+	    memcmp(line->data, ENC_REQUEST_PREFIX, ENC_REQUEST_PREFIX_LEN) == 0)
+		max += ENC_REQUEST_PREFIX_LEN; /* as for clients */
+	return line->len > max ? "the line is longer than line_max" : NULL;
+}
+
+static int
+make_memfd(const ProtobufCBinaryData *line)
+{
+	int fd = memfd_create("request", MFD_CLOEXEC);
+	size_t at = 0;
+
+	while (fd >= 0 && at < line->len) {
+		ssize_t put = write(fd, line->data + at, line->len - at);
+		if (put <= 0) {
+			close(fd);
+			return -1;
+		}
+		at += (size_t)put;
+	}
+	return fd;
+}
+
+/* One that has a link, else any that serves the host. */
+static uint32_t
+choose_worker(const struct control *control, const struct control_host *host)
+{
+	uint32_t found = UINT32_MAX;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		if (!control_host_told(control, host, i))
+			continue;
+		if (host->up & (1ull << i))
+			return i;
+		found = i;
+	}
+	return found;
+}
+
+/* Longer than the worker's own clocks can be. */
+static uint64_t
+longest_ms(const struct host_settings *settings)
+{
+	return 2 * settings->queue_timeout_ms + settings->reply_timeout_ms + CONTROL_ASK_MS;
+}
+
+static bool
+send_request(struct request_call *request, const struct control_host *host)
+{
+	struct control_call *call = request->call;
+	struct channel_message message = { .type = CHANNEL_REQUEST };
+	uint32_t worker = UINT32_MAX;
+
+	if (host->index != CONTROL_INDEX_NONE)
+		worker = choose_worker(call->control, host);
+	if (worker == UINT32_MAX)
+		return false;
+	message.request.index = host->index;
+	message.request.length = call->request->body.len;
+	message.request.reply_max = REPLY_MAX;
+	return control_ask(call->control, &request->ask, worker, &message, request->memfd,
+			   longest_ms(&host->settings), on_reply);
+}
+
+void
+control_do_request(struct control_call *call)
+{
+	const struct control_host *host = control_argument_host(call);
+	struct request_call *request = NULL;
+
+	if (host == NULL)
+		return;
+	const char *fault = fault_of(&call->request->body, host);
+	if (fault != NULL) {
+		control_answer_error(call, RELAY__CONTROL__CODE__USAGE, "%s", fault);
+		return;
+	}
+	if (call->control->requests < REQUESTS_MAX)
+		request = calloc(1, sizeof *request);
+	if (request == NULL) {
+		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT,
+				     "%u requests are under way already", REQUESTS_MAX);
+		return;
+	}
+	call->control->requests++;
+	request->call = call;
+	call->state = request;
+	call->gone = on_gone;
+	request->memfd = make_memfd(&call->request->body);
+	if (request->memfd < 0)
+		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
+				     "no memory for the line");
+	else if (!send_request(request, host))
+		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
+				     "no worker serves it at the moment");
+}

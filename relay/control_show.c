@@ -1,0 +1,364 @@
+/*
+ * control_show.c - the verbs that only look: info, limits, health, hosts list and show.
+ *
+ * Changes nothing and asks nobody: what is told here the control process knows.
+ */
+#include "relay/control_call.h"
+
+#include "relay/child.h"
+#include "relay/control.h"
+#include "relay/control_server.h"
+#include "relay/hosts_table.h"
+#include "relay/resolve.h"
+#include "relay/version.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+enum {
+	PAGE_MAX = 1000, /* hosts; of their rows a frame takes more */
+	REASONS_MAX = 20,
+};
+
+/* --- info ------------------------------------------------------------------------------------- */
+
+static void
+fill_workers(struct control_call *call, Relay__Control__Info *info)
+{
+	const struct control *control = call->control;
+	uint32_t count = control->options->worker_count;
+	Relay__Control__WorkerInfo *workers = control_alloc(call, count * sizeof *workers);
+	Relay__Control__WorkerInfo **list = control_alloc(call, count * sizeof(void *));
+
+	if (workers == NULL || list == NULL)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct control_worker *worker = &control->workers[i];
+		relay__control__worker_info__init(&workers[i]);
+		workers[i].number = i;
+		workers[i].pid = worker->channel == NULL ? 0 : (uint32_t)worker->pid;
+		workers[i].ready = control_worker_ready(worker);
+		workers[i].restarts = worker->restarts;
+		list[i] = &workers[i];
+	}
+	info->n_worker = count;
+	info->worker = list;
+}
+
+void
+control_do_info(struct control_call *call)
+{
+	const struct control *control = call->control;
+	const struct relay_settings *relay = &control->config.relay;
+	Relay__Control__Reply reply;
+	Relay__Control__Info info;
+	struct utsname system;
+
+	relay__control__reply__init(&reply);
+	relay__control__info__init(&info);
+	info.version = control_clean(call, RELAY_VERSION);
+	info.pid = (uint32_t)control->options->keeper_pid;
+	info.boot_id = control_clean(call, control->options->boot_id);
+	info.started = control->options->started_us;
+	info.now = control_now_us();
+	info.host_id = control_clean(call, relay->host_id);
+	info.workers = control->options->worker_count;
+	info.generation = control->generation;
+	info.loaded = control->loaded_us;
+	info.last_load_ok = control->last_load_ok;
+	info.last_load = control->last_load_us;
+	info.hosts_source = control_clean(call, hosts_accepted_source(&control->config.accepted));
+	info.hosts_path = control_clean(call, control->config.hosts_path);
+	info.hosts = control->config.host_count;
+	info.run_dir = control_clean(call, relay->run_dir);
+	info.state_dir = control_clean(call, relay->state_dir);
+	info.socket_dir = control_clean(call, relay->socket_dir);
+	info.control_socket = control_clean(call, relay->control_socket);
+	if (uname(&system) == 0)
+		info.kernel = control_text(call, "%s %s", system.sysname, system.release);
+	fill_workers(call, &info);
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_INFO;
+	reply.info = &info;
+	control_answer(call, &reply);
+}
+
+/* --- limits ----------------------------------------------------------------------------------- */
+
+struct limits {
+	struct control_call *call;
+	Relay__Control__Limits message;
+	size_t room;
+};
+
+static void
+add_limit(struct limits *limits, const char *name, uint64_t used, uint64_t max, const char *unit)
+{
+	Relay__Control__Limit *limit = control_alloc(limits->call, sizeof *limit);
+
+	if (limit == NULL || limits->message.n_limit == limits->room)
+		return;
+	relay__control__limit__init(limit);
+	limit->name = control_clean(limits->call, name);
+	limit->used = used;
+	limit->max = max;
+	limit->unit = control_clean(limits->call, unit);
+	limits->message.limit[limits->message.n_limit++] = limit;
+}
+
+void
+control_do_limits(struct control_call *call)
+{
+	const struct control *control = call->control;
+	const struct relay_settings *relay = &control->config.relay;
+	Relay__Control__Reply reply;
+	struct limits limits = { .call = call, .room = 8 };
+
+	relay__control__reply__init(&reply);
+	relay__control__limits__init(&limits.message);
+	limits.message.limit = control_alloc(call, limits.room * sizeof(void *));
+	if (limits.message.limit == NULL)
+		limits.room = 0;
+	add_limit(&limits, "hosts", control->config.host_count, CONFIG_HOSTS_MAX, "hosts");
+	add_limit(&limits, "control_connections", control->server->count,
+		  relay->control_connections_max, "connections");
+	add_limit(&limits, "control_memory", control->server->memory, CONTROL_SERVER_MEMORY_MAX,
+		  "bytes");
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_LIMITS;
+	reply.limits = &limits.message;
+	control_answer(call, &reply);
+}
+
+/* --- health ----------------------------------------------------------------------------------- */
+
+static void
+add_reason(Relay__Control__Health *health, char *reason)
+{
+	if (health->n_reason < REASONS_MAX && reason != NULL)
+		health->reason[health->n_reason++] = reason;
+}
+
+/* The workers that are missing; whether there are none. */
+static bool
+check_workers(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+	bool all = true;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		if (control_worker_ready(&control->workers[i]))
+			continue;
+		all = false;
+		add_reason(health, control_text(call, "worker-%" PRIu32 " is not serving", i));
+	}
+	return all;
+}
+
+static void
+check_hosts(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+	uint32_t more = 0;
+
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		const struct control_host *host = control->hosts[i];
+		if (host == NULL || host->up != 0 || host->reported == 0)
+			continue;
+		if (health->n_reason < REASONS_MAX - 1)
+			add_reason(health, host->last_log.text[0] == '\0'
+					       ? control_text(call, "%s is down", host->id)
+					       : control_clean(call, host->last_log.text));
+		else
+			more++;
+	}
+	if (more > 0)
+		add_reason(health, control_text(call, "%" PRIu32 " more hosts are down", more));
+}
+
+void
+control_do_health(struct control_call *call)
+{
+	const struct control *control = call->control;
+	Relay__Control__Reply reply;
+	Relay__Control__Health health;
+	char *reasons[REASONS_MAX];
+
+	relay__control__reply__init(&reply);
+	relay__control__health__init(&health);
+	health.reason = reasons;
+	health.live = true;
+	bool serving = check_workers(call, &health) && control->listed;
+	if (!control->last_load_ok)
+		add_reason(&health, control_text(call, "the last reload was refused"));
+	check_hosts(call, &health);
+	health.ready = serving && control->loaded && !control->stopping;
+	health.status = control_clean(call, control->stopping      ? "stopping"
+					    : !control->ready_once ? "starting"
+					    : health.n_reason > 0  ? "degraded"
+								   : "ready");
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_HEALTH;
+	reply.health = &health;
+	control_answer(call, &reply);
+}
+
+/* --- hosts ------------------------------------------------------------------------------------ */
+
+static const char *
+state_of(const struct control_host *host)
+{
+	if (host == NULL || host->index == CONTROL_INDEX_NONE || host->listener < 0)
+		return "starting";
+	if (host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING)
+		return host->hold == HOST_HOLD_PAUSED ? "paused" : "draining";
+	if (host->up != 0)
+		return "up";
+	return host->reported != 0 ? "down" : "connecting";
+}
+
+static char *
+resolved_text(struct control_call *call, const struct control_host *host)
+{
+	char text[RESOLVE_TEXT_MAX];
+
+	if (host == NULL || host->resolved_len == 0)
+		return control_clean(call, "");
+	resolve_text(&host->resolved, text);
+	return control_clean(call, text);
+}
+
+static void
+fill_homes(struct control_call *call, const struct control_host *source, Relay__Control__Host *host)
+{
+	uint32_t *workers = control_alloc(call, CONTROL_WORKERS_MAX * sizeof *workers);
+
+	if (workers == NULL)
+		return;
+	host->worker = workers;
+	for (uint32_t i = 0; i < call->control->options->worker_count; i++) {
+		if (source->homes & (1ull << i))
+			workers[host->n_worker++] = i;
+	}
+}
+
+static void
+fill_settings(struct control_call *call, const struct host_settings *settings,
+	      Relay__Control__Host *host)
+{
+	Relay__Control__Setting *rows = control_alloc(call, SETTING_COUNT * sizeof *rows);
+	Relay__Control__Setting **list = control_alloc(call, SETTING_COUNT * sizeof(void *));
+	char text[256];
+
+	if (rows == NULL || list == NULL)
+		return;
+	host->setting = list;
+	for (int i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+		if (setting->section != SETTING_SECTION_HOST)
+			continue;
+		Relay__Control__Setting *row = &rows[host->n_setting];
+		relay__control__setting__init(row);
+		setting_format(setting, setting_load(setting, settings), text, sizeof text);
+		row->name = control_clean(call, setting->key);
+		row->value = control_clean(call, text);
+		list[host->n_setting++] = row;
+	}
+}
+
+static Relay__Control__Host *
+host_row(struct control_call *call, const struct config_host *config, bool whole)
+{
+	const struct control_host *host = control_host_by_id(call->control, config->id);
+	Relay__Control__Host *row = control_alloc(call, sizeof *row);
+
+	if (row == NULL)
+		return NULL;
+	relay__control__host__init(row);
+	row->id = control_clean(call, config->id);
+	row->state = control_clean(call, state_of(host));
+	row->address = control_clean(call, config->address);
+	row->port = config->port;
+	row->resolved = resolved_text(call, host);
+	row->domain = control_clean(call, config->domain);
+	row->role = control_clean(call, config->role);
+	row->name = control_clean(call, config->name);
+	row->socket =
+	    control_text(call, "%s/%s", call->control->config.relay.socket_dir, config->id);
+	if (host != NULL) {
+		fill_homes(call, host, row);
+		row->last_log = control_clean(call, host->last_log.text);
+	}
+	if (whole)
+		fill_settings(call, &config->settings, row);
+	return row;
+}
+
+/* Where a page begins: the number of a row.  False: it is no cursor of ours. */
+static bool
+parse_cursor(const char *cursor, size_t *at)
+{
+	char *end;
+
+	*at = 0;
+	if (cursor[0] == '\0')
+		return true;
+	if (cursor[0] < '0' || cursor[0] > '9')
+		return false;
+	*at = strtoull(cursor, &end, 10);
+	return *end == '\0';
+}
+
+void
+control_do_hosts_list(struct control_call *call)
+{
+	const struct config *config = &call->control->config;
+	Relay__Control__Reply reply;
+	Relay__Control__Hosts hosts;
+	size_t page = call->request->page_size;
+	size_t at;
+
+	relay__control__reply__init(&reply);
+	relay__control__hosts__init(&hosts);
+	if (!parse_cursor(call->request->cursor, &at)) {
+		control_answer_error(call, RELAY__CONTROL__CODE__USAGE, "it is no cursor of ours");
+		return;
+	}
+	if (page == 0 || page > PAGE_MAX)
+		page = PAGE_MAX;
+	hosts.host = control_alloc(call, page * sizeof(void *));
+	for (; hosts.host != NULL && at < config->host_count && hosts.n_host < page; at++) {
+		Relay__Control__Host *row = host_row(call, &config->hosts[at], false);
+		if (row == NULL)
+			break;
+		hosts.host[hosts.n_host++] = row;
+	}
+	if (at < config->host_count)
+		reply.next_cursor = control_text(call, "%zu", at);
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_HOSTS;
+	reply.hosts = &hosts;
+	control_answer(call, &reply);
+}
+
+void
+control_do_hosts_show(struct control_call *call)
+{
+	const struct config *config = &call->control->config;
+	Relay__Control__Reply reply;
+	Relay__Control__Hosts hosts;
+	const char *id = call->request->arguments[0];
+
+	relay__control__reply__init(&reply);
+	relay__control__hosts__init(&hosts);
+	for (size_t i = 0; i < config->host_count; i++) {
+		if (strcmp(config->hosts[i].id, id) != 0)
+			continue;
+		Relay__Control__Host *row = host_row(call, &config->hosts[i], true);
+		hosts.host = &row;
+		hosts.n_host = row != NULL;
+		reply.body_case = RELAY__CONTROL__REPLY__BODY_HOSTS;
+		reply.hosts = &hosts;
+		control_answer(call, &reply);
+		return;
+	}
+	control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND, "there is no host %s", id);
+}

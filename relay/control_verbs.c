@@ -1,0 +1,491 @@
+/*
+ * control_verbs.c - the requests of the control socket: is it one of ours, who may, what is asked
+ * and with what; then its handler.  And the answers (control_call.h).
+ *
+ * Never reads or writes a socket.  Owns the calls under way and the memory of their requests and
+ * answers.
+ */
+#include "relay/control_server.h"
+
+#include "relay/child.h"
+#include "relay/control.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_ROOM (64 * 1024) /* of what is unpacked, beyond the message's own length */
+#define CHUNK_ROOM   (64 * 1024)
+#define ANSWER_MAX   (16 * 1024 * 1024) /* memory for building one answer */
+
+#define MUTATES CONTROL_OPTION_MUTATES
+#define PAGED   CONTROL_OPTION_PAGED
+#define STREAM  CONTROL_OPTION_STREAM
+
+static const struct control_verb verbs[] = {
+#define VERB(name_, role_, handler_, arguments_, options_, help_) \
+	{ .name = name_,                                          \
+	  .role = CONTROL_ROLE_##role_,                           \
+	  .handler = control_do_##handler_,                       \
+	  .arguments = arguments_,                                \
+	  .options = options_,                                    \
+	  .help = help_ },
+#include "relay/control_verbs.def"
+#undef VERB
+};
+
+/* Memory for building an answer; the list is freed when it was packed. */
+struct control_chunk {
+	struct control_chunk *next;
+	size_t size;
+	size_t used;
+	alignas(max_align_t) uint8_t bytes[];
+};
+
+const struct control_verb *
+control_verb_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	}
+	return NULL;
+}
+
+const char *
+control_role_text(enum control_role role)
+{
+	switch (role) {
+	case CONTROL_ROLE_NONE:
+		return "none";
+	case CONTROL_ROLE_VIEW:
+		return "view";
+	case CONTROL_ROLE_OPERATE:
+		return "operate";
+	case CONTROL_ROLE_ADMIN:
+		return "admin";
+	}
+	return "none";
+}
+
+static struct control_pending *
+pending_of(struct control_call *call)
+{
+	return (struct control_pending *)(void *)((char *)call -
+						  offsetof(struct control_pending, call));
+}
+
+/* --- memory of an answer ---------------------------------------------------------------------- */
+
+static void
+free_answer(struct control_pending *pending)
+{
+	struct control_chunk *next;
+
+	for (struct control_chunk *chunk = pending->answer; chunk != NULL; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	control_server_give(pending->connection->server, pending->answer_size);
+	pending->answer = NULL;
+	pending->answer_size = 0;
+	pending->answer_full = false;
+}
+
+static struct control_chunk *
+new_chunk(struct control_pending *pending, size_t size)
+{
+	struct control_server *server = pending->connection->server;
+	size_t room = size > CHUNK_ROOM / 4 ? size : CHUNK_ROOM;
+
+	if (room > ANSWER_MAX - pending->answer_size || !control_server_take(server, room))
+		return NULL;
+	struct control_chunk *chunk = malloc(sizeof *chunk + room);
+	if (chunk == NULL) {
+		control_server_give(server, room);
+		return NULL;
+	}
+	*chunk = (struct control_chunk){ .next = pending->answer, .size = room };
+	pending->answer = chunk;
+	pending->answer_size += room;
+	return chunk;
+}
+
+void *
+control_alloc(struct control_call *call, size_t size)
+{
+	struct control_pending *pending = pending_of(call);
+	struct control_chunk *chunk = pending->answer;
+
+	if (size > ANSWER_MAX) {
+		pending->answer_full = true;
+		return NULL;
+	}
+	size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+	if (chunk == NULL || chunk->size - chunk->used < size)
+		chunk = new_chunk(pending, size);
+	if (chunk == NULL) {
+		pending->answer_full = true;
+		return NULL;
+	}
+	void *at = chunk->bytes + chunk->used;
+	chunk->used += size;
+	return memset(at, 0, size);
+}
+
+/* How many bytes of a character start here, or 0 if it is none that a terminal should get. */
+static size_t
+character(const char *text, size_t len)
+{
+	unsigned char first = (unsigned char)text[0];
+	size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if (first < 0x20 || first == 0x7f || size > len || !control_text_valid(text, size))
+		return 0;
+	/* U+0080 to U+009F are control characters as well. */
+	return first == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : size;
+}
+
+char *
+control_clean(struct control_call *call, const char *text)
+{
+	size_t len = text == NULL ? 0 : strlen(text);
+	char *copy = control_alloc(call, len + 1);
+
+	for (size_t i = 0; copy != NULL && i < len;) {
+		size_t size = character(text + i, len - i);
+		if (size == 0)
+			copy[i++] = '?';
+		else
+			memcpy(copy + i, text + i, size);
+		i += size;
+	}
+	return copy;
+}
+
+static char *
+format_text(struct control_call *call, const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		return NULL;
+	char *copy = control_clean(call, text);
+	free(text);
+	return copy;
+}
+
+char *
+control_text(struct control_call *call, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	char *text = format_text(call, format, args);
+	va_end(args);
+	return text;
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void
+end_call(struct control_pending *pending)
+{
+	struct control_connection *connection = pending->connection;
+
+	TAILQ_REMOVE(&connection->calls, pending, entry);
+	connection->calls_count--;
+	connection->idle_since = child_clock_ms();
+	free_answer(pending);
+	/* Taken with the request, whatever became of it. */
+	struct control_arena *arena = pending->request_memory;
+	control_server_give(connection->server, sizeof *pending + arena->size);
+	free(pending->request_memory);
+	free(pending);
+}
+
+static void
+too_long(Relay__Control__Reply *reply)
+{
+	static char text[] = "the answer is longer than a frame";
+
+	relay__control__reply__init(reply);
+	reply->code = RELAY__CONTROL__CODE__LIMIT;
+	reply->error = text;
+}
+
+bool
+control_answer(struct control_call *call, Relay__Control__Reply *reply)
+{
+	struct control_pending *pending = pending_of(call);
+	Relay__Control__Reply full;
+
+	if (pending->answer_full ||
+	    protobuf_c_message_get_packed_size(&reply->base) > CONTROL_FRAME_MAX - 64) {
+		too_long(&full);
+		reply = &full;
+	}
+	reply->id = call->request->id;
+	reply->generation = call->control->generation;
+	bool more = reply->more;
+	bool sent = control_connection_send(pending->connection, &reply->base);
+	free_answer(pending);
+	if (!sent || !more)
+		end_call(pending);
+	return sent;
+}
+
+void
+control_answer_ok(struct control_call *call)
+{
+	Relay__Control__Reply reply;
+
+	relay__control__reply__init(&reply);
+	control_answer(call, &reply);
+}
+
+void
+control_answer_error(struct control_call *call, Relay__Control__Code code, const char *format, ...)
+{
+	static char no_memory[] = "no memory";
+	Relay__Control__Reply reply;
+	va_list args;
+
+	relay__control__reply__init(&reply);
+	va_start(args, format);
+	reply.code = code;
+	reply.error = format_text(call, format, args);
+	va_end(args);
+	if (reply.error == NULL)
+		reply.error = no_memory;
+	control_answer(call, &reply);
+}
+
+/* --- checks ----------------------------------------------------------------------------------- */
+
+/* What a usage line says is to come. */
+struct shape {
+	size_t min;
+	size_t max;
+	bool body;
+};
+
+static struct shape
+shape_of(const char *arguments)
+{
+	struct shape shape = { .max = 0 };
+
+	while (*(arguments += strspn(arguments, " ")) != '\0') {
+		size_t len = strcspn(arguments, " ");
+		bool many = len > 3 && memcmp(arguments + len - 3, "...", 3) == 0;
+		if (arguments[0] == '\'' || (len == 4 && memcmp(arguments, "FILE", 4) == 0)) {
+			shape.body = true;
+		} else {
+			shape.min += arguments[0] != '[';
+			shape.max += many ? CONTROL_ARGUMENTS_MAX : 1;
+		}
+		arguments += len;
+	}
+	if (shape.max > CONTROL_ARGUMENTS_MAX)
+		shape.max = CONTROL_ARGUMENTS_MAX;
+	return shape;
+}
+
+static bool
+refuse(struct control_call *call, Relay__Control__Code code, const char *text)
+{
+	control_answer_error(call, code, "%s: %s", call->request->verb, text);
+	return false;
+}
+
+static bool
+check_options(struct control_call *call)
+{
+	const Relay__Control__Request *request = call->request;
+	unsigned options = call->verb->options;
+
+	if (!(options & MUTATES) &&
+	    (request->dry_run || request->if_generation != 0 || request->wait_ms != 0))
+		return refuse(call, RELAY__CONTROL__CODE__USAGE,
+			      "it changes nothing: no dry run, generation or waiting");
+	if (!(options & PAGED) && (request->cursor[0] != '\0' || request->page_size != 0))
+		return refuse(call, RELAY__CONTROL__CODE__USAGE, "its answer has no pages");
+	return true;
+}
+
+static bool
+check(struct control_call *call)
+{
+	const Relay__Control__Request *request = call->request;
+
+	if (call->verb == NULL && call->role == CONTROL_ROLE_NONE)
+		return refuse(call, RELAY__CONTROL__CODE__DENIED, "you have no role here");
+	if (call->verb == NULL)
+		return refuse(call, RELAY__CONTROL__CODE__USAGE, "there is no such verb");
+	if (call->role < call->verb->role) {
+		control_answer_error(call, RELAY__CONTROL__CODE__DENIED,
+				     "%s: this needs the role %s, yours is %s", call->verb->name,
+				     control_role_text(call->verb->role),
+				     control_role_text(call->role));
+		return false;
+	}
+	struct shape shape = shape_of(call->verb->arguments);
+	if (request->n_arguments < shape.min || request->n_arguments > shape.max)
+		return refuse(call, RELAY__CONTROL__CODE__USAGE,
+			      shape.max == 0 ? "it takes no arguments"
+					     : "a wrong number of arguments");
+	if (request->body.len > 0 && !shape.body)
+		return refuse(call, RELAY__CONTROL__CODE__USAGE, "it takes no body");
+	if (!check_options(call))
+		return false;
+	if (request->if_generation != 0 && request->if_generation != call->control->generation) {
+		control_answer_error(call, RELAY__CONTROL__CODE__GENERATION_CONFLICT,
+				     "the generation is %llu; nothing was done",
+				     (unsigned long long)call->control->generation);
+		return false;
+	}
+	return true;
+}
+
+/* --- a request -------------------------------------------------------------------------------- */
+
+/* The arena stands at the start of the memory that it gives out. */
+static struct control_arena *
+new_arena(struct control_server *server, size_t len)
+{
+	size_t size = sizeof(struct control_arena) + len + REQUEST_ROOM;
+
+	if (!control_server_take(server, size + sizeof(struct control_pending)))
+		return NULL;
+	struct control_arena *arena = malloc(size);
+	if (arena == NULL)
+		control_server_give(server, size + sizeof(struct control_pending));
+	else
+		control_arena_init(arena, arena, size);
+	if (arena != NULL)
+		arena->used = (sizeof *arena + alignof(max_align_t) - 1) / alignof(max_align_t) *
+			      alignof(max_align_t);
+	return arena;
+}
+
+static void
+no_room(struct control_connection *connection)
+{
+	control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT,
+				  "no memory for the request");
+}
+
+void
+control_request(struct control_connection *connection, const uint8_t *bytes, size_t len)
+{
+	struct control_server *server = connection->server;
+	struct control_arena *arena = new_arena(server, len);
+	struct control_pending *pending = arena == NULL ? NULL : calloc(1, sizeof *pending);
+
+	if (pending == NULL) {
+		if (arena != NULL)
+			control_server_give(server, arena->size + sizeof *pending);
+		free(arena);
+		no_room(connection);
+		return;
+	}
+	const Relay__Control__Request *request = (const Relay__Control__Request *)control_unpack(
+	    &relay__control__request__descriptor, arena, bytes, len);
+	if (request == NULL || request->id == 0) {
+		control_server_give(server, arena->size + sizeof *pending);
+		free(arena);
+		free(pending);
+		control_connection_refuse(connection, RELAY__CONTROL__CODE__MALFORMED,
+					  request == NULL ? "it is no request"
+							  : "the request has no id");
+		return;
+	}
+	*pending = (struct control_pending){
+		.connection = connection,
+		.request_memory = arena,
+		.call = { .control = server->control,
+			  .verb = control_verb_find(request->verb),
+			  .request = request,
+			  .role = connection->role,
+			  .deadline_ms =
+			      request->wait_ms == 0 ? 0 : child_clock_ms() + request->wait_ms },
+	};
+	TAILQ_INSERT_TAIL(&connection->calls, pending, entry);
+	connection->calls_count++;
+	if (check(&pending->call))
+		pending->call.verb->handler(&pending->call);
+}
+
+/* --- times and ends --------------------------------------------------------------------------- */
+
+uint64_t
+control_calls_deadline(const struct control_connection *connection)
+{
+	const struct control_pending *pending;
+	uint64_t next = UINT64_MAX;
+
+	TAILQ_FOREACH(pending, &connection->calls, entry) {
+		uint64_t at = pending->call.deadline_ms;
+		if (at != 0 && at < next)
+			next = at;
+	}
+	return next;
+}
+
+void
+control_calls_due(struct control_connection *connection, uint64_t now_ms)
+{
+	struct control_pending *pending;
+	struct control_pending *next;
+
+	for (pending = TAILQ_FIRST(&connection->calls); pending != NULL; pending = next) {
+		next = TAILQ_NEXT(pending, entry);
+		if (pending->call.deadline_ms == 0 || pending->call.deadline_ms > now_ms)
+			continue;
+		pending->call.deadline_ms = 0;
+		if (pending->call.due != NULL)
+			pending->call.due(&pending->call);
+		else
+			control_answer_error(&pending->call, RELAY__CONTROL__CODE__WAIT_EXPIRED,
+					     "it is not done yet");
+	}
+}
+
+bool
+control_calls_stream(const struct control_connection *connection)
+{
+	const struct control_pending *pending;
+
+	TAILQ_FOREACH(pending, &connection->calls, entry) {
+		if (pending->call.verb->options & STREAM)
+			return true;
+	}
+	return false;
+}
+
+void
+control_calls_end(struct control_connection *connection)
+{
+	struct control_pending *pending;
+
+	while ((pending = TAILQ_FIRST(&connection->calls)) != NULL) {
+		if (pending->call.gone != NULL)
+			pending->call.gone(&pending->call);
+		end_call(pending);
+	}
+}
+
+void
+control_calls_stop(struct control_connection *connection)
+{
+	struct control_pending *pending;
+	struct control_pending *next;
+
+	for (pending = TAILQ_FIRST(&connection->calls); pending != NULL; pending = next) {
+		next = TAILQ_NEXT(pending, entry);
+		if (pending->call.verb->handler == control_do_stop)
+			control_answer_ok(&pending->call);
+	}
+}

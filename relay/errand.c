@@ -1,0 +1,107 @@
+/*
+ * errand.c - see errand.h.  Owns the request, the memfd and, between the reply and its writing, the
+ * reply's bytes; lives until the request is done.
+ */
+#include "relay/errand.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct errand {
+	struct worker *worker;
+	struct request request;
+	struct buffer reply;
+	struct channel_request message;
+	int memfd;
+};
+
+static void
+report(struct worker *worker, const struct channel_request *message, uint64_t length,
+       enum request_result result)
+{
+	struct channel_message reply = { .type = CHANNEL_REPLY, .request = *message };
+
+	reply.request.length = length;
+	reply.request.result = result;
+	worker_tell_control(worker, &reply);
+}
+
+static bool
+write_all(int fd, const uint8_t *bytes, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		ssize_t put = pwrite(fd, bytes + at, len - at, (off_t)at);
+		if (put <= 0)
+			return false;
+		at += (size_t)put;
+	}
+	return true;
+}
+
+static void
+on_done(struct request *request, enum request_result result)
+{
+	struct errand *errand = uring_container_of(request, struct errand, request);
+	struct worker *worker = errand->worker;
+	uint64_t length = 0;
+
+	if (result == REQUEST_ANSWERED) {
+		length = buffer_len(&errand->reply) - 1; /* without LF */
+		if (length <= errand->message.reply_max &&
+		    !write_all(errand->memfd, buffer_at(&errand->reply), length))
+			result = REQUEST_OVERLOAD;
+	}
+	report(worker, &errand->message, length, result);
+	buffer_release(&errand->reply, &worker->memory);
+	uring_close(worker->ring, errand->memfd);
+	worker->errands--;
+	free(errand);
+}
+
+/* The line goes into the host's queue or a link's output, so that the mapping may go at once. */
+static bool
+submit(struct errand *errand, struct host *host, enum request_result *why)
+{
+	size_t length = errand->message.length;
+	struct stat st;
+
+	/* A mapping beyond the end of the file would be deadly. */
+	if (length == 0 || fstat(errand->memfd, &st) != 0 || (uint64_t)st.st_size < length)
+		return false;
+	void *at = mmap(NULL, length, PROT_READ, MAP_PRIVATE, errand->memfd, 0);
+	if (at == MAP_FAILED)
+		return false;
+	enum host_answer answer = host_submit(host, &errand->request, wire_span(at, length), why);
+	munmap(at, length);
+	return answer == HOST_TAKEN;
+}
+
+void
+errand_start(struct worker *worker, struct host *host, const struct channel_request *message,
+	     int memfd)
+{
+	enum request_result why = host == NULL ? REQUEST_STOPPED : REQUEST_OVERLOAD;
+	struct errand *errand = NULL;
+
+	if (host != NULL && memfd >= 0 && worker->errands < ERRANDS_MAX)
+		errand = calloc(1, sizeof *errand);
+	if (errand != NULL) {
+		errand->worker = worker;
+		errand->request.done = on_done;
+		errand->request.reply = &errand->reply;
+		errand->message = *message;
+		errand->memfd = memfd;
+		worker->errands++;
+		if (submit(errand, host, &why))
+			return;
+		worker->errands--;
+		free(errand);
+	}
+	report(worker, message, 0, why);
+	if (memfd >= 0)
+		uring_close(worker->ring, memfd);
+}
