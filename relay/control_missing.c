@@ -4,7 +4,6 @@
 	{                                                                                  \
 		control_answer_error(call, RELAY__CONTROL__CODE__FAILED, "not there yet"); \
 	}
-MISSING(stats)
 MISSING(delayed_list)
 MISSING(delayed_show)
 MISSING(delayed_hold)

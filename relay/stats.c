@@ -247,6 +247,12 @@ stats_add_total(const struct worker_stats *stats, struct stats_host *sum)
 	return whole;
 }
 
+void
+stats_add(struct stats_host *sum, const struct stats_host *more)
+{
+	add_block(sum, more);
+}
+
 /* Not counted: it follows from what is, and costs a request nothing. */
 uint64_t
 stats_in_flight(const struct stats_host *sum)

@@ -143,6 +143,9 @@ bool stats_add_host(const struct worker_stats *stats, uint32_t index, const char
  */
 bool stats_add_total(const struct worker_stats *stats, struct stats_host *sum);
 
+/* One sum to another. */
+void stats_add(struct stats_host *sum, const struct stats_host *more);
+
 /* Of a sum: requests that are on links, and those that ended otherwise than answered. */
 uint64_t stats_in_flight(const struct stats_host *sum);
 uint64_t stats_failed(const struct stats_host *sum);
