@@ -50,7 +50,6 @@ struct sim_host {
 	uint16_t port; /* of two: moving a host adds or takes 1 */
 	int listener;
 	bool present;           /* a host of the worker that was not asked to leave */
-	unsigned knocks;        /* turns in which somebody still comes after that */
 	enum host_hold hold;    /* as last told */
 	uint32_t held_requests; /* in flight since it is held; UINT32_MAX = it is not */
 	struct host_settings settings;
@@ -182,7 +181,6 @@ void sim_host_settings(struct sim *sim, struct sim_host *host);
 
 void sim_host_add(struct sim *sim, uint32_t place);
 void sim_hosts_start(struct sim *sim);
-void sim_hosts_knock(struct sim *sim);
 void sim_host_renew(struct sim *sim, struct sim_host *host);
 
 /* NULL: there is none of that id. */
@@ -230,6 +228,10 @@ void sim_peers_fini(struct sim *sim);
 /* --- sim_client.c ----------------------------------------------------------------------------- */
 
 void sim_clients_start(struct sim *sim);
+
+/* All who have nothing else to do connect now: more than there are accepts armed, with luck. */
+void sim_clients_knock(struct sim *sim, struct sim_host *host);
+
 bool sim_clients_done(const struct sim *sim);
 void sim_clients_fini(struct sim *sim);
 

@@ -122,28 +122,14 @@ change(struct sim *sim, struct sim_host *host)
 	fake_channel_say(sim->channel, &message, -1);
 }
 
-/* Somebody comes at the last moment, while the accepts are being cancelled, and is gone again. */
-void
-sim_hosts_knock(struct sim *sim)
-{
-	for (unsigned i = 0; i < sim->hosts_count; i++) {
-		struct sim_host *host = &sim->hosts[i];
-		if (host->knocks == 0)
-			continue;
-		host->knocks--;
-		struct fake_end *end = fake_connect(sim->ring, host->listener);
-		if (end != NULL)
-			fake_close(end);
-	}
-}
-
 static void
 remove_host(struct sim *sim, struct sim_host *host)
 {
 	struct channel_message message = { .type = CHANNEL_HOST_REMOVE };
 
-	host->knocks = 4;
 	message.name.index = host->place;
+	if (sim_chance(sim, 500))
+		sim_clients_knock(sim, host); /* at its door when it closes */
 	host->present = false;
 	fake_channel_say(sim->channel, &message, -1);
 	sim_cover(sim, SIM_HOST_REMOVED);

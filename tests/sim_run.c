@@ -131,7 +131,6 @@ turn(struct sim *sim)
 	if (sim->renew != NULL)
 		sim_host_renew(sim, sim->renew);
 	sim->renew = NULL;
-	sim_hosts_knock(sim);
 	if (worker_turn(&sim->worker) != 0)
 		sim_fail(sim, "the worker's turn failed");
 	sim->turns++;
