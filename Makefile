@@ -31,7 +31,7 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c \
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
 	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
 	     relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
@@ -145,6 +145,10 @@ $(BUILD)/idea-bench: $(call obj,bench/idea_bench.c) $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lgcrypt
 
+$(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
@@ -229,6 +233,9 @@ bench-guard: all ## exact counts per request against bench/guard.baseline
 idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, beside libgcrypt
 	@$(BUILD)/idea-bench
 
+stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microseconds per reading of the statistics
+	@$(BUILD)/stats-bench
+
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
@@ -249,5 +256,5 @@ help: ## this list
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
-	idea-bench install clean help
+	idea-bench stats-bench install clean help
 .SECONDARY:
