@@ -217,6 +217,10 @@ void sim_peers_fini(struct sim *sim);
 /* --- sim_client.c ----------------------------------------------------------------------------- */
 
 void sim_clients_start(struct sim *sim);
+
+/* All who have nothing else to do connect now: more than there are accepts armed, with luck. */
+void sim_clients_knock(struct sim *sim, struct sim_host *host);
+
 bool sim_clients_done(const struct sim *sim);
 void sim_clients_fini(struct sim *sim);
 

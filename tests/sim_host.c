@@ -109,6 +109,8 @@ remove_host(struct sim *sim, struct sim_host *host)
 	struct channel_message message = { .type = CHANNEL_HOST_REMOVE };
 
 	message.name.index = host->index;
+	if (sim_chance(sim, 500))
+		sim_clients_knock(sim, host); /* at its door when it closes */
 	host->present = false;
 	fake_channel_say(sim->channel, &message, -1);
 	sim_cover(sim, SIM_HOST_REMOVED);

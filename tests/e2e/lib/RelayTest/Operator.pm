@@ -26,8 +26,8 @@ sub ctl_begin {
 # The exit status and all that it said.
 sub ctl_end {
 	my ($process) = @_;
-	wait_for(sub { defined $process->ended }, 30) or return 'still running';
-	return ($process->ended, $process->out, $process->err);
+	my $status = $process->wait(30) // 'still running';
+	return ($status, $process->out, $process->err);
 }
 
 sub ctl {
