@@ -267,6 +267,8 @@ change(struct control_call *call, enum effect_kind kind)
 	if (hold != HOST_HOLD_KEEP && host->hold != hold) {
 		host->hold = hold;
 		control_host_tell(call->control, host);
+		if (hold == HOST_HOLD_NONE)
+			control_delayed_host_up(call->control, host); /* they waited too */
 	}
 	if (changed)
 		log_info(host->id, "%s %s by an operator", host->id, kinds[kind].done);

@@ -5,8 +5,3 @@
 		control_answer_error(call, RELAY__CONTROL__CODE__FAILED, "not there yet"); \
 	}
 MISSING(stats)
-MISSING(delayed_list)
-MISSING(delayed_show)
-MISSING(delayed_hold)
-MISSING(delayed_release)
-MISSING(delayed_drop)

@@ -8,7 +8,7 @@ use Exporter 'import';
 use JSON::PP ();
 use RelayTest;
 
-our @EXPORT = qw(ctl ctl_json ctl_begin ctl_end rows host_state);
+our @EXPORT = qw(relayctl ctl ctl_json ctl_begin ctl_end rows host_state);
 
 sub words {
 	my ($site, @words) = @_;
@@ -26,13 +26,19 @@ sub ctl_begin {
 # The exit status and all that it said.
 sub ctl_end {
 	my ($process) = @_;
-	wait_for(sub { defined $process->ended }, 30) or return 'still running';
-	return ($process->ended, $process->out, $process->err);
+	my $status = $process->wait(30) // 'still running';
+	return ($status, $process->out, $process->err);
 }
 
 sub ctl {
 	my ($site, @words) = @_;
 	return ctl_end(ctl_begin($site, @words));
+}
+
+# The same with the exit status as a number, or `signal N`.
+sub relayctl {
+	my $process = ctl_begin(@_);
+	return ($process->wait(30), $process->out, $process->err);
 }
 
 # What `-o json` prints, as a value; undef unless the exit status is 0.
