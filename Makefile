@@ -32,7 +32,8 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
-	     deploy/man/tables.c relay/ctl_top.c relay/relayctl.c relay/relayd.c
+	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
+	     relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -50,7 +51,7 @@ Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
 
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-peer relay-bench pump-epoll pump-uring)
+PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-exporter relay-peer relay-bench pump-epoll pump-uring)
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
@@ -105,9 +106,13 @@ $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
 # The only one with a screen: ncurses stays out of the libraries.
-$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_top.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -lncursesw -ltinfo
+# An HTTP server, and so a program of its own: libevent stays out of relayd.
+$(BUILD)/relay-exporter: $(call obj,relay/exporter.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -levent_extra -levent_core
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -233,7 +238,7 @@ stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microsecon
 
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
-	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
+	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
 	install -m 755 $(BUILD)/relayctl $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
 	for page in $(MAN); do install -D -m 644 "$$page" "$(DESTDIR)$(prefix)/share/man/man$${page##*.}/$${page##*/}" || exit 1; done
 	install -D -m 644 deploy/relayctl.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relayctl
