@@ -31,8 +31,9 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c \
-	     deploy/man/tables.c relay/ctl_top.c relay/relayctl.c relay/relayd.c
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
+	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
+	     relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -40,6 +41,8 @@ RELAY_SRC := $(call sources,relay/*.c)
 BENCH_SRC := $(call sources,bench/*.c)
 SIM_SRC   := $(call sources,tests/fake_*.c tests/sim*.c)
 # The contract is tested twice: on the ring and on the fake of it.
+# Used by more than one test: what stands in for the rest of a process.
+STAGE_SRC := $(call sources,tests/*_stage.c)
 TESTS     := $(patsubst tests/%.c,%,$(call sources,tests/test_*.c)) test_uring_contract_fake
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,tests/fuzz/fuzz_*.c))
 
@@ -48,14 +51,14 @@ Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo '  $(1)	$(patsubst $(BUILD)/%,%,$@)')
 
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-peer relay-bench pump-epoll pump-uring)
+PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-exporter relay-peer relay-bench pump-epoll pump-uring)
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
 MAN      := $(addprefix $(BUILD)/man/,relayd.8 relayctl.1 relay.conf.5)
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
-UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) tests/e2e/deny.c \
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
 all: $(PROGRAMS) man ## the programs and their manual pages, below build/ (default)
@@ -85,7 +88,7 @@ $(GENERATED): $(BUILD)/gen/control.pb-c.c
 $(BUILD)/gen/control.pb-c.o: $(BUILD)/gen/control.pb-c.c
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CSTD) $(OPT) $(LTO) -g $(HARDEN) $(SANITIZE) -c -o $@ $<
-$(call obj,$(WIRE_SRC) $(RELAY_SRC) $(MAIN_SRC) $(TESTS:%=tests/%.c)): | $(GENERATED)
+$(call obj,$(WIRE_SRC) $(RELAY_SRC) $(MAIN_SRC) $(STAGE_SRC) $(TESTS:%=tests/%.c)): | $(GENERATED)
 
 $(BUILD)/libwire.a: $(call obj,$(WIRE_SRC)) $(BUILD)/gen/control.pb-c.o
 $(BUILD)/libring.a: $(call obj,$(URING_SRC))
@@ -103,9 +106,13 @@ $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
 # The only one with a screen: ncurses stays out of the libraries.
-$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_top.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -lncursesw -ltinfo
+# An HTTP server, and so a program of its own: libevent stays out of relayd.
+$(BUILD)/relay-exporter: $(call obj,relay/exporter.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -levent_extra -levent_core
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -138,6 +145,10 @@ $(BUILD)/idea-bench: $(call obj,bench/idea_bench.c) $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lgcrypt
 
+$(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
@@ -156,7 +167,8 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcriterion
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libbench.a $(LIBS)
+$(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
@@ -166,6 +178,14 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^) -lprotobuf-c
+
+# What stands behind the control socket is all of the control process.
+$(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(RELAY_SRC) $(URING_SRC) $(WIRE_SRC) \
+    $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h relay/*.h uring/*.h) | $(BUILD)/deps-test
+	$(call say,FUZZ)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c
 
 demo: all ## two peers, the relay and a client of the old kind, shown at work
 	@deploy/demo/run $(BUILD)
@@ -213,9 +233,12 @@ bench-guard: all ## exact counts per request against bench/guard.baseline
 idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, beside libgcrypt
 	@$(BUILD)/idea-bench
 
+stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microseconds per reading of the statistics
+	@$(BUILD)/stats-bench
+
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
-	install -m 755 $(BUILD)/relayd $(DESTDIR)$(prefix)/sbin
+	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
 	install -m 755 $(BUILD)/relayctl $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
 	for page in $(MAN); do install -D -m 644 "$$page" "$(DESTDIR)$(prefix)/share/man/man$${page##*.}/$${page##*/}" || exit 1; done
 	install -D -m 644 deploy/relayctl.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relayctl
@@ -233,5 +256,5 @@ help: ## this list
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
-	idea-bench install clean help
+	idea-bench stats-bench install clean help
 .SECONDARY:

@@ -14,6 +14,7 @@ build-essential     have gcc && have make && have ar && test -f /usr/include/std
 pkg-config          have pkg-config
 liburing-dev        library liburing
 libconfuse-dev      library libconfuse
+libevent-dev        library libevent_core && library libevent_extra
 libncurses-dev      library ncursesw
 libprotobuf-c-dev   library libprotobuf-c
 protobuf-c-compiler have protoc-c
@@ -27,6 +28,7 @@ clang               have clang
 libclang-rt-14-dev  runtime fuzzer
 clang-format        have clang-format
 clang-tidy          have clang-tidy
+prometheus          have promtool
 '
 bench_packages='
 haproxy             system haproxy

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "relay/control_roles.h"
+#include "relay/listen_address.h"
 #include "relay/hosts_file.h"
 #include "relay/hosts_table.h"
 #include "relay/loncapa.h"
@@ -160,6 +161,19 @@ complete_control(struct builder *builder)
 	return relay->control_socket != NULL || no_memory(builder);
 }
 
+static bool
+check_exporter(struct builder *builder)
+{
+	const char *where = builder->config->relay.exporter_listen;
+	struct listen_address address;
+
+	if (where == NULL || listen_address_parse(where, &address))
+		return true;
+	report_add(builder->report, REPORT_FATAL, NULL, 0,
+		   "exporter.listen: \"%s\" is not " LISTEN_ADDRESS_FORMS, where);
+	return false;
+}
+
 /* Who is not there gets no rights; that is no reason not to serve. */
 static bool
 check_people(struct builder *builder)
@@ -195,7 +209,7 @@ build_relay(struct builder *builder)
 		return false;
 	cut_slashes(config->relay.socket_dir);
 	cut_slashes(config->relay.run_dir);
-	return complete_control(builder) && check_people(builder);
+	return complete_control(builder) && check_people(builder) && check_exporter(builder);
 }
 
 /* A warning about a section, under the name of the file or the option that it comes from. */

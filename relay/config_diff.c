@@ -241,6 +241,8 @@ compare_all(struct config_diff *diff, const struct pairs *pairs)
 			&after->relay);
 	compare_section(diff, SETTING_SECTION_CONTROL, CONFIG_DIFF_RELAY, &before->relay,
 			&after->relay);
+	compare_section(diff, SETTING_SECTION_EXPORTER, CONFIG_DIFF_RELAY, &before->relay,
+			&after->relay);
 	compare_section(diff, SETTING_SECTION_HOST, CONFIG_DIFF_DEFAULT, &before->defaults,
 			&after->defaults);
 	compare_variable(diff, LONCAPA_DAEMONS, true, before->daemons_dir, after->daemons_dir);

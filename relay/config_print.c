@@ -93,8 +93,14 @@ config_print(FILE *out, const struct config *config)
 {
 	print_section(out, "relay", SETTING_SECTION_RELAY, &config->relay);
 	print_section(out, "control", SETTING_SECTION_CONTROL, &config->relay);
+	print_section(out, "exporter", SETTING_SECTION_EXPORTER, &config->relay);
 	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults);
 	fprintf(out, "# %zu host%s\n", config->host_count, config->host_count == 1 ? "" : "s");
+	if (config->hosts_path != NULL) {
+		fprintf(out, "# of ");
+		print_comment(out, config->hosts_path);
+		fprintf(out, config->accepted.applied ? " (applied)\n" : "\n");
+	}
 	for (size_t i = 0; i < config->host_count; i++)
 		print_host(out, config, &config->hosts[i]);
 }

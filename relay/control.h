@@ -30,6 +30,8 @@
 
 struct config_diff;
 struct control_apply;
+struct control_apply_wait;
+struct control_delayed_call;
 struct control_server;
 struct resolver;
 struct storage;
@@ -105,7 +107,10 @@ struct control {
 	bool sync_sent;   /* sync_begin went to the keeper, but not yet its end */
 	struct resolver *resolver;
 	struct storage *storage;
-	struct watch *watch;        /* NULL unless hosts_watch */
+	struct watch *watch;                             /* NULL unless hosts_watch */
+	LIST_HEAD(, control_apply_wait) apply_waits;     /* for the workers */
+	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
+	uint64_t delayed_token;                          /* of the last one */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
 	bool scanning;              /* for delayed messages */
 	uint64_t scan_at;           /* ms; the next time */
@@ -136,6 +141,9 @@ bool control_load(struct control *control);
 
 /* Makes hosts, keeper and workers follow control->config, which differs so from before. */
 void control_hosts_apply(struct control *control, const struct config_diff *diff);
+
+/* Whether the keeper has answered for each of them, and none waits to be told. */
+bool control_hosts_settled(struct control *control);
 
 /* More of what is to be told to the keeper and the workers, as far as their channels take it. */
 void control_pump(struct control *control);

@@ -34,17 +34,14 @@ struct control_apply {
 /* --- looking ---------------------------------------------------------------------------------- */
 
 static void
-answer_changes(struct control_call *call, const struct report *report,
-	       Relay__Control__Changes *changes)
+make_reply(struct control_call *call, Relay__Control__Reply *reply, const struct report *report,
+	   Relay__Control__Changes *changes)
 {
-	Relay__Control__Reply reply;
-
-	relay__control__reply__init(&reply);
-	control_add_findings(call, &reply, report);
-	reply.changes = changes;
+	relay__control__reply__init(reply);
+	control_add_findings(call, reply, report);
+	reply->changes = changes;
 	if (changes != NULL)
-		reply.body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
-	control_answer(call, &reply);
+		reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
 }
 
 static struct config_table
@@ -64,13 +61,16 @@ check(struct control_call *call, bool answer)
 	static struct report report;
 	static struct control_candidate candidate;
 	struct config_table table = table_of(call);
+	Relay__Control__Reply reply;
 
 	memset(&report, 0, sizeof report);
 	bool good = control_read(call->control, &table, &candidate, &report);
-	if (!good)
+	if (good && answer) {
+		make_reply(call, &reply, &report, control_changes(call, &candidate));
+		control_answer(call, &reply);
+	} else if (!good) {
 		control_answer_refused(call, &report);
-	else if (answer)
-		answer_changes(call, &report, control_changes(call, &candidate));
+	}
 	if (good)
 		control_candidate_fini(&candidate);
 	report_fini(&report);
@@ -81,6 +81,95 @@ void
 control_do_hosts_diff(struct control_call *call)
 {
 	check(call, true);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* The table is in force, and the answer is made; until all were told. */
+struct control_apply_wait {
+	LIST_ENTRY(control_apply_wait) entry;
+	struct control_call *call;
+	Relay__Control__Reply reply; /* what it points to is the call's */
+};
+
+/* Whether keeper and workers were sent all that the table means for them. */
+static bool
+all_told(struct control *control)
+{
+	if (!control->listed || control->list_next < control->config.host_count ||
+	    channel_queued(control->keeper) > 0)
+		return false;
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		const struct control_worker *worker = &control->workers[i];
+		if (worker->channel != NULL &&
+		    (!control_worker_ready(worker) || channel_queued(worker->channel) > 0))
+			return false;
+	}
+	return control_hosts_settled(control);
+}
+
+static Relay__Control__Reply
+wait_end(struct control_apply_wait *wait)
+{
+	Relay__Control__Reply reply = wait->reply;
+
+	wait->call->gone = NULL;
+	wait->call->due = NULL;
+	LIST_REMOVE(wait, entry);
+	free(wait);
+	return reply;
+}
+
+static void
+wait_on_gone(struct control_call *call)
+{
+	wait_end(call->state);
+}
+
+static void
+wait_on_due(struct control_call *call)
+{
+	static char text[] = "the table is in force, but not every worker was told yet";
+	Relay__Control__Reply reply = wait_end(call->state);
+
+	reply.code = RELAY__CONTROL__CODE__WAIT_EXPIRED;
+	reply.error = text;
+	control_answer(call, &reply);
+}
+
+static void
+answer_when_told(struct control_call *call, Relay__Control__Reply *reply)
+{
+	struct control_apply_wait *wait = NULL;
+
+	if (call->deadline_ms != 0 && !all_told(call->control))
+		wait = calloc(1, sizeof *wait);
+	if (wait == NULL) {
+		control_answer(call, reply);
+		return;
+	}
+	wait->call = call;
+	wait->reply = *reply;
+	call->state = wait;
+	call->gone = wait_on_gone;
+	call->due = wait_on_due;
+	LIST_INSERT_HEAD(&call->control->apply_waits, wait, entry);
+}
+
+void
+control_apply_run(struct control *control)
+{
+	struct control_apply_wait *next;
+
+	if (LIST_EMPTY(&control->apply_waits) || !all_told(control))
+		return;
+	for (struct control_apply_wait *wait = LIST_FIRST(&control->apply_waits); wait != NULL;
+	     wait = next) {
+		struct control_call *call = wait->call;
+		next = LIST_NEXT(wait, entry);
+		Relay__Control__Reply reply = wait_end(wait);
+		control_answer(call, &reply);
+	}
 }
 
 /* --- applying --------------------------------------------------------------------------------- */
@@ -138,6 +227,8 @@ is_hosts_file(const struct control *control, const char *state_dir)
 	struct stat a;
 	struct stat b;
 
+	if (control->config.relay.hosts_file == NULL)
+		return false; /* nothing could be read yet */
 	snprintf(dir, sizeof dir, "%s", control->config.relay.hosts_file);
 	char *slash = strrchr(dir, '/');
 	if (slash == NULL || strcmp(slash + 1, HOSTS_TABLE_APPLIED) != 0)
@@ -216,10 +307,10 @@ control_do_hosts_apply(struct control_call *call)
 {
 	struct control *control = call->control;
 	char path[PATH_MAX];
+	bool dry_run = call->request->dry_run;
 
-	if (!check_place(call, path) || !check(call, call->request->dry_run) ||
-	    call->request->dry_run)
-		return;
+	if (!check_place(call, path) || !check(call, dry_run) || dry_run)
+		return; /* answered: the call is gone */
 	control->apply = apply_new(call);
 	if (control->apply == NULL) {
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
@@ -240,6 +331,7 @@ take_table(struct control *control)
 	struct control_call *call = apply->call;
 	struct config_table table = { .bytes = apply->bytes, .len = apply->len, .name = SENT };
 	Relay__Control__Changes *changes = NULL;
+	Relay__Control__Reply reply;
 	char path[PATH_MAX];
 	char *kept = NULL;
 
@@ -266,8 +358,10 @@ take_table(struct control *control)
 		control_answer_refused(call, &report);
 	if (changes != NULL)
 		changes->applied = true;
-	if (call != NULL && good)
-		answer_changes(call, &report, changes);
+	if (call != NULL && good) {
+		make_reply(call, &reply, &report, changes);
+		answer_when_told(call, &reply);
+	}
 	report_fini(&report);
 }
 

@@ -9,4 +9,7 @@
 /* A file of storage_save() was written, or not. */
 void control_on_saved(struct control *control, uint64_t token, int error);
 
+/* Once a round: answers who waits for the workers to be told. */
+void control_apply_run(struct control *control);
+
 #endif

@@ -8,6 +8,7 @@
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/control_apply.h"
+#include "relay/control_delayed_verbs.h"
 #include "relay/legacy_log.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -301,6 +302,7 @@ control_on_storage(struct control *control)
 			control_on_saved(control, result.token, result.error);
 			break;
 		case STORAGE_VIEW:
+			control_on_delayed_view(control, result.token, result.view);
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);

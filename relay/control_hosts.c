@@ -462,3 +462,16 @@ control_hosts_apply(struct control *control, const struct config_diff *diff)
 	}
 	control_delayed_hosts_changed(control);
 }
+
+bool
+control_hosts_settled(struct control *control)
+{
+	for (size_t i = 0; i < control->config.host_count; i++) {
+		const struct control_host *host =
+		    control_host_by_id(control, control->config.hosts[i].id);
+		/* One that cannot be listened for is not asked for again before the next load. */
+		if (host != NULL && host->listed && host->listener < 0)
+			return false;
+	}
+	return true;
+}

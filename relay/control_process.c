@@ -6,6 +6,7 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_apply.h"
 #include "relay/control_ask.h"
 #include "relay/control_server.h"
 #include "relay/keeper.h"
@@ -360,6 +361,7 @@ static bool
 round_once(struct control *control, struct pollfd slots[SLOTS])
 {
 	control_pump(control);
+	control_apply_run(control);
 	say_ready(control);
 	nfds_t count = fill(control, slots);
 	if (poll(slots, count, wait_ms(control, child_clock_ms())) < 0 && errno != EINTR)

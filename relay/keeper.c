@@ -11,6 +11,7 @@
 #include "relay/child.h"
 #include "relay/control_process.h"
 #include "relay/daemonize.h"
+#include "relay/keeper_exporter.h"
 #include "relay/listener.h"
 #include "relay/listener_table.h"
 #include "relay/log.h"
@@ -57,6 +58,7 @@ struct keeper {
 	uint32_t clients_max; /* of one worker */
 	int signals;
 	struct listener control_socket;
+	struct keeper_exporter exporter;
 	char boot_id[17];
 	uint64_t started_us;
 	uint64_t generation; /* of the configuration in force, for the next control process */
@@ -415,6 +417,7 @@ reap(struct keeper *keeper)
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
 		if (keeper->control.pid == pid)
 			child_died(keeper, &keeper->control, wait_status);
+		keeper_exporter_reap(&keeper->exporter, pid, wait_status);
 		for (uint32_t i = 0; i < keeper->worker_count; i++) {
 			if (keeper->workers[i].child.pid == pid)
 				child_died(keeper, &keeper->workers[i].child, wait_status);
@@ -511,6 +514,10 @@ run_clock(struct keeper *keeper)
 
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		next = min_u64(next, run_child_clock(keeper, &keeper->workers[i].child, now));
+	/* Whoever asks it shall find a relay that serves. */
+	if (keeper->announced)
+		next = min_u64(next, keeper_exporter_clock(&keeper->exporter, now,
+							   keeper->options->daemonize != NULL));
 	if (keeper->beat_at <= now) {
 		service_manager_watchdog(keeper->options->manager);
 		keeper->beat_at = now + keeper->options->manager->watchdog_ms;
@@ -521,10 +528,12 @@ run_clock(struct keeper *keeper)
 	return next <= now ? 0 : (int)min_u64(next - now, 60000);
 }
 
+/* The exporter goes last, so that a stop can be watched. */
 static bool
-finished(const struct keeper *keeper)
+finished(struct keeper *keeper)
 {
-	return keeper->stopping_at != 0 && keeper->control.pid == 0 && !workers_alive(keeper);
+	return keeper->stopping_at != 0 && keeper->control.pid == 0 && !workers_alive(keeper) &&
+	       keeper_exporter_stop(&keeper->exporter);
 }
 
 static void
@@ -681,6 +690,7 @@ keeper_run(const struct keeper_options *options)
 	}
 	listener_table_init(&keeper.listeners, keeper.settings->socket_dir,
 			    (mode_t)keeper.settings->socket_mode, owner);
+	keeper_exporter_init(&keeper.exporter, keeper.settings);
 	keeper.signals = take_signals();
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;

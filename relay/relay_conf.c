@@ -17,6 +17,7 @@
 #include "relay/text_file.h"
 
 #define SECTION_RELAY    "relay"
+#define SECTION_EXPORTER "exporter"
 #define SECTION_DEFAULTS "defaults"
 #define SECTION_HOST     "host"
 #define SECTION_CONTROL  "control"
@@ -37,6 +38,7 @@ struct parse {
 	size_t sections_ended; /* the next section began at scan->lines[sections_ended] */
 	bool relay_seen;
 	bool control_seen;
+	bool exporter_seen;
 	bool defaults_seen;
 };
 
@@ -50,6 +52,8 @@ section_of(const char *name, enum setting_section *section)
 		*section = SETTING_SECTION_RELAY;
 	else if (strcmp(name, SECTION_CONTROL) == 0)
 		*section = SETTING_SECTION_CONTROL;
+	else if (strcmp(name, SECTION_EXPORTER) == 0)
+		*section = SETTING_SECTION_EXPORTER;
 	else if (strcmp(name, SECTION_DEFAULTS) == 0 || strcmp(name, SECTION_HOST) == 0)
 		*section = SETTING_SECTION_HOST;
 	else
@@ -92,7 +96,7 @@ on_syntax_error(cfg_t *cfg, const char *format, va_list args)
 	} else {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
 			   "%s: allowed are the sections " SECTION_RELAY ", " SECTION_CONTROL
-			   ", " SECTION_DEFAULTS ", " SECTION_HOST " \"ID\"",
+			   ", " SECTION_EXPORTER ", " SECTION_DEFAULTS ", " SECTION_HOST " \"ID\"",
 			   text);
 	}
 }
@@ -169,6 +173,8 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 		return on_single_section(opt, &parsing->relay_seen, line);
 	if (strcmp(name, SECTION_CONTROL) == 0)
 		return on_single_section(opt, &parsing->control_seen, line);
+	if (strcmp(name, SECTION_EXPORTER) == 0)
+		return on_single_section(opt, &parsing->exporter_seen, line);
 	if (strcmp(name, SECTION_DEFAULTS) == 0) {
 		if (!parsing->defaults_seen)
 			parsing->conf->defaults.line = line;
@@ -204,14 +210,17 @@ new_tree(const char *path)
 {
 	cfg_opt_t relay[SETTING_COUNT + 1];
 	cfg_opt_t control[SETTING_COUNT + 1];
+	cfg_opt_t exporter[SETTING_COUNT + 1];
 	cfg_opt_t host[SETTING_COUNT + 1];
 
 	describe_section(relay, SETTING_SECTION_RELAY);
 	describe_section(control, SETTING_SECTION_CONTROL);
+	describe_section(exporter, SETTING_SECTION_EXPORTER);
 	describe_section(host, SETTING_SECTION_HOST);
 	cfg_opt_t root[] = {
 		CFG_SEC(SECTION_RELAY, relay, CFGF_NONE),
 		CFG_SEC(SECTION_CONTROL, control, CFGF_NONE),
+		CFG_SEC(SECTION_EXPORTER, exporter, CFGF_NONE),
 		CFG_SEC(SECTION_DEFAULTS, host, CFGF_NONE),
 		CFG_SEC(SECTION_HOST, host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END(),
@@ -289,7 +298,8 @@ static const char *
 split_option(struct option *option)
 {
 	static const char shape[] =
-	    "write SECTION.KEY=VALUE, with relay, control, defaults or host ID as the section";
+	    "write SECTION.KEY=VALUE, with relay, control, exporter, defaults or host ID as the "
+	    "section";
 	char *equal = strchr(option->text, '=');
 
 	if (equal == NULL)
@@ -429,6 +439,8 @@ relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings *rel
 {
 	return apply_section(cfg_getsec(conf->tree, SECTION_RELAY), SETTING_SECTION_RELAY, relay) &&
 	       apply_section(cfg_getsec(conf->tree, SECTION_CONTROL), SETTING_SECTION_CONTROL,
+			     relay) &&
+	       apply_section(cfg_getsec(conf->tree, SECTION_EXPORTER), SETTING_SECTION_EXPORTER,
 			     relay);
 }
 

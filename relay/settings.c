@@ -21,12 +21,14 @@
 #define HOUR_MS UINT64_C(3600000)
 #define DAY_MS  (24 * HOUR_MS)
 
-#define STRUCT_OF_relay    struct relay_settings
-#define STRUCT_OF_control  struct relay_settings
-#define STRUCT_OF_host     struct host_settings
-#define SECTION_OF_relay   SETTING_SECTION_RELAY
-#define SECTION_OF_control SETTING_SECTION_CONTROL
-#define SECTION_OF_host    SETTING_SECTION_HOST
+#define STRUCT_OF_relay     struct relay_settings
+#define STRUCT_OF_control   struct relay_settings
+#define STRUCT_OF_exporter  struct relay_settings
+#define STRUCT_OF_host      struct host_settings
+#define SECTION_OF_relay    SETTING_SECTION_RELAY
+#define SECTION_OF_control  SETTING_SECTION_CONTROL
+#define SECTION_OF_exporter SETTING_SECTION_EXPORTER
+#define SECTION_OF_host     SETTING_SECTION_HOST
 
 const struct setting settings_table[SETTING_COUNT] = {
 #define SETTING(section_, key_, type_, unit_, field_, fallback_, min_, max_, apply_, help_) \
@@ -85,6 +87,8 @@ setting_section_name(enum setting_section section)
 		return "relay";
 	case SETTING_SECTION_CONTROL:
 		return "control";
+	case SETTING_SECTION_EXPORTER:
+		return "exporter";
 	case SETTING_SECTION_HOST:
 		break;
 	}

@@ -18,6 +18,7 @@
 #define SETTINGS_RUN_DIR_MAX    (HOSTS_TAB_PATH_MAX - sizeof SETTINGS_CONTROL_SOCKET)
 
 #define SETTINGS_CONTROL_SOCKET_MAX (HOSTS_TAB_PATH_MAX - 1)
+#define SETTINGS_LISTEN_MAX         112  /* "unix:" and a socket's path */
 #define SETTINGS_PEOPLE_MAX         1000 /* bytes of a list of names */
 
 /* What the sections that are there once hold.  The strings belong to the structure; NULL = unset.
@@ -46,12 +47,14 @@ struct relay_settings {
 	char *operate_groups;
 	char *admin_users;
 	char *admin_groups;
+	char *exporter_listen;
 };
 
 enum setting_section {
-	SETTING_SECTION_RELAY,   /* struct relay_settings */
-	SETTING_SECTION_CONTROL, /* likewise */
-	SETTING_SECTION_HOST,    /* struct host_settings: `defaults` and `host` */
+	SETTING_SECTION_RELAY,    /* struct relay_settings */
+	SETTING_SECTION_CONTROL,  /* likewise */
+	SETTING_SECTION_EXPORTER, /* likewise */
+	SETTING_SECTION_HOST,     /* struct host_settings: `defaults` and `host` */
 };
 
 enum setting_type {

@@ -439,6 +439,18 @@ sim_clients_start(struct sim *sim)
 	}
 }
 
+void
+sim_clients_knock(struct sim *sim, struct sim_host *host)
+{
+	for (unsigned i = 0; i < sim->plan.clients; i++) {
+		struct sim_client *client = &sim->clients[i];
+		if (client->phase != PHASE_RESTING || sim->requests_count >= sim->plan.requests)
+			continue;
+		begin(client, host);
+		sim_client_wake(client, client->next);
+	}
+}
+
 bool
 sim_clients_done(const struct sim *sim)
 {

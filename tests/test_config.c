@@ -311,7 +311,7 @@ Test(config, print)
 	says_nothing();
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *s = &settings_table[i];
-		bool relay = s->section == SETTING_SECTION_RELAY;
+		bool relay = setting_section_is_single(s->section);
 		struct setting_value a =
 		    setting_load(s, relay ? (void *)&first.relay : (void *)&first.defaults);
 		struct setting_value b =

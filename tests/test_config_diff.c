@@ -175,11 +175,10 @@ Test(config_diff, what_needs_a_restart_is_named)
 	write_text("relay.conf", "relay { workers = 3 user = www stop_timeout = 1s }\n");
 	compare();
 	cr_assert_str_eq(text_of(1), "relay.user unset -> \"www\" (needs a restart)");
-	/* The two directories follow from lonDaemons; the stop timeout is live. */
-	cr_assert_eq(diff.restarts, 5);
-	cr_assert_str_eq(refusal(),
-			 "relay.workers, relay.user, relay.run_dir, relay.state_dir, lonDaemons "
-			 "need a restart");
+	/* Directories and control socket follow from lonDaemons; the stop timeout is live. */
+	cr_assert_eq(diff.restarts, 6);
+	cr_assert_str_eq(refusal(), "relay.workers, relay.user, relay.run_dir, relay.state_dir, "
+				    "control.socket, lonDaemons need a restart");
 }
 
 /* Every setting is compared, whichever the table holds. */
@@ -189,7 +188,7 @@ Test(config_diff, every_setting_counts)
 	cr_assert(load());
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
-		bool relay = setting->section == SETTING_SECTION_RELAY;
+		bool relay = setting_section_is_single(setting->section);
 		void *to = relay ? (void *)&config.relay : (void *)&config.hosts[1].settings;
 		struct setting_value old = setting_load(setting, to);
 		char *kept = old.text != NULL ? strdup(old.text) : NULL;

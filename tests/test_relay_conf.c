@@ -55,7 +55,7 @@ Test(relay_conf, unknown_names)
 		     "'pipeline' in section relay: allowed are workers");
 	conf_refused("host x {\n workers = 3 }", 2, "'workers' in section host: allowed are");
 	conf_refused("\n\nrelays { }", 3,
-		     "'relays': allowed are the sections relay, defaults, host");
+		     "'relays': allowed are the sections relay, control, exporter, defaults, host");
 	conf_refused("pipeline = 3", 1, "'pipeline': allowed are the sections");
 	conf_refused("\nrelay|workers = 3", 2, "workers: set outside of its section");
 	conf_refused("\"\" = 3", 1, "syntax error");

@@ -2,6 +2,11 @@
  * test_spool_ask.c - what an operator sees of the delayed messages, and how one is kept, let go and
  * dropped.  Time is the test's own.
  */
+#include <dirent.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
 #include "relay/spool_ask.h"
 #include "tests/spool_site.h"
 
@@ -412,4 +417,89 @@ Test(spool_ask, what_cannot_be_moved_stays)
 	cr_assert_eq(symlink("/tmp", delayed_path("held")), 0);
 	expect(SPOOL_HOLD, "a.msul1", SPOOL_OUTCOME_ERROR);
 	assert_file(delayed_path("a.msul1"), "a\n");
+}
+
+/* ---- killed at any moment ---- */
+
+enum {
+	MESSAGES = 6,
+	KILLS = 60
+};
+
+/* Moves messages to and fro, whatever they are called by now, until it is killed. */
+static void
+move_for_ever(unsigned seed)
+{
+	for (;;) {
+		ask = (struct spool_ask){ .verb = SPOOL_LIST, .page = MESSAGES };
+		if (do_ask() != SPOOL_OUTCOME_DONE || view->count != MESSAGES)
+			_exit(1);
+		const struct spool_message *message =
+		    &view->messages[(unsigned)rand_r(&seed) % MESSAGES];
+		ask = (struct spool_ask){
+			.verb = message->place == SPOOL_PLACE_HELD ? SPOOL_FREE : SPOOL_HOLD,
+		};
+		memcpy(ask.name, message->name, sizeof ask.name);
+		if (do_ask() != SPOOL_OUTCOME_DONE)
+			_exit(2);
+	}
+}
+
+/* Each message is in one place, and whole. */
+static void
+expect_all(void)
+{
+	static const char *const places[] = { "", "held", "bad" };
+	unsigned seen[MESSAGES] = { 0 };
+	unsigned number;
+
+	for (size_t i = 0; i < COUNT_OF(places); i++) {
+		DIR *stream = opendir(delayed_path(places[i]));
+		const struct dirent *entry;
+		while (stream != NULL && (entry = readdir(stream)) != NULL) {
+			char name[NAME_MAX + 10];
+			if (entry->d_type == DT_DIR)
+				continue;
+			snprintf(name, sizeof name, "%s/%.*s", places[i], NAME_MAX, entry->d_name);
+			char *text = read_file(delayed_path(name), NULL);
+			cr_assert_eq(sscanf(text, "message %u of msul1", &number), 1, "%s", name);
+			free(text);
+			cr_assert_lt(number, MESSAGES);
+			seen[number]++;
+			size_t len = strlen(name);
+			cr_assert(len > 6 && strcmp(name + len - 6, ".msul1") == 0, "%s", name);
+		}
+		if (stream != NULL)
+			closedir(stream);
+	}
+	for (unsigned i = 0; i < MESSAGES; i++)
+		cr_assert_eq(seen[i], 1, "message %u is there %u times", i, seen[i]);
+}
+
+Test(spool_ask, no_message_is_lost_by_a_kill, .timeout = 120)
+{
+	unsigned moved = 0;
+
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		char name[20];
+		char text[40];
+		snprintf(name, sizeof name, "%u.msul1", i);
+		snprintf(text, sizeof text, "message %u of msul1\n", i);
+		put_text(name, text, (int)i);
+	}
+	for (unsigned kills = 0; kills < KILLS; kills++) {
+		struct timespec moment = { .tv_nsec = (long)(kills * 97 % 2000 + 50) * 1000 };
+		int status;
+		pid_t pid = fork();
+		cr_assert_geq(pid, 0);
+		if (pid == 0)
+			move_for_ever(kills);
+		nanosleep(&moment, NULL);
+		cr_assert_eq(kill(pid, SIGKILL), 0);
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert(WIFSIGNALED(status), "it ended by itself: %d", status);
+		expect_all();
+		moved += path_exists(delayed_path("held"));
+	}
+	cr_assert_gt(moved, 0);
 }

@@ -370,6 +370,52 @@ Test(storage, a_file_is_replaced)
 	cr_assert_eq(result.error, -ENOENT);
 }
 
+Test(storage, several_files_are_told_apart)
+{
+	cr_assert_eq(storage_save(storage, 7, site_path("seven"), copy_of("7"), 1), 0);
+	cr_assert_eq(storage_save(storage, 8, site_path("no/where"), copy_of("8"), 1), 0);
+	cr_assert_eq(storage_replace(storage, site_path("none"), copy_of("0"), 1), 0);
+	expect(STORAGE_REPLACED);
+	cr_assert(result.token == 7 && result.error == 0);
+	expect(STORAGE_REPLACED);
+	cr_assert(result.token == 8 && result.error == -ENOENT);
+	expect(STORAGE_REPLACED);
+	cr_assert(result.token == 0 && result.error == 0);
+	assert_file(site_path("seven"), "7");
+}
+
+Test(storage, an_operator_is_answered)
+{
+	struct spool_ask ask = { .verb = SPOOL_LIST, .page = 5 };
+	struct spool_ask hold_it = { .verb = SPOOL_HOLD, .name = "1.msul1" };
+
+	put_text("1.msul1", "line\n", 0);
+	put_text("2.msul1", "line\n", 1);
+	cr_assert_eq(storage_ask(storage, 41, &hold_it), 0);
+	cr_assert_eq(storage_ask(storage, 42, &ask), 0);
+	memset(&ask, 0xff, sizeof ask); /* it was copied */
+	expect(STORAGE_VIEW);
+	cr_assert_eq(result.token, 41);
+	cr_assert_eq(result.view->outcome, SPOOL_OUTCOME_DONE);
+	storage_result_fini(&result);
+	cr_assert_null(result.view);
+	expect(STORAGE_VIEW);
+	cr_assert_eq(result.token, 42);
+	cr_assert_eq(result.view->count, 2);
+	cr_assert_eq(result.view->messages[0].state, SPOOL_STATE_WAITING);
+	cr_assert_eq(result.view->messages[1].state, SPOOL_STATE_HELD);
+	storage_result_fini(&result);
+	expect_scan(1);
+	cr_assert_eq(storage_done(storage, expect_line(HOST, "line"), 1), 0);
+	expect(STORAGE_ENDED);
+	expect_scan(0);
+	assert_file(delayed_path("held/1.msul1"), "line\n");
+	/* What nobody takes is freed with the rest. */
+	cr_assert_eq(storage_ask(storage, 43, &hold_it), 0);
+	storage_stop(storage);
+	cr_assert_eq(storage_ask(storage, 44, &hold_it), -ESHUTDOWN);
+}
+
 /* ---- bounds ---- */
 
 /* Holds the thread in the middle of a message's end. */

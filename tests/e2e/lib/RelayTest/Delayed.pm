@@ -34,7 +34,7 @@ sub delay {
 sub names {
 	my ($dir) = @_;
 	opendir my $handle, $dir or return;
-	my @names = sort grep { !/^\.\.?$/ && $_ ne 'bad' } readdir $handle;
+	my @names = sort grep { !/^\.\.?$/ && $_ ne 'bad' && $_ ne 'held' } readdir $handle;
 	return @names;
 }
 

@@ -8,7 +8,7 @@ use Exporter 'import';
 use JSON::PP ();
 use RelayTest;
 
-our @EXPORT = qw(ctl ctl_json ctl_begin ctl_end rows host_state);
+our @EXPORT = qw(relayctl ctl ctl_json ctl_begin ctl_end rows host_state);
 
 sub words {
 	my ($site, @words) = @_;
@@ -33,6 +33,12 @@ sub ctl_end {
 sub ctl {
 	my ($site, @words) = @_;
 	return ctl_end(ctl_begin($site, @words));
+}
+
+# The same with the exit status as a number, or `signal N`.
+sub relayctl {
+	my $process = ctl_begin(@_);
+	return ($process->wait(30), $process->out, $process->err);
 }
 
 # What `-o json` prints, as a value; undef unless the exit status is 0.

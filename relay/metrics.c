@@ -1,0 +1,464 @@
+/*
+ * metrics.c - the families of metrics, one after the other; see metrics.h.
+ *
+ * A family's samples stand together, after its HELP and TYPE: that is the format's rule, so the
+ * loops are by family first, then by host.  Owns nothing.
+ */
+#include "relay/metrics.h"
+
+#include <string.h>
+
+/* Bytes of ,le="536870.912"} with room for any 64-bit bound. */
+#define LE_MAX 40
+
+/* The ends of bucket lines, made once per scrape. */
+struct bucket_ends {
+	struct metrics_text text;
+	size_t at[METRICS_BOUNDS_MAX + 2];
+};
+
+static void
+family(struct metrics_text *text, const char *name, const char *type, const char *help)
+{
+	metrics_text_put(text, "# HELP ");
+	metrics_text_put(text, name);
+	metrics_text_put(text, " ");
+	metrics_text_put(text, help);
+	metrics_text_put(text, "\n# TYPE ");
+	metrics_text_put(text, name);
+	metrics_text_put(text, " ");
+	metrics_text_put(text, type);
+	metrics_text_put(text, "\n");
+}
+
+static void
+end_number(struct metrics_text *text, uint64_t number)
+{
+	metrics_text_put_number(text, number);
+	metrics_text_put(text, "\n");
+}
+
+static void
+end_seconds(struct metrics_text *text, uint64_t us)
+{
+	metrics_text_put_seconds(text, us);
+	metrics_text_put(text, "\n");
+}
+
+/* A family of one sample. */
+static void
+single(struct metrics_text *text, const char *name, const char *type, const char *help,
+       uint64_t number)
+{
+	family(text, name, type, help);
+	metrics_text_put(text, name);
+	metrics_text_put(text, " ");
+	end_number(text, number);
+}
+
+static void
+single_seconds(struct metrics_text *text, const char *name, const char *type, const char *help,
+	       uint64_t us)
+{
+	family(text, name, type, help);
+	metrics_text_put(text, name);
+	metrics_text_put(text, " ");
+	end_seconds(text, us);
+}
+
+/* --- histograms */
+
+static void
+bucket_ends_init(struct bucket_ends *ends, const struct metrics_bounds *bounds)
+{
+	metrics_text_init(&ends->text, (METRICS_BOUNDS_MAX + 1) * LE_MAX);
+	for (size_t i = 0; i <= bounds->count; i++) {
+		ends->at[i] = ends->text.len;
+		metrics_text_put(&ends->text, ",le=\"");
+		if (i < bounds->count)
+			metrics_text_put_seconds(&ends->text, bounds->us[i]);
+		else
+			metrics_text_put(&ends->text, "+Inf");
+		metrics_text_put(&ends->text, "\"} ");
+	}
+	ends->at[bounds->count + 1] = ends->text.len;
+}
+
+/* NAME_ending{LABEL */
+static void
+series(struct metrics_text *text, const char *name, const char *ending, const char *label,
+       size_t label_len)
+{
+	metrics_text_put(text, name);
+	metrics_text_put(text, ending);
+	metrics_text_put_bytes(text, label, label_len);
+}
+
+/* The lines of buckets differ at their ends alone: what is before is copied from the first. */
+static void
+histogram(struct metrics_text *text, const char *name, const char *label, size_t label_len,
+	  const struct metrics_times *times, const struct metrics_bounds *bounds,
+	  const struct bucket_ends *ends)
+{
+	size_t start = text->len;
+	uint64_t sum = 0;
+
+	series(text, name, "_bucket{", label, label_len);
+	size_t len = text->len - start;
+	for (size_t i = 0; i <= bounds->count; i++) {
+		size_t end = ends->at[i + 1] - ends->at[i];
+
+		sum += times->count[i];
+		/* Its source may move while room is made, so that is done first. */
+		if (i > 0 && metrics_text_make_room(text, len))
+			metrics_text_put_bytes(text, text->bytes + start, len);
+		metrics_text_put_bytes(text, ends->text.bytes + ends->at[i], end);
+		end_number(text, sum);
+	}
+	series(text, name, "_sum{", label, label_len);
+	metrics_text_put(text, "} ");
+	end_seconds(text, times->sum_us);
+	series(text, name, "_count{", label, label_len);
+	metrics_text_put(text, "} ");
+	end_number(text, sum);
+}
+
+/* --- by host */
+
+/* A sample up to its number; `more` is ,name="value" or "". */
+static void
+host_sample(struct metrics_text *text, const char *name, const struct metrics_hosts *hosts,
+	    const struct metrics_row *row, const char *more)
+{
+	metrics_text_put(text, name);
+	metrics_text_put(text, "{");
+	metrics_text_put_bytes(text, hosts->labels.bytes + row->label_at, row->label_len);
+	metrics_text_put(text, more);
+	metrics_text_put(text, "} ");
+}
+
+/* Members of a row that are a family as they are. */
+static const struct row_family {
+	const char *name;
+	const char *type;
+	const char *help;
+	size_t offset;
+	bool is_us;
+} row_families[] = {
+
+#define ROW(name, type, member, is_us, help)                                  \
+	{                                                                     \
+		name, type, help, offsetof(struct metrics_row, member), is_us \
+	}
+	ROW("relay_queue_length", "gauge", queue_length, false, "Requests that wait for a link."),
+	ROW("relay_queue_bytes", "gauge", queue_bytes, false,
+	    "Bytes of the requests that wait for a link."),
+	ROW("relay_queue_oldest_age_seconds", "gauge", queue_age_us, true,
+	    "How long the oldest waiting request has waited."),
+	ROW("relay_requests_in_flight", "gauge", in_flight, false,
+	    "Requests sent to the peer and not yet answered."),
+	ROW("relay_connects_total", "counter", connects, false,
+	    "Links to the peer that were begun."),
+	ROW("relay_delayed_messages", "gauge", delayed, false, "Delayed messages on disk."),
+	ROW("relay_clients", "gauge", clients, false, "Connected clients."),
+	ROW("relay_clients_accepted_total", "counter", clients_accepted, false,
+	    "Clients that connected."),
+	ROW("relay_received_bytes_total", "counter", bytes_in, false,
+	    "Bytes received from clients."),
+	ROW("relay_sent_bytes_total", "counter", bytes_out, false, "Bytes sent to clients."),
+#undef ROW
+};
+
+static void
+write_row_family(struct metrics_text *text, const struct metrics_hosts *hosts,
+		 const struct row_family *of)
+{
+	family(text, of->name, of->type, of->help);
+	for (size_t i = 0; i < hosts->count; i++) {
+		const char *row = (const char *)&hosts->row[i];
+		uint64_t number;
+
+		memcpy(&number, row + of->offset, sizeof number);
+		host_sample(text, of->name, hosts, &hosts->row[i], "");
+		if (of->is_us)
+			end_seconds(text, number);
+		else
+			end_number(text, number);
+	}
+}
+
+/* Two samples per host: one label with two values. */
+static void
+write_pair(struct metrics_text *text, const struct metrics_hosts *hosts, const char *name,
+	   const char *const more[2], size_t first, size_t second)
+{
+	for (size_t i = 0; i < hosts->count; i++) {
+		const char *row = (const char *)&hosts->row[i];
+		uint64_t number;
+
+		memcpy(&number, row + first, sizeof number);
+		host_sample(text, name, hosts, &hosts->row[i], more[0]);
+		end_number(text, number);
+		memcpy(&number, row + second, sizeof number);
+		host_sample(text, name, hosts, &hosts->row[i], more[1]);
+		end_number(text, number);
+	}
+}
+
+/* `counts` is the place of one count per reason in a row. */
+static void
+write_reasons(struct metrics_text *text, const struct metrics_hosts *hosts, const char *name,
+	      const struct metrics_reasons *reasons, size_t counts)
+{
+	for (size_t i = 0; i < hosts->count; i++) {
+		const char *row = (const char *)&hosts->row[i];
+
+		for (size_t at = 0; at < reasons->count; at++) {
+			uint64_t number;
+
+			memcpy(&number, row + counts + at * sizeof number, sizeof number);
+			metrics_text_put(text, name);
+			metrics_text_put(text, "{");
+			metrics_text_put_bytes(text, hosts->labels.bytes + hosts->row[i].label_at,
+					       hosts->row[i].label_len);
+			metrics_text_put(text, ",");
+			metrics_text_put_label(text, "reason", reasons->name[at]);
+			metrics_text_put(text, "} ");
+			end_number(text, number);
+		}
+	}
+}
+
+static void
+write_clocks(struct metrics_text *text, const struct metrics_hosts *hosts)
+{
+	static const struct {
+		const char *name;
+		const char *help;
+	} clocks[METRICS_CLOCK_COUNT] = {
+		[METRICS_DURATION] = { "relay_request_duration_seconds",
+				       "From the complete request to its reply." },
+		[METRICS_QUEUE_WAIT] = { "relay_queue_wait_seconds",
+					 "From the complete request to a link that takes it." },
+		[METRICS_UPSTREAM] = { "relay_upstream_duration_seconds",
+				       "From the link to the peer's reply." },
+		[METRICS_HANDSHAKE] = { "relay_handshake_duration_seconds",
+					"From the connect of a link to the end of its handshake." },
+	};
+	struct bucket_ends ends;
+
+	bucket_ends_init(&ends, &hosts->bounds);
+	for (size_t clock = 0; clock < METRICS_CLOCK_COUNT && !ends.text.full; clock++) {
+		family(text, clocks[clock].name, "histogram", clocks[clock].help);
+		for (size_t i = 0; i < hosts->count; i++) {
+			const struct metrics_row *row = &hosts->row[i];
+
+			histogram(text, clocks[clock].name, hosts->labels.bytes + row->label_at,
+				  row->label_len, &row->times[clock], &hosts->bounds, &ends);
+		}
+	}
+	/* Without room for the bounds there is none for the rest either. */
+	text->full |= ends.text.full;
+	metrics_text_fini(&ends.text);
+}
+
+static void
+write_hosts(struct metrics_text *text, const struct metrics_hosts *hosts)
+{
+	static const char *const results[] = { ",result=\"answered\"", ",result=\"failed\"" };
+	static const char *const states[] = { ",state=\"ready\"", ",state=\"other\"" };
+
+	family(text, "relay_requests_total", "counter", "Requests that came to their end.");
+	write_pair(text, hosts, "relay_requests_total", results,
+		   offsetof(struct metrics_row, answered), offsetof(struct metrics_row, failed));
+	family(text, "relay_request_failures_total", "counter",
+	       "Requests that ended as con_lost, by reason.");
+	write_reasons(text, hosts, "relay_request_failures_total", &hosts->failures,
+		      offsetof(struct metrics_row, failures));
+	family(text, "relay_links", "gauge", "TCP links to the peer.");
+	write_pair(text, hosts, "relay_links", states, offsetof(struct metrics_row, links_ready),
+		   offsetof(struct metrics_row, links_other));
+	family(text, "relay_link_closes_total", "counter", "Links that ended, by reason.");
+	write_reasons(text, hosts, "relay_link_closes_total", &hosts->closes,
+		      offsetof(struct metrics_row, closes));
+	for (size_t i = 0; i < sizeof row_families / sizeof row_families[0]; i++)
+		write_row_family(text, hosts, &row_families[i]);
+	write_clocks(text, hosts);
+}
+
+/* --- by worker */
+
+static size_t
+worker_count(const Relay__Control__Stats *stats)
+{
+	return stats->n_worker < METRICS_WORKERS_MAX ? stats->n_worker : METRICS_WORKERS_MAX;
+}
+
+/* worker="N"; by its place if the daemon names one twice would be wrong too: the first counts. */
+static bool
+is_first(const Relay__Control__Stats *stats, size_t at)
+{
+	for (size_t i = 0; i < at; i++) {
+		if (stats->worker[i]->number == stats->worker[at]->number)
+			return false;
+	}
+	return true;
+}
+
+static const struct worker_family {
+	const char *name;
+	const char *type;
+	const char *help;
+	size_t offset;
+	bool is_us;
+} worker_families[] = {
+
+#define WORKER(name, type, member, is_us, help)                                        \
+	{                                                                              \
+		name, type, help, offsetof(Relay__Control__WorkerStats, member), is_us \
+	}
+	WORKER("relay_buffers_exhausted_total", "counter", buffers_exhausted, false,
+	       "Receives that found no buffer."),
+	WORKER("relay_accept_pauses_total", "counter", accept_pauses, false,
+	       "Times that accepting stopped for want of descriptors or memory."),
+	WORKER("relay_worker_turns_total", "counter", turns, false, "Turns of the event loop."),
+	WORKER("relay_worker_cpu_seconds_total", "counter", cpu_us, true,
+	       "Processor time of the worker."),
+	WORKER("relay_worker_restarts_total", "counter", restarts, false,
+	       "Times that the worker was started again."),
+	WORKER("relay_worker_memory_bytes", "gauge", memory_used, false,
+	       "Memory used for buffers, queues and clients."),
+	WORKER("relay_worker_memory_max_bytes", "gauge", memory_max, false,
+	       "Bound of relay_worker_memory_bytes."),
+	WORKER("relay_worker_clients", "gauge", clients, false, "Connected clients."),
+#undef WORKER
+};
+
+static void
+write_worker_family(struct metrics_text *text, const Relay__Control__Stats *stats,
+		    const struct worker_family *of)
+{
+	family(text, of->name, of->type, of->help);
+	for (size_t i = 0; i < worker_count(stats); i++) {
+		const char *worker = (const char *)stats->worker[i];
+		uint64_t number;
+
+		if (!is_first(stats, i))
+			continue;
+		memcpy(&number, worker + of->offset, sizeof number);
+		metrics_text_put(text, of->name);
+		metrics_text_put(text, "{worker=\"");
+		metrics_text_put_number(text, stats->worker[i]->number);
+		metrics_text_put(text, "\"} ");
+		if (of->is_us)
+			end_seconds(text, number);
+		else
+			end_number(text, number);
+	}
+}
+
+static void
+write_loop_lag(struct metrics_text *text, const Relay__Control__Stats *stats)
+{
+	struct metrics_bounds bounds = { .count = 0 };
+	struct metrics_times times = { .sum_us = 0 };
+	struct metrics_text label;
+	struct bucket_ends ends;
+
+	for (size_t i = 0; i < worker_count(stats); i++)
+		metrics_times_add(&times, &bounds, stats->worker[i]->loop_lag);
+	bucket_ends_init(&ends, &bounds);
+	metrics_text_init(&label, LE_MAX);
+	family(text, "relay_loop_lag_seconds", "histogram",
+	       "From an event's turn of the loop to the end of its work.");
+	for (size_t i = 0; i < worker_count(stats) && !ends.text.full; i++) {
+		if (!is_first(stats, i))
+			continue;
+		times = (struct metrics_times){ .sum_us = 0 };
+		metrics_times_add(&times, &bounds, stats->worker[i]->loop_lag);
+		metrics_text_clear(&label);
+		metrics_text_put(&label, "worker=\"");
+		metrics_text_put_number(&label, stats->worker[i]->number);
+		metrics_text_put(&label, "\"");
+		histogram(text, "relay_loop_lag_seconds", label.bytes, label.len, &times, &bounds,
+			  &ends);
+	}
+	text->full |= ends.text.full || label.full;
+	metrics_text_fini(&label);
+	metrics_text_fini(&ends.text);
+}
+
+/* --- the daemon and the exporter */
+
+static void
+write_daemon(struct metrics_text *text, const struct metrics_daemon *daemon)
+{
+	const Relay__Control__Stats *stats = daemon->stats;
+
+	if (daemon->health != NULL)
+		single(text, "relay_ready", "gauge", "Whether the relay serves all it should.",
+		       daemon->health->ready != 0);
+	if (daemon->info != NULL)
+		single(text, "relay_hosts", "gauge", "Hosts in the table.", daemon->info->hosts);
+	if (stats == NULL)
+		return;
+	single(text, "relay_config_generation", "gauge", "The configuration in force.",
+	       stats->generation);
+	single(text, "relay_config_last_load_success", "gauge",
+	       "Whether the last attempt to load the configuration succeeded.",
+	       stats->last_load_ok != 0);
+	single_seconds(text, "relay_config_last_load_timestamp_seconds", "gauge",
+		       "When that was, since 1970.", stats->last_load);
+	single(text, "relay_config_loads_total", "counter", "Configurations taken over.",
+	       stats->loads);
+	single(text, "relay_config_loads_refused_total", "counter", "Configurations refused.",
+	       stats->loads_refused);
+	single_seconds(text, "relay_start_time_seconds", "gauge",
+		       "When the relay was started, since 1970.", stats->started);
+	family(text, "relay_build_info", "gauge", "Always 1; the label says which relay.");
+	metrics_text_put(text, "relay_build_info{");
+	metrics_text_put_label(text, "version", stats->version);
+	metrics_text_put(text, "} 1\n");
+}
+
+static void
+write_self(struct metrics_text *text, const struct metrics_self *self)
+{
+	single(text, "relay_exporter_scrapes_total", "counter", "Scrapes that were answered.",
+	       self->scrapes);
+	single(text, "relay_exporter_scrape_failures_total", "counter",
+	       "Scrapes for which the relay could not be asked.", self->scrapes_failed);
+	single(text, "relay_exporter_scrapes_refused_total", "counter",
+	       "Scrapes refused because too many were under way.", self->scrapes_refused);
+	single(text, "relay_exporter_connects_total", "counter",
+	       "Connections made to the control socket.", self->control_connects);
+	single_seconds(text, "process_cpu_seconds_total", "counter",
+		       "Processor time of the exporter.", self->cpu_us);
+	single_seconds(text, "process_start_time_seconds", "gauge",
+		       "When the exporter was started, since 1970.", self->start_us);
+	single(text, "process_resident_memory_bytes", "gauge", "Resident memory of the exporter.",
+	       self->resident_bytes);
+	single(text, "process_virtual_memory_bytes", "gauge", "Virtual memory of the exporter.",
+	       self->virtual_bytes);
+	single(text, "process_open_fds", "gauge", "Open descriptors of the exporter.",
+	       self->open_fds);
+	single(text, "process_max_fds", "gauge", "Descriptors that the exporter may open.",
+	       self->max_fds);
+}
+
+void
+metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
+	      const struct metrics_daemon *daemon, const struct metrics_self *self)
+{
+	single(text, "relay_up", "gauge", "Whether the relay could be asked.",
+	       daemon->stats != NULL);
+	write_daemon(text, daemon);
+	if (daemon->stats != NULL) {
+		metrics_hosts_fill(hosts, daemon->stats->total, daemon->hosts, daemon->host_count);
+		write_hosts(text, hosts);
+		for (size_t i = 0; i < sizeof worker_families / sizeof worker_families[0]; i++)
+			write_worker_family(text, daemon->stats, &worker_families[i]);
+		write_loop_lag(text, daemon->stats);
+	}
+	write_self(text, self);
+}

@@ -1,0 +1,266 @@
+/*
+ * test_control_server.c - the control socket's server by rounds: what it holds is given back,
+ * whoever leaves whenever; who waits is answered.
+ */
+#include "tests/control_stage.h"
+
+#include "relay/log.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct control_stage stage;
+
+static void
+set_up(void)
+{
+	log_set_level(LOG_ERROR);
+	cr_assert(control_stage_init(&stage, "control { connections_max = 3 }"));
+}
+
+static void
+tear_down(void)
+{
+	control_stage_fini(&stage);
+}
+
+TestSuite(control_server, .init = set_up, .fini = tear_down);
+
+static void
+rounds(int count)
+{
+	for (int i = 0; i < count; i++)
+		control_stage_round(&stage, 0);
+}
+
+static size_t
+frame(uint8_t *out, uint32_t id, const char *verb, uint32_t wait_ms)
+{
+	Relay__Control__Request request;
+	char text[32];
+
+	relay__control__request__init(&request);
+	strcpy(text, verb);
+	request.id = id;
+	request.verb = text;
+	request.wait_ms = wait_ms;
+	size_t len = relay__control__request__pack(&request, out + CONTROL_FRAME_HEADER);
+	control_frame_put_length(out, len);
+	return len + CONTROL_FRAME_HEADER;
+}
+
+static void
+ask(int fd, uint32_t id, const char *verb, uint32_t wait_ms)
+{
+	uint8_t bytes[128];
+	size_t len = frame(bytes, id, verb, wait_ms);
+
+	cr_assert_eq(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+/* The next reply; its body's case is in `body`.  Waits for it. */
+static Relay__Control__Code
+reply(int fd, uint32_t id, int *body)
+{
+	static uint8_t bytes[CONTROL_FRAME_MAX];
+	size_t wanted = CONTROL_FRAME_HEADER;
+	size_t len = 0;
+
+	for (int i = 0; i < 2000 && len < wanted; i++) {
+		ssize_t got = recv(fd, bytes + len, wanted - len, 0);
+		if (got <= 0) {
+			control_stage_round(&stage, 5);
+			continue;
+		}
+		len += (size_t)got;
+		if (len == CONTROL_FRAME_HEADER && wanted == len)
+			control_frame_look(bytes, len, sizeof bytes, &wanted);
+	}
+	cr_assert_eq(len, wanted, "no answer in time");
+	Relay__Control__Reply *message = relay__control__reply__unpack(
+	    NULL, len - CONTROL_FRAME_HEADER, bytes + CONTROL_FRAME_HEADER);
+	cr_assert_not_null(message);
+	cr_assert_eq(message->id, id);
+	Relay__Control__Code code = message->code;
+	if (body != NULL)
+		*body = (int)message->body_case;
+	relay__control__reply__free_unpacked(message, NULL);
+	return code;
+}
+
+static int
+connect_and_greet(void)
+{
+	uint8_t hello[256];
+	int fd = control_stage_connect(&stage);
+
+	cr_assert(fd >= 0);
+	rounds(3);
+	cr_assert(recv(fd, hello, sizeof hello, 0) > CONTROL_FRAME_HEADER);
+	return fd;
+}
+
+/* Rounds until nobody is connected. */
+static void
+all_gone(void)
+{
+	for (int i = 0; i < 100 && stage.server.count > 0; i++)
+		control_stage_round(&stage, 5);
+	cr_assert_eq(stage.server.count, 0);
+	cr_assert_eq(stage.server.memory, 0, "%zu bytes are kept", stage.server.memory);
+}
+
+Test(control_server, every_verb_is_answered_or_waits)
+{
+	static const char *const names[] = {
+#define VERB(name, role, handler, arguments, options, help) name,
+#include "relay/control_verbs.def"
+#undef VERB
+	};
+	uint32_t id = 0;
+	int fd = connect_and_greet();
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(names[i], "events") == 0)
+			continue;
+		ask(fd, ++id, names[i], 0);
+		reply(fd, id, NULL);
+	}
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, an_idle_connection_holds_nothing)
+{
+	int fd = connect_and_greet();
+
+	cr_expect_eq(stage.server.memory, 0);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	rounds(2);
+	cr_expect_eq(stage.server.memory, 0);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, frames_in_pieces)
+{
+	uint8_t bytes[256];
+	size_t len = frame(bytes, 1, "health", 0);
+	int body;
+
+	len += frame(bytes + len, 2, "info", 0);
+	for (size_t cut = 1; cut < len; cut++) {
+		int fd = connect_and_greet();
+		cr_assert_eq(send(fd, bytes, cut, MSG_NOSIGNAL), (ssize_t)cut);
+		rounds(2);
+		cr_assert_eq(send(fd, bytes + cut, len - cut, MSG_NOSIGNAL), (ssize_t)(len - cut));
+		cr_assert_eq(reply(fd, 1, &body), RELAY__CONTROL__CODE__OK);
+		cr_assert_eq(body, RELAY__CONTROL__REPLY__BODY_HEALTH);
+		cr_assert_eq(reply(fd, 2, &body), RELAY__CONTROL__CODE__OK);
+		cr_assert_eq(body, RELAY__CONTROL__REPLY__BODY_INFO);
+		close(fd);
+		all_gone();
+	}
+}
+
+Test(control_server, leaving_in_the_middle)
+{
+	uint8_t bytes[128];
+	size_t len = frame(bytes, 1, "config show", 0);
+
+	for (size_t cut = 0; cut <= len; cut++) {
+		int fd = connect_and_greet();
+		cr_assert_eq(send(fd, bytes, cut, MSG_NOSIGNAL), (ssize_t)cut);
+		rounds((int)cut % 3);
+		close(fd);
+		all_gone();
+	}
+}
+
+Test(control_server, half_closed_is_answered)
+{
+	int fd = connect_and_greet();
+
+	ask(fd, 1, "health", 0);
+	ask(fd, 2, "limits", 0);
+	shutdown(fd, SHUT_WR);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	all_gone();
+	close(fd);
+}
+
+Test(control_server, listeners_hear_and_slow_ones_are_told_what_they_missed)
+{
+	int body;
+	int fd = connect_and_greet();
+	int other = connect_and_greet();
+
+	ask(fd, 5, "events", 0);
+	rounds(3);
+	control_event(&stage.control, "restart", NULL, "worker-%d", 1);
+	cr_expect_eq(reply(fd, 5, &body), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(body, RELAY__CONTROL__REPLY__BODY_EVENT);
+	/* More than it reads: what is kept for it is bounded. */
+	for (int i = 0; i < 100000; i++)
+		control_event(&stage.control, "log", "msul1", "line %d", i);
+	cr_expect_lt(stage.server.memory, 1024 * 1024);
+	cr_expect_eq(stage.server.count, 2);
+	ask(other, 1, "health", 0);
+	cr_expect_eq(reply(other, 1, NULL), RELAY__CONTROL__CODE__OK, "the others are served");
+	shutdown(fd, SHUT_WR);
+	close(other);
+	rounds(5);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, who_waits_is_told_when_it_is_over)
+{
+	int fd = connect_and_greet();
+
+	ask(fd, 1, "stop", 30);
+	rounds(3);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__WAIT_EXPIRED);
+	ask(fd, 2, "stop", 100000);
+	rounds(3);
+	control_server_stop(&stage.server);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(stage.server.memory, 0);
+	close(fd);
+}
+
+Test(control_server, one_too_many)
+{
+	int fds[3];
+
+	for (int i = 0; i < 3; i++)
+		fds[i] = connect_and_greet();
+	int fd = control_stage_connect(&stage);
+	cr_expect_eq(reply(fd, 0, NULL), RELAY__CONTROL__CODE__LIMIT);
+	rounds(3);
+	cr_expect_eq(recv(fd, fds, 1, 0), 0, "and closed");
+	close(fd);
+	close(fds[0]);
+	rounds(3);
+	fds[0] = connect_and_greet();
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	all_gone();
+}
+
+Test(control_server, a_call_keeps_its_order_of_ids_whatever_they_are)
+{
+	int fd = connect_and_greet();
+	uint32_t ids[] = { 7, 7, UINT32_MAX, 1 };
+
+	for (size_t i = 0; i < 4; i++)
+		ask(fd, ids[i], "health", 0);
+	for (size_t i = 0; i < 4; i++)
+		cr_expect_eq(reply(fd, ids[i], NULL), RELAY__CONTROL__CODE__OK);
+	close(fd);
+	all_gone();
+}
