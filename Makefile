@@ -31,8 +31,9 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c \
-	     deploy/man/tables.c relay/ctl_top.c relay/exporter.c relay/relayctl.c relay/relayd.c
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
+	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
+	     relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -105,7 +106,7 @@ $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
 # The only one with a screen: ncurses stays out of the libraries.
-$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_top.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -lncursesw -ltinfo
 # An HTTP server, and so a program of its own: libevent stays out of relayd.
@@ -143,6 +144,10 @@ $(call obj,bench/idea_bench.c): | $(BUILD)/deps-test
 $(BUILD)/idea-bench: $(call obj,bench/idea_bench.c) $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lgcrypt
+
+$(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
@@ -228,6 +233,9 @@ bench-guard: all ## exact counts per request against bench/guard.baseline
 idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, beside libgcrypt
 	@$(BUILD)/idea-bench
 
+stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microseconds per reading of the statistics
+	@$(BUILD)/stats-bench
+
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
@@ -248,5 +256,5 @@ help: ## this list
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
-	idea-bench install clean help
+	idea-bench stats-bench install clean help
 .SECONDARY:

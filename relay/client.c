@@ -8,6 +8,7 @@
 #include "relay/client.h"
 
 #include "relay/log.h"
+#include "relay/stats.h"
 #include "wire/enc.h"
 #include "wire/line.h"
 
@@ -116,6 +117,7 @@ finish_if_drained(struct client *client)
 	LIST_REMOVE(client, entry);
 	host->clients_count--;
 	worker->clients_count--;
+	stats_uncount(&host->stats->clients);
 	slab_put(&worker->clients, client);
 	host_on_client_closed(host);
 }
@@ -147,9 +149,8 @@ client_close(struct client *client)
 /* --- requests --------------------------------------------------------------------------------- */
 
 static bool
-answer_lost(struct exchange *x, enum request_result result)
+answer_lost(struct exchange *x)
 {
-	x->worker->stats->results[result]++;
 	mark_dirty(x);
 	return buffer_append(&x->out, &x->worker->memory, CON_LOST, sizeof CON_LOST - 1);
 }
@@ -195,14 +196,14 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 		if (status == WIRE_MORE)
 			break;
 		if (status != WIRE_OK) {
-			answer_lost(x, REQUEST_TOO_LONG);
+			host_count_refused(client->host, REQUEST_TOO_LONG);
+			answer_lost(x);
 			client_finish(client);
 			return len;
 		}
-		x->worker->stats->requests++;
 		client->requests++;
 		if (host_submit(client->host, &x->request, line, &why) == HOST_REFUSED &&
-		    !answer_lost(x, why))
+		    !answer_lost(x))
 			client_close(client);
 	}
 	return (size_t)(src - data);
@@ -261,20 +262,15 @@ request_on_done(struct request *request, enum request_result result)
 	bool answered = true;
 
 	if (client == NULL) {
-		x->worker->stats->results[result]++;
 		exchange_free(x);
 		return;
 	}
-	if (client->state == CLIENT_CLOSING) {
-		x->worker->stats->results[result]++;
+	if (client->state == CLIENT_CLOSING)
 		return;
-	}
-	if (result == REQUEST_ANSWERED) {
-		x->worker->stats->results[result]++;
+	if (result == REQUEST_ANSWERED)
 		mark_dirty(x);
-	} else {
-		answered = answer_lost(x, result);
-	}
+	else
+		answered = answer_lost(x);
 	if (answered)
 		advance(client);
 	else
@@ -308,6 +304,8 @@ on_sent(struct uring_op *op, int res, const uint8_t *data)
 	struct worker *worker = x->worker;
 
 	(void)data;
+	if (res > 0)
+		histogram_bump(&client->host->stats->bytes_out, (uint64_t)res);
 	if (client->state == CLIENT_CLOSING) {
 		finish_if_drained(client);
 		return;
@@ -363,6 +361,7 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 {
 	struct exchange *x = exchange_get(client);
 
+	histogram_bump(&client->host->stats->bytes_in, len);
 	if (x == NULL) {
 		client_close(client);
 		return;
@@ -378,8 +377,10 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 	if (!buffer_append(&x->in, &x->worker->memory, data, len)) {
 		/* Out of memory: this client's line cannot be kept, everybody else goes on. */
 		log_warning(client->host->id, "client closed: no memory for its request");
-		if (may_start(x)) /* else whole requests are before it, to be answered first */
-			answer_lost(x, REQUEST_OVERLOAD);
+		if (may_start(x)) { /* else whole requests are before it, to be answered first */
+			host_count_refused(client->host, REQUEST_OVERLOAD);
+			answer_lost(x);
+		}
 		client_finish(client);
 		return;
 	}
@@ -461,6 +462,7 @@ client_accept(struct host *host, int fd)
 	LIST_INSERT_HEAD(&host->clients, client, entry);
 	host->clients_count++;
 	worker->clients_count++;
-	worker->stats->accepted++;
+	stats_count(&host->stats->clients);
+	stats_count(&host->stats->clients_accepted);
 	uring_recv(worker->ring, &client->recv, fd);
 }

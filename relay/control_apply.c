@@ -307,10 +307,10 @@ control_do_hosts_apply(struct control_call *call)
 {
 	struct control *control = call->control;
 	char path[PATH_MAX];
+	bool dry_run = call->request->dry_run;
 
-	if (!check_place(call, path) || !check(call, call->request->dry_run) ||
-	    call->request->dry_run)
-		return;
+	if (!check_place(call, path) || !check(call, dry_run) || dry_run)
+		return; /* answered: the call is gone */
 	control->apply = apply_new(call);
 	if (control->apply == NULL) {
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");

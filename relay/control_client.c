@@ -260,7 +260,8 @@ connect_to(struct control_client *client, const char *path, uint64_t deadline_ms
 	while (connect(client->fd, (const struct sockaddr *)&address, sizeof address) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return failed(client, CONTROL_CLIENT_UNREACHABLE, "%s: %s", path,
-				      strerror(errno));
+				      errno == ECONNREFUSED ? "no relayd listens there"
+							    : strerror(errno));
 		if (control_client_clock_ms() >= deadline_ms)
 			return failed(client, CONTROL_CLIENT_TIMEOUT,
 				      "%s: the daemon accepts no connections", path);

@@ -8,6 +8,7 @@
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/control_server.h"
+#include "relay/control_stats.h"
 #include "relay/hosts_table.h"
 #include "relay/resolve.h"
 #include "relay/version.h"
@@ -242,6 +243,18 @@ fill_homes(struct control_call *call, const struct control_host *source, Relay__
 }
 
 static void
+fill_numbers(struct control_call *call, const struct control_host *source,
+	     Relay__Control__Host *host)
+{
+	struct stats_host sum = { .id = "" };
+
+	control_stats_host(call->control, source, &sum);
+	host->gauges = control_stats_gauges(call, &sum);
+	host->requests = stats_get(&sum.requests);
+	host->failed = stats_failed(&sum);
+}
+
+static void
 fill_settings(struct control_call *call, const struct host_settings *settings,
 	      Relay__Control__Host *host)
 {
@@ -286,6 +299,7 @@ host_row(struct control_call *call, const struct config_host *config, bool whole
 	    control_text(call, "%s/%s", call->control->config.relay.socket_dir, config->id);
 	if (host != NULL) {
 		fill_homes(call, host, row);
+		fill_numbers(call, host, row);
 		row->last_log = control_clean(call, host->last_log.text);
 	}
 	if (whole)

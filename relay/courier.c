@@ -140,5 +140,5 @@ void
 courier_stop(struct host *host)
 {
 	if (host->courier != NULL && host->courier->link->state != LINK_CLOSING)
-		link_dismiss(host->courier->link, LINK_END_UNWANTED, "removed");
+		link_dismiss(host->courier->link, LINK_REASON_STOPPED);
 }

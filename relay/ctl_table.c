@@ -305,13 +305,23 @@ put_clean(FILE *out, const void *text, size_t len, bool lines)
 	free(clean);
 }
 
+/* What was done to one thing is said by its line; only a configuration has anything to count. */
+static bool
+is_counted(const char *verb)
+{
+	return strncmp(verb, "config ", 7) == 0 || strcmp(verb, "hosts apply") == 0 ||
+	       strcmp(verb, "hosts diff") == 0;
+}
+
 static void
-print_changes(FILE *out, const Relay__Control__Changes *changes, uint64_t generation)
+print_changes(FILE *out, const Relay__Control__Changes *changes, uint64_t generation, bool counted)
 {
 	for (size_t i = 0; i < changes->n_line; i++) {
 		put_clean(out, changes->line[i], strlen(changes->line[i]), false);
 		fputc('\n', out);
 	}
+	if (!counted && changes->n_line > 0)
+		return;
 	fprintf(out,
 		"%s: %" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64
 		" unchanged",
@@ -396,8 +406,10 @@ ctl_table_findings(FILE *out, const Relay__Control__Reply *reply)
 }
 
 void
-ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, size_t width)
+ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb, size_t width)
 {
+	bool detail = ctl_value_ends_with(verb, " show");
+
 	switch (reply->body_case) {
 	case RELAY__CONTROL__REPLY__BODY_INFO:
 		print_single(out, &reply->info->base, width);
@@ -424,7 +436,7 @@ ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, size
 		print_health(out, reply->health);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_CHANGES:
-		print_changes(out, reply->changes, reply->generation);
+		print_changes(out, reply->changes, reply->generation, is_counted(verb));
 		return;
 	case RELAY__CONTROL__REPLY__BODY_TEXT:
 		print_text(out, &reply->text->text, width == 0);

@@ -15,11 +15,11 @@
 #include "control.pb-c.h"
 
 /*
- * The body of a reply.  `detail` shows lists of one as lines (`hosts show`).  `width` is that of
- * the terminal: what finds no room there is left out, and standard error says so; 0 = a file or
- * pipe, which gets all.
+ * The body of a reply to `verb`: `hosts show` shows as lines what `hosts list` shows as a table.
+ * `width` is that of the terminal: what finds no room there is left out, and standard error says
+ * so; 0 = a file or pipe, which gets all.
  */
-void ctl_table_print(FILE *out, const Relay__Control__Reply *reply, bool detail, size_t width);
+void ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb, size_t width);
 
 /* One line for each. */
 void ctl_table_findings(FILE *out, const Relay__Control__Reply *reply);

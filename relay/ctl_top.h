@@ -7,10 +7,11 @@
 #include "relay/control_client.h"
 
 /*
- * Until q, or until the daemon fails (the result) or refuses (*code); client->error says why.  The
- * terminal is put back before it returns and before a signal ends the program.
+ * Until q, or until the daemon refuses (*code); client->error says why.  A daemon that goes, once
+ * it has answered, is asked for again at `path` until it is back.  The terminal is put back before
+ * it returns and before a signal ends the program.
  */
-enum control_client_result ctl_top_run(struct control_client *client, uint64_t timeout_ms,
-				       Relay__Control__Code *code);
+enum control_client_result ctl_top_run(struct control_client *client, const char *path,
+				       uint64_t timeout_ms, Relay__Control__Code *code);
 
 #endif

@@ -139,6 +139,16 @@ put_value(FILE *to, const ProtobufCFieldDescriptor *field, const void *value)
 	}
 }
 
+/* A reason that never was: nothing to tell. */
+static bool
+is_zero_reason(const ProtobufCFieldDescriptor *field, const void *item)
+{
+	if (field->type != PROTOBUF_C_TYPE_MESSAGE ||
+	    field->descriptor != &relay__control__reason__descriptor)
+		return false;
+	return (*(const Relay__Control__Reason *const *)item)->count == 0;
+}
+
 static void
 put_list(FILE *to, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
@@ -152,10 +162,16 @@ put_list(FILE *to, const ProtobufCMessage *message, const ProtobufCFieldDescript
 	if (size == sizeof(void *) && field->type != PROTOBUF_C_TYPE_STRING &&
 	    field->type != PROTOBUF_C_TYPE_MESSAGE && field->type != PROTOBUF_C_TYPE_UINT64)
 		return;
+	const char *between = "";
+
 	for (size_t i = 0; i < ctl_value_count(message, field); i++) {
-		if (i > 0)
-			fputs(", ", to);
-		put_value(to, field, items + i * size);
+		const uint8_t *item = items + i * size;
+
+		if (is_zero_reason(field, item))
+			continue;
+		fputs(between, to);
+		put_value(to, field, item);
+		between = ", ";
 	}
 }
 

@@ -2,7 +2,8 @@
  * errand.h - a request of an operator: a line for a host's peer that waits and is sent as a
  * client's, and whose reply goes back to control.
  *
- * It is no client's request: it is counted nowhere but as what it does to the host's queue.
+ * The host's queue and clocks make no difference between the two; only control's token tells whose
+ * it is.
  */
 #ifndef RELAY_ERRAND_H
 #define RELAY_ERRAND_H

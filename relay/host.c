@@ -12,6 +12,7 @@
 #include "relay/host_internal.h"
 #include "relay/link.h"
 #include "relay/log.h"
+#include "relay/stats.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -109,19 +110,36 @@ host_on_client_closed(struct host *host)
 /* --- queue ------------------------------------------------------------------------------------ */
 
 static void
+count_queue(struct host *host, uint64_t requests, uint64_t bytes)
+{
+	const struct request *oldest = TAILQ_FIRST(&host->queue);
+
+	histogram_bump(&host->stats->queue_length, requests);
+	histogram_bump(&host->stats->queue_bytes, bytes);
+	if (oldest != NULL)
+		stats_set(&host->stats->queue_since, oldest->since);
+}
+
+static void
 queue_remove(struct host *host, struct request *request)
 {
+	size_t len = buffer_len(&request->body);
+
 	TAILQ_REMOVE(&host->queue, request, entry);
 	host->queue_count--;
-	host->queue_bytes -= buffer_len(&request->body);
+	host->queue_bytes -= len;
+	count_queue(host, (uint64_t)-1, -(uint64_t)len);
 }
 
 static void
 queue_added(struct host *host, struct request *request)
 {
+	size_t len = buffer_len(&request->body);
+
 	request->state = REQUEST_QUEUED;
 	host->queue_count++;
-	host->queue_bytes += buffer_len(&request->body);
+	host->queue_bytes += len;
+	count_queue(host, 1, len);
 }
 
 /* When a queued request has waited long enough. */
@@ -140,13 +158,32 @@ patience(const struct host *host, const struct request *request)
 	return at;
 }
 
+void
+host_count_refused(struct host *host, enum request_result result)
+{
+	stats_count(&host->stats->requests);
+	stats_count(&host->stats->results[result]);
+}
+
+void
+host_end(struct host *host, struct request *request, enum request_result result)
+{
+	if (request->asked != 0) {
+		stats_count(&host->stats->results[result]);
+		if (result == REQUEST_ANSWERED)
+			stats_answered(host->stats, request->asked, request->since,
+				       worker_now(host->worker));
+	}
+	request->done(request, result);
+}
+
 static void
 end_queued(struct host *host, struct request *request, enum request_result result)
 {
 	queue_remove(host, request);
 	buffer_release(&request->body, &host->worker->memory);
 	request->state = REQUEST_IDLE;
-	request->done(request, result);
+	host_end(host, request, result);
 }
 
 static void
@@ -158,6 +195,22 @@ expire_queue(struct host *host)
 	while ((request = TAILQ_FIRST(&host->queue)) != NULL && patience(host, request) <= now)
 		end_queued(host, request,
 			   host->state == HOST_DOWN ? REQUEST_HOST_DOWN : REQUEST_QUEUE_TIMEOUT);
+}
+
+/* false = there is no room. */
+static bool
+enqueue(struct host *host, struct request *request, struct wire_span line)
+{
+	if (host->queue_count >= host->settings.queue_max ||
+	    host->queue_bytes + line.len > host->settings.queue_bytes_max ||
+	    !buffer_append(&request->body, &host->worker->memory, line.data, line.len))
+		return false;
+	request->since = request->asked;
+	TAILQ_INSERT_TAIL(&host->queue, request, entry);
+	queue_added(host, request);
+	want_links(host);
+	arm(host);
+	return true;
 }
 
 void
@@ -176,19 +229,14 @@ host_submit(struct host *host, struct request *request, struct wire_span line,
 	struct link *link = TAILQ_FIRST(&host->ready);
 
 	assert(request->state == REQUEST_IDLE);
+	stats_count(&host->stats->requests);
+	request->asked = worker_now(host->worker);
+	bool at_once = host->queue_count == 0 && link != NULL && host->hold == HOST_HOLD_NONE;
+	if (at_once ? link_take(link, request, line) : enqueue(host, request, line))
+		return HOST_TAKEN;
 	*why = REQUEST_OVERLOAD;
-	if (host->queue_count == 0 && link != NULL && host->hold == HOST_HOLD_NONE)
-		return link_take(link, request, line) ? HOST_TAKEN : HOST_REFUSED;
-	if (host->queue_count >= host->settings.queue_max ||
-	    host->queue_bytes + line.len > host->settings.queue_bytes_max ||
-	    !buffer_append(&request->body, &host->worker->memory, line.data, line.len))
-		return HOST_REFUSED;
-	request->since = worker_now(host->worker);
-	TAILQ_INSERT_TAIL(&host->queue, request, entry);
-	queue_added(host, request);
-	want_links(host);
-	arm(host);
-	return HOST_TAKEN;
+	stats_count(&host->stats->results[REQUEST_OVERLOAD]);
+	return HOST_REFUSED;
 }
 
 void
@@ -198,6 +246,8 @@ host_withdraw(struct host *host, struct request *request)
 	queue_remove(host, request);
 	buffer_release(&request->body, &host->worker->memory);
 	request->state = REQUEST_IDLE;
+	if (request->asked != 0)
+		stats_count(&host->stats->results[REQUEST_CLIENT_GONE]);
 }
 
 void
@@ -210,7 +260,7 @@ host_requeue(struct host *host, struct request *request)
 		request->since = next->since;
 	TAILQ_INSERT_HEAD(&host->queue, request, entry);
 	queue_added(host, request);
-	host->worker->stats->moved++;
+	stats_count(&host->worker->stats->moved);
 }
 
 void
@@ -231,7 +281,7 @@ host_pump(struct host *host)
 		}
 		buffer_release(&request->body, &host->worker->memory);
 		request->state = REQUEST_IDLE;
-		request->done(request, REQUEST_OVERLOAD);
+		host_end(host, request, REQUEST_OVERLOAD);
 	}
 }
 
@@ -397,6 +447,7 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 		return NULL;
 	host->worker = worker;
 	host->index = message->index;
+	host->stats = worker_host_stats(worker, message->index, message->id);
 	host->state = HOST_CONNECTING;
 	memcpy(host->id, message->id, sizeof host->id);
 	memcpy(host->local_id, message->local_id, sizeof host->local_id);
@@ -431,7 +482,7 @@ close_opening(struct host *host)
 		next = TAILQ_NEXT(link, entry);
 		if (link->generation != host->generation &&
 		    (link->state == LINK_CONNECTING || link->state == LINK_HANDSHAKE))
-			link_dismiss(link, LINK_END_UNWANTED, "renewed");
+			link_dismiss(link, LINK_REASON_RETIRED);
 	}
 }
 
@@ -540,11 +591,11 @@ dismiss_links(struct host *host)
 	struct link *next;
 
 	while ((link = TAILQ_FIRST(&host->ready)) != NULL)
-		link_dismiss(link, LINK_END_UNWANTED, "removed");
+		link_dismiss(link, LINK_REASON_STOPPED);
 	for (link = TAILQ_FIRST(&host->others); link != NULL; link = next) {
 		next = TAILQ_NEXT(link, entry);
 		if (link->state != LINK_CLOSING)
-			link_dismiss(link, LINK_END_UNWANTED, "removed");
+			link_dismiss(link, LINK_REASON_STOPPED);
 	}
 }
 

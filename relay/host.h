@@ -35,6 +35,7 @@ LIST_HEAD(client_list, client);
 
 struct host {
 	struct worker *worker;
+	struct stats_host *stats;
 	uint32_t index;
 	enum host_state state;
 	enum host_hold hold; /* never HOST_HOLD_KEEP */
@@ -129,6 +130,12 @@ void host_arm_accepts(struct host *host);
  */
 enum host_answer host_submit(struct host *host, struct request *request, struct wire_span line,
 			     enum request_result *why);
+
+/* A line that was refused before there was a request: counted as one that ended so. */
+void host_count_refused(struct host *host, enum request_result result);
+
+/* Ends a request: counts it and calls done(). */
+void host_end(struct host *host, struct request *request, enum request_result result);
 
 /* Takes a queued request out again: its owner is gone. */
 void host_withdraw(struct host *host, struct request *request);

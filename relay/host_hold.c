@@ -16,7 +16,7 @@ let_go(struct link *link)
 	switch (link->state) {
 	case LINK_CONNECTING:
 	case LINK_HANDSHAKE:
-		link_dismiss(link, LINK_END_IDLE, "drained");
+		link_dismiss(link, LINK_REASON_DRAINED);
 		break;
 	case LINK_READY:
 	case LINK_FULL:

@@ -8,6 +8,7 @@
 #include "relay/courier.h"
 #include "relay/host.h"
 #include "relay/link_internal.h"
+#include "relay/stats.h"
 #include "wire/enc.h"
 
 #include <assert.h>
@@ -73,8 +74,10 @@ count(struct link *link, enum link_state state, bool enters)
 		return;
 	if (opening(state))
 		host->opening += one;
-	if (usable(state))
+	if (usable(state)) {
 		host->usable += one;
+		histogram_bump(&host->stats->links_ready, enters ? 1 : (uint64_t)-1);
+	}
 	if ((opening(state) || usable(state)) && link->generation == host->generation)
 		host->current += one;
 }
@@ -166,12 +169,14 @@ on_due(struct uring_timer *timer)
 		link_arm(link);
 		return;
 	}
-	if (opening(link->state))
-		link_close(link, REQUEST_LINK_LOST, "connect or handshake timed out");
+	if (link->state == LINK_CONNECTING)
+		link_close(link, LINK_REASON_CONNECT_TIMEOUT, "connect timed out");
+	else if (link->state == LINK_HANDSHAKE)
+		link_close(link, LINK_REASON_HANDSHAKE_TIMEOUT, "handshake timed out");
 	else if (link->in_flight_count > 0)
-		link_close(link, REQUEST_REPLY_TIMEOUT, "no reply in time");
+		link_close(link, LINK_REASON_REPLY_TIMEOUT, "no reply in time");
 	else
-		link_dismiss(link, LINK_END_IDLE, "idle");
+		link_dismiss(link, LINK_REASON_IDLE);
 }
 
 void
@@ -196,6 +201,7 @@ link_finish(struct link *link)
 	uring_close(host->worker->ring, link->fd);
 	TAILQ_REMOVE(&host->others, link, entry);
 	host->links_count--;
+	stats_uncount(&host->stats->links);
 	buffer_release(&link->in, &host->worker->memory);
 	buffer_release(&link->out, &host->worker->memory);
 	idea_key_wipe(&link->key);
@@ -249,7 +255,7 @@ requeue_untouched(struct link *link)
 		request->link = NULL;
 		if (request->reply == NULL) {
 			request->state = REQUEST_IDLE;
-			request->done(request, REQUEST_LINK_LOST);
+			host_end(link->host, request, REQUEST_LINK_LOST);
 		} else {
 			host_requeue(link->host, request);
 		}
@@ -266,17 +272,56 @@ lose_in_flight(struct link *link, enum request_result result)
 		link->in_flight_count--;
 		request->link = NULL;
 		request->state = REQUEST_IDLE;
-		request->done(request, result);
+		host_end(link->host, request, result);
 	}
 }
 
+/* Of the requests that were in flight. */
+static enum request_result
+result_of(enum link_reason reason)
+{
+	switch (reason) {
+	case LINK_REASON_REPLY_TIMEOUT:
+		return REQUEST_REPLY_TIMEOUT;
+	case LINK_REASON_IDLE:
+	case LINK_REASON_DRAINED:
+	case LINK_REASON_RETIRED:
+	case LINK_REASON_STOPPED:
+		return REQUEST_STOPPED;
+	case LINK_REASON_KILLED:
+	case LINK_REASON_PEER_CLOSED:
+	case LINK_REASON_RESET:
+	case LINK_REASON_CONNECT_FAILED:
+	case LINK_REASON_CONNECT_TIMEOUT:
+	case LINK_REASON_HANDSHAKE_FAILED:
+	case LINK_REASON_HANDSHAKE_TIMEOUT:
+	case LINK_REASON_DISORDER:
+	case LINK_REASON_TOO_LONG:
+	case LINK_REASON_NO_MEMORY:
+	case LINK_REASON_COUNT:
+		break;
+	}
+	return REQUEST_LINK_LOST;
+}
+
+/* However the peer spoils a handshake, it is that which failed. */
+static enum link_reason
+told_apart(const struct link *link, enum link_reason reason)
+{
+	bool peers = reason == LINK_REASON_PEER_CLOSED || reason == LINK_REASON_RESET ||
+		     reason == LINK_REASON_TOO_LONG || reason == LINK_REASON_DISORDER;
+
+	return link->state == LINK_HANDSHAKE && peers ? LINK_REASON_HANDSHAKE_FAILED : reason;
+}
+
 static void
-end_link(struct link *link, enum link_end end, enum request_result result, const char *why)
+end_link(struct link *link, enum link_end end, enum link_reason reason, const char *why)
 {
 	struct host *host = link->host;
 	struct worker *worker = host->worker;
 
 	assert(link->state != LINK_CLOSING);
+	stats_count(&host->stats->closes[reason]);
 	link_set_state(link, LINK_CLOSING);
 	uring_timer_clear(worker->ring, &link->timer);
 	if (link->dirty) {
@@ -289,7 +334,7 @@ end_link(struct link *link, enum link_end end, enum request_result result, const
 	struct courier *courier = link->courier;
 	if (courier == NULL)
 		requeue_untouched(link);
-	lose_in_flight(link, result);
+	lose_in_flight(link, result_of(reason));
 	link_finish(link);
 	if (courier != NULL)
 		courier_on_link_closed(courier);
@@ -298,7 +343,7 @@ end_link(struct link *link, enum link_end end, enum request_result result, const
 }
 
 void
-link_close(struct link *link, enum request_result result, const char *why)
+link_close(struct link *link, enum link_reason reason, const char *why)
 {
 	uint64_t age = worker_now(link_worker(link)) - link->ready_at;
 	const struct request *first = TAILQ_FIRST(&link->in_flight);
@@ -308,13 +353,16 @@ link_close(struct link *link, enum request_result result, const char *why)
 	bool worked =
 	    link->ready_at != 0 && (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
-	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, result, why);
+	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, told_apart(link, reason), why);
 }
 
 void
-link_dismiss(struct link *link, enum link_end end, const char *why)
+link_dismiss(struct link *link, enum link_reason reason)
 {
-	end_link(link, end, REQUEST_STOPPED, why);
+	bool asleep = reason == LINK_REASON_IDLE || reason == LINK_REASON_DRAINED;
+
+	end_link(link, asleep ? LINK_END_IDLE : LINK_END_UNWANTED, reason,
+		 link_reason_text(reason));
 }
 
 void
@@ -322,7 +370,7 @@ link_retire(struct link *link)
 {
 	assert(usable(link->state));
 	if (link->in_flight_count == 0)
-		link_dismiss(link, LINK_END_UNWANTED, "renewed");
+		link_dismiss(link, LINK_REASON_RETIRED);
 	else
 		link_set_state(link, LINK_RETIRING);
 }
@@ -350,6 +398,7 @@ become_ready(struct link *link, struct wire_span build_key)
 	idea_key_init(key, raw);
 	explicit_bzero(raw, sizeof raw);
 	link->ready_at = link->used_at = worker_now(host->worker);
+	histogram_add(&host->stats->handshake, link->ready_at - link->opened_at);
 	link_set_state(link, LINK_READY);
 	uring_timer_clear(host->worker->ring, &link->timer);
 	link_arm(link);
@@ -366,7 +415,7 @@ link_on_handshake_line(struct link *link, struct wire_span line)
 	uint8_t *room = buffer_room(&link->out, link_memory(link), LOND_OUT_MAX);
 
 	if (room == NULL) {
-		link_close(link, REQUEST_LINK_LOST, "no memory");
+		link_close(link, LINK_REASON_NO_MEMORY, "no memory");
 		return;
 	}
 	struct wire_out out = wire_out(room, LOND_OUT_MAX);
@@ -374,7 +423,7 @@ link_on_handshake_line(struct link *link, struct wire_span line)
 	if (status != WIRE_OK || !say(link, &out)) {
 		char why[64];
 		snprintf(why, sizeof why, "handshake: %s", wire_status_text(status));
-		link_close(link, REQUEST_LINK_LOST, why);
+		link_close(link, LINK_REASON_HANDSHAKE_FAILED, why);
 		return;
 	}
 	if (buffer_len(&link->out) == 0)
@@ -398,7 +447,8 @@ on_connected(struct uring_op *op, int res, const uint8_t *data)
 	}
 	uint8_t *room = res == 0 ? buffer_room(&link->out, &worker->memory, LOND_OUT_MAX) : NULL;
 	if (room == NULL) {
-		link_close(link, REQUEST_LINK_LOST, res < 0 ? strerror(-res) : "no memory");
+		link_close(link, res < 0 ? LINK_REASON_CONNECT_FAILED : LINK_REASON_NO_MEMORY,
+			   res < 0 ? strerror(-res) : "no memory");
 		return;
 	}
 	link_set_state(link, LINK_HANDSHAKE);
@@ -439,7 +489,8 @@ link_open(struct host *host, struct courier *courier)
 	TAILQ_INSERT_HEAD(&host->others, link, entry);
 	host->links_count++;
 	count(link, LINK_CONNECTING, true);
-	worker->stats->connects++;
+	stats_count(&host->stats->connects);
+	stats_count(&host->stats->links);
 	link->address = host->address;
 	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&link->address,
 		      host->address_len);

@@ -14,6 +14,7 @@
 
 #include "relay/buffer.h"
 #include "relay/host.h"
+#include "relay/link_reason.h"
 #include "relay/request.h"
 #include "uring/uring.h"
 #include "wire/idea.h"
@@ -87,13 +88,14 @@ void link_on_settings(struct link *link);
 void link_retire(struct link *link);
 
 /*
- * Closes.  What is in flight ends with `result` unless none of its bytes were given to the socket:
- * that goes back to the head of the queue.
+ * Closes a link that failed.  What is in flight ends as lost (or with its own clock's result)
+ * unless none of its bytes were given to the socket: that goes back to the head of the queue.
+ * `why` has more words than the reason.
  */
-void link_close(struct link *link, enum request_result result, const char *why);
+void link_close(struct link *link, enum link_reason reason, const char *why);
 
-/* Closes a link that is not needed (idle, renewed, removed); nothing is held against the peer. */
-void link_dismiss(struct link *link, enum link_end end, const char *why);
+/* Closes a link that is not needed (idle, retired, stopped); nothing is held against the peer. */
+void link_dismiss(struct link *link, enum link_reason reason);
 
 const char *link_state_text(enum link_state state);
 

@@ -49,7 +49,7 @@ link_on_sent(struct uring_op *op, int res, const uint8_t *data)
 		return;
 	}
 	if (res < 0 && res != -EAGAIN) {
-		link_close(link, REQUEST_LINK_LOST, strerror(-res));
+		link_close(link, LINK_REASON_RESET, strerror(-res));
 		return;
 	}
 	if (res > 0) {
@@ -78,7 +78,7 @@ link_on_writable(struct uring_op *op, int res, const uint8_t *data)
 		return;
 	}
 	if (res < 0)
-		link_close(link, REQUEST_LINK_LOST, strerror(-res));
+		link_close(link, LINK_REASON_RESET, strerror(-res));
 	else
 		link_mark_dirty(link); /* an error on the socket shows in the send */
 }
@@ -175,7 +175,7 @@ on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 	struct request *request = TAILQ_FIRST(&link->in_flight);
 
 	if (!expects_reply(link)) {
-		link_close(link, REQUEST_LINK_LOST, "reply without a request");
+		link_close(link, LINK_REASON_DISORDER, "reply without a request");
 		return;
 	}
 	TAILQ_REMOVE(&link->in_flight, request, entry);
@@ -189,10 +189,10 @@ on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 	if (link->in_flight_count == 0)
 		link_arm(link); /* the idle clock may be shorter than the one of replies */
 	struct host *host = link->host;
-	request->done(request, delivered ? REQUEST_ANSWERED : REQUEST_TOO_LONG);
+	host_end(host, request, delivered ? REQUEST_ANSWERED : REQUEST_TOO_LONG);
 	/* Not before: the end of its link would be the end of a courier that has its answer. */
 	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
-		link_dismiss(link, LINK_END_UNWANTED, "renewed");
+		link_dismiss(link, LINK_REASON_RETIRED);
 	host_pump(host);
 }
 
@@ -236,7 +236,7 @@ take_lines(struct link *link, const uint8_t *data, size_t len, size_t scanned, b
 		if (status == WIRE_MORE)
 			break;
 		if (status != WIRE_OK) {
-			link_close(link, REQUEST_LINK_LOST, "the peer sent too long a line");
+			link_close(link, LINK_REASON_TOO_LONG, "the peer sent too long a line");
 			break;
 		}
 		on_line(link, line, stashed && first && src == end ? &link->in : NULL);
@@ -254,7 +254,7 @@ on_input(struct link *link, const uint8_t *data, size_t len)
 	if (link->state == LINK_CLOSING || used == len)
 		return;
 	if (!buffer_append(&link->in, memory, data + used, len - used)) {
-		link_close(link, REQUEST_LINK_LOST, "no memory for the reply");
+		link_close(link, LINK_REASON_NO_MEMORY, "no memory for the reply");
 		return;
 	}
 	if (stashed) {
@@ -270,7 +270,7 @@ on_input(struct link *link, const uint8_t *data, size_t len)
 		buffer_release(&link->in, memory);
 	else if (link->state != LINK_HANDSHAKE && !expects_reply(link))
 		/* It would become the beginning of the next reply. */
-		link_close(link, REQUEST_LINK_LOST, "reply without a request");
+		link_close(link, LINK_REASON_DISORDER, "reply without a request");
 }
 
 void
@@ -285,7 +285,7 @@ link_on_recv(struct uring_op *op, int res, const uint8_t *data)
 	if (res > 0)
 		on_input(link, data, (size_t)res);
 	else if (res == 0)
-		link_close(link, REQUEST_LINK_LOST, "closed by the peer");
+		link_close(link, LINK_REASON_PEER_CLOSED, "closed by the peer");
 	else
-		link_close(link, REQUEST_LINK_LOST, strerror(-res));
+		link_close(link, LINK_REASON_RESET, strerror(-res));
 }

@@ -138,7 +138,16 @@ open_daemon(struct control_client *client, const struct ctl_args *args, uint64_t
 		return EXIT_UNREACHABLE;
 	}
 	result = control_client_open(client, path, deadline_ms);
-	return result == CONTROL_CLIENT_OK ? EXIT_OK : complain(client, result);
+	if (result == CONTROL_CLIENT_OK)
+		return EXIT_OK;
+	if (result == CONTROL_CLIENT_UNREACHABLE && access(path, W_OK) != 0 && errno == EACCES) {
+		fprintf(stderr,
+			"relayctl: %s: you may not connect (section control of relay.conf: mode, "
+			"group)\n",
+			path);
+		return EXIT_DENIED;
+	}
+	return complain(client, result);
 }
 
 /* --- what is sent along */
@@ -258,14 +267,12 @@ terminal_width(void)
 static void
 show_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 {
-	bool detail = strstr(args->verb->name, " show") != NULL;
-
 	if (args->json) {
 		ctl_json_print_without(stdout, &reply->base, true, transport);
 		fputc('\n', stdout);
 	} else {
 		ctl_table_findings(stderr, reply);
-		ctl_table_print(stdout, reply, detail, terminal_width());
+		ctl_table_print(stdout, reply, args->verb->name, terminal_width());
 	}
 	if (reply->code != RELAY__CONTROL__CODE__OK)
 		show_error(reply);
@@ -360,7 +367,8 @@ run_top(const struct ctl_args *args)
 	status = open_daemon(&client, args, control_client_clock_ms() + args->timeout_ms);
 	if (status == EXIT_OK) {
 		Relay__Control__Code code = RELAY__CONTROL__CODE__OK;
-		enum control_client_result result = ctl_top_run(&client, args->timeout_ms, &code);
+		enum control_client_result result =
+		    ctl_top_run(&client, socket_path(args), args->timeout_ms, &code);
 
 		if (result != CONTROL_CLIENT_OK || code != RELAY__CONTROL__CODE__OK)
 			status = complain(&client, result);

@@ -27,7 +27,7 @@ enum request_state {
 #undef X
 };
 
-/* How it ended.  All but the first are `con_lost` for a client. */
+/* How it ended.  All between the first and the last are `con_lost` for a client. */
 #define REQUEST_RESULTS(X)                        \
 	X(REQUEST_ANSWERED, "answered")           \
 	X(REQUEST_LINK_LOST, "link_lost")         \
@@ -36,7 +36,8 @@ enum request_state {
 	X(REQUEST_HOST_DOWN, "host_down")         \
 	X(REQUEST_OVERLOAD, "overload")           \
 	X(REQUEST_TOO_LONG, "too_long")           \
-	X(REQUEST_STOPPED, "stopped")
+	X(REQUEST_STOPPED, "stopped")             \
+	X(REQUEST_CLIENT_GONE, "client_gone") /* before a link took it */
 
 enum request_result {
 #define X(name, text) name,
@@ -59,6 +60,7 @@ struct request {
 	struct buffer *reply;       /* set by the owner: an answer is appended here, LF included */
 	struct link *link;          /* while IN_FLIGHT */
 	struct buffer body;         /* while QUEUED: the line, without LF */
+	uint64_t asked;             /* when its host got it; 0 = no client's, not counted */
 	uint64_t since;             /* when it was queued; from the send on: when it was sent */
 	uint64_t out_start;         /* while IN_FLIGHT: its bytes in the link's output stream, */
 	uint64_t out_end;           /* [out_start, out_end) */

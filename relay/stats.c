@@ -3,11 +3,25 @@
  */
 #include "relay/stats.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A block as the words that it is made of. */
+#define BLOCK_WORDS (offsetof(struct stats_host, id) / sizeof(uint64_t))
+#define FIRST_GAUGE (offsetof(struct stats_host, clients) / sizeof(uint64_t))
+#define QUEUE_SINCE (offsetof(struct stats_host, queue_since) / sizeof(uint64_t))
+
+static_assert(offsetof(struct stats_host, id) % sizeof(uint64_t) == 0, "words up to the id");
+static_assert(QUEUE_SINCE == BLOCK_WORDS - 1, "the only one that cannot be added is the last");
+static_assert(HOSTS_MAX % 64 == 0, "whole words of bits");
+
+/* A reader that meets a change this often takes what it gets. */
+#define READ_TRIES 8
 
 int
 stats_create(void)
@@ -42,4 +56,217 @@ stats_unmap(struct worker_stats *stats)
 {
 	if (stats != NULL)
 		munmap(stats, sizeof *stats);
+}
+
+static _Atomic uint64_t *
+words(struct stats_host *block)
+{
+	return &block->results[0];
+}
+
+static const _Atomic uint64_t *
+words_of(const struct stats_host *block)
+{
+	return &block->results[0];
+}
+
+static void
+add_block(struct stats_host *sum, const struct stats_host *block)
+{
+	_Atomic uint64_t *to = words(sum);
+	const _Atomic uint64_t *from = words_of(block);
+
+	for (size_t i = 0; i < QUEUE_SINCE; i++)
+		histogram_bump(&to[i], stats_get(&from[i]));
+	uint64_t since = stats_get(&block->queue_since);
+	uint64_t oldest = stats_get(&sum->queue_since);
+	if (stats_get(&block->queue_length) > 0 && (oldest == 0 || since < oldest))
+		stats_set(&sum->queue_since, since);
+}
+
+static uint64_t
+sum_of(const _Atomic uint64_t *numbers, size_t count)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += stats_get(&numbers[i]);
+	return sum;
+}
+
+static bool
+is_used(const struct worker_stats *stats, uint32_t index)
+{
+	uint64_t bits = atomic_load_explicit(&stats->used[index / 64], memory_order_acquire);
+
+	return (bits >> index % 64 & 1) != 0;
+}
+
+/* --- the writer ------------------------------------------------------------------------------- */
+
+/* Until end_change() readers try again. */
+static void
+begin_change(struct worker_stats *stats)
+{
+	stats_set(&stats->sequence, stats_get(&stats->sequence) | 1);
+	atomic_thread_fence(memory_order_release);
+}
+
+static void
+end_change(struct worker_stats *stats)
+{
+	uint64_t odd = stats_get(&stats->sequence);
+
+	atomic_store_explicit(&stats->sequence, odd + 1, memory_order_release);
+}
+
+/* What was under way in the block's worker ended with it. */
+static void
+bury(struct stats_host *block)
+{
+	uint64_t ended = sum_of(block->results, REQUEST_RESULT_COUNT);
+	uint64_t closed = sum_of(block->closes, LINK_REASON_COUNT);
+
+	histogram_bump(&block->results[REQUEST_STOPPED], stats_get(&block->requests) - ended);
+	histogram_bump(&block->closes[LINK_REASON_STOPPED], stats_get(&block->connects) - closed);
+	for (size_t i = FIRST_GAUGE; i < BLOCK_WORDS; i++)
+		stats_set(&words(block)[i], 0);
+}
+
+void
+stats_begin(struct worker_stats *stats, uint64_t memory_max)
+{
+	begin_change(stats);
+	for (uint32_t i = 0; i < HOSTS_MAX; i++) {
+		if (stats_get(&stats->used[i / 64]) == 0)
+			i += 63; /* they come in 64s */
+		else if (is_used(stats, i))
+			bury(&stats->hosts[i]);
+	}
+	bury(&stats->past);
+	stats_set(&stats->memory_used, 0);
+	stats_set(&stats->memory_max, memory_max);
+	stats_count(&stats->starts);
+	end_change(stats);
+}
+
+struct stats_host *
+stats_take(struct worker_stats *stats, uint32_t index, const char *id)
+{
+	struct stats_host *block = &stats->hosts[index];
+
+	assert(index < HOSTS_MAX && strlen(id) <= HOST_ID_MAX);
+	if (is_used(stats, index) && strcmp(block->id, id) == 0)
+		return block;
+	begin_change(stats);
+	add_block(&stats->past, block);
+	for (size_t i = 0; i < BLOCK_WORDS; i++)
+		stats_set(&words(block)[i], 0);
+	memset(block->id, 0, sizeof block->id);
+	memcpy(block->id, id, strlen(id));
+	atomic_store_explicit(&stats->used[index / 64],
+			      stats_get(&stats->used[index / 64]) | UINT64_C(1) << index % 64,
+			      memory_order_release);
+	end_change(stats);
+	return block;
+}
+
+void
+stats_answered_late(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now)
+{
+	histogram_add(&host->queue_wait, taken - asked);
+	histogram_add(&host->upstream, now - taken);
+	stats_count(&host->duration[histogram_bucket(now - asked)]);
+}
+
+/* --- readers ---------------------------------------------------------------------------------- */
+
+static uint64_t
+read_begin(const struct worker_stats *stats)
+{
+	return atomic_load_explicit(&stats->sequence, memory_order_acquire);
+}
+
+/* Whether nothing changed hands since read_begin() said `sequence`. */
+static bool
+read_whole(const struct worker_stats *stats, uint64_t sequence)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return (sequence & 1) == 0 && stats_get(&stats->sequence) == sequence;
+}
+
+bool
+stats_add_host(const struct worker_stats *stats, uint32_t index, const char *id,
+	       struct stats_host *sum)
+{
+	const struct stats_host *block = &stats->hosts[index];
+	struct stats_host copy;
+	bool found = false;
+	bool whole = false;
+
+	if (index >= HOSTS_MAX)
+		return false;
+	for (int i = 0; i < READ_TRIES && !whole; i++) {
+		uint64_t sequence = read_begin(stats);
+		found = is_used(stats, index) && strncmp(block->id, id, sizeof block->id) == 0;
+		if (found) {
+			copy = (struct stats_host){ .id = "" };
+			add_block(&copy, block);
+		}
+		whole = read_whole(stats, sequence);
+	}
+	if (found)
+		add_block(sum, &copy);
+	return found;
+}
+
+static void
+add_all(const struct worker_stats *stats, struct stats_host *sum)
+{
+	for (uint32_t i = 0; i < HOSTS_MAX / 64; i++) {
+		uint64_t bits = atomic_load_explicit(&stats->used[i], memory_order_acquire);
+		for (; bits != 0; bits &= bits - 1)
+			add_block(sum, &stats->hosts[i * 64 + (uint32_t)__builtin_ctzll(bits)]);
+	}
+	add_block(sum, &stats->past);
+}
+
+bool
+stats_add_total(const struct worker_stats *stats, struct stats_host *sum)
+{
+	struct stats_host copy;
+	bool whole = false;
+
+	for (int i = 0; i < READ_TRIES && !whole; i++) {
+		uint64_t sequence = read_begin(stats);
+		copy = (struct stats_host){ .id = "" };
+		add_all(stats, &copy);
+		whole = read_whole(stats, sequence);
+	}
+	add_block(sum, &copy);
+	return whole;
+}
+
+void
+stats_add(struct stats_host *sum, const struct stats_host *more)
+{
+	add_block(sum, more);
+}
+
+/* Not counted: it follows from what is, and costs a request nothing. */
+uint64_t
+stats_in_flight(const struct stats_host *sum)
+{
+	uint64_t open = stats_get(&sum->requests) - sum_of(sum->results, REQUEST_RESULT_COUNT);
+	uint64_t queued = stats_get(&sum->queue_length);
+
+	/* The numbers are not all of one moment. */
+	return (int64_t)(open - queued) > 0 ? open - queued : 0;
+}
+
+uint64_t
+stats_failed(const struct stats_host *sum)
+{
+	return sum_of(sum->results, REQUEST_RESULT_COUNT) -
+	       stats_get(&sum->results[REQUEST_ANSWERED]);
 }

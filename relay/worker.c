@@ -8,6 +8,7 @@
 #include "relay/link.h"
 #include "relay/log.h"
 #include "relay/port.h"
+#include "relay/stats.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -134,7 +135,7 @@ worker_pause_accepting(struct worker *worker)
 {
 	if (worker->state != WORKER_RUNNING || uring_timer_armed(&worker->accept_timer))
 		return;
-	worker->stats->accept_pauses++;
+	stats_count(&worker->stats->accept_pauses);
 	uring_timer_set(worker->ring, &worker->accept_timer,
 			worker_now(worker) + ms_to_ns(ACCEPT_PAUSE_MS));
 }
@@ -220,6 +221,31 @@ flush_output(struct worker *worker)
 	}
 }
 
+/* Apart, so that the turns without it are not slowed down by room made for it. */
+static __attribute__((noinline)) void
+count_now_and_then(struct worker *worker)
+{
+	struct worker_stats *stats = worker->stats;
+	uint64_t no_buffers = uring_stats(worker->ring)->no_buffers;
+
+	histogram_add(&stats->loop_lag, uring_clock(worker->ring) - worker_now(worker));
+	/* The ring counts from its own start, the statistics from the keeper's. */
+	histogram_bump(&stats->buffers_exhausted, no_buffers - worker->no_buffers);
+	worker->no_buffers = no_buffers;
+}
+
+static void
+count_turn(struct worker *worker)
+{
+	struct worker_stats *stats = worker->stats;
+	uint64_t turns = stats_get(&stats->turns) + 1;
+
+	stats_set(&stats->turns, turns);
+	stats_set(&stats->memory_used, worker->memory.used);
+	if (turns % STATS_SAMPLE_TURNS == 0)
+		count_now_and_then(worker);
+}
+
 int
 worker_turn(struct worker *worker)
 {
@@ -232,6 +258,7 @@ worker_turn(struct worker *worker)
 	slab_turn(&worker->clients);
 	slab_turn(&worker->exchanges);
 	slab_turn(&worker->links);
+	count_turn(worker);
 	return error;
 }
 
@@ -257,6 +284,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 		.random = options->seed == 0 ? 1 : options->seed,
 		.stats = stats,
 	};
+	stats_begin(stats, options->memory_max);
 	memory_init(&worker->memory, options->memory_max);
 	worker->memory.large_max -= options->memory_max / 8; /* see memory_tight() */
 	slab_init(&worker->clients, sizeof(struct client));

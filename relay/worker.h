@@ -36,21 +36,12 @@ struct worker_options {
 	uint64_t seed;        /* of the jitter */
 };
 
-/* Lives in memory that is shared with the control process and outlives a crash: counters only ever
- * grow. */
-struct worker_stats {
-	uint64_t requests;                      /* complete lines taken from clients */
-	uint64_t results[REQUEST_RESULT_COUNT]; /* how they ended */
-	uint64_t moved; /* put back because their link ended before a byte left */
-	uint64_t accepted;
-	uint64_t accept_pauses;
-	uint64_t connects;
-};
-
 struct client;
 struct exchange;
 struct link;
 struct host;
+struct stats_host;
+struct worker_stats;
 TAILQ_HEAD(exchange_list, exchange);
 TAILQ_HEAD(link_list, link);
 TAILQ_HEAD(host_list, host);
@@ -80,6 +71,7 @@ struct worker {
 	uint32_t log_tokens;
 	uint64_t log_second;
 	uint64_t log_dropped;
+	uint64_t no_buffers; /* of the ring's count, already in stats */
 	struct worker_stats *stats;
 	uint64_t last_number; /* of a link or client; never used again */
 	/* Where the last page of clients ended: behind this number comes this one (NULL: none). */
@@ -116,6 +108,9 @@ int worker_attach_control(struct worker *worker, struct channel *channel);
 void worker_leave_all(struct worker *worker);
 void worker_reap_hosts(struct worker *worker);
 void worker_skip_farewells(struct worker *worker);
+
+/* The block that a host counts in; one that left and counted there goes on in `past`. */
+struct stats_host *worker_host_stats(struct worker *worker, uint32_t index, const char *id);
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);

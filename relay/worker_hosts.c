@@ -8,6 +8,7 @@
 #include "relay/host.h"
 #include "relay/log.h"
 #include "relay/port.h"
+#include "relay/stats.h"
 #include "relay/worker.h"
 #include "relay/worker_query.h"
 
@@ -79,6 +80,19 @@ worker_skip_farewells(struct worker *worker)
 
 	TAILQ_FOREACH(host, &worker->leaving, leaving_entry)
 		farewell_skip(&host->farewell, host);
+}
+
+struct stats_host *
+worker_host_stats(struct worker *worker, uint32_t index, const char *id)
+{
+	struct stats_host *block = &worker->stats->hosts[index];
+	struct host *host;
+
+	TAILQ_FOREACH(host, &worker->leaving, leaving_entry) {
+		if (host->stats == block && strcmp(host->id, id) != 0)
+			host->stats = &worker->stats->past;
+	}
+	return stats_take(worker->stats, index, id);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */

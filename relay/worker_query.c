@@ -204,7 +204,7 @@ kill_link_of(const struct host *host, const struct channel_kill *kill)
 		if (link->state == LINK_CLOSING)
 			return false;
 		if (!kill->dry_run)
-			link_close(link, REQUEST_LINK_LOST, "killed by an operator");
+			link_close(link, LINK_REASON_KILLED, "killed by an operator");
 		return true;
 	}
 	return false;

@@ -45,12 +45,13 @@ struct sim_request {
 struct sim_host {
 	struct sim *sim;
 	unsigned index;
+	uint32_t place; /* its index in the worker: one that left may have had it before */
 	char id[16];
 	uint16_t port; /* of two: moving a host adds or takes 1 */
 	int listener;
+	bool present;           /* a host of the worker that was not asked to leave */
 	enum host_hold hold;    /* as last told */
 	uint32_t held_requests; /* in flight since it is held; UINT32_MAX = it is not */
-	bool present;           /* a host of the worker that was not asked to leave */
 	struct host_settings settings;
 	uint64_t queue_most_ms; /* the longest these ever were */
 	uint64_t reply_most_ms;
@@ -103,7 +104,11 @@ struct sim {
 	struct uring *ring;
 	struct channel *channel; /* of control */
 	struct channel *keeper;
-	struct worker_stats stats;
+	struct worker_stats *stats;
+	struct stats_host *seen; /* the totals when they were last looked at */
+	uint64_t answers_read;   /* by clients, as are the next ones */
+	uint64_t lost_read;
+	uint64_t bytes_read;
 	struct worker worker;
 	bool worker_live;
 
@@ -174,9 +179,15 @@ void sim_host_settings(struct sim *sim, struct sim_host *host);
 
 /* --- sim_host.c: hosts come, change and go ---------------------------------------------------- */
 
-void sim_host_add(struct sim *sim);
+void sim_host_add(struct sim *sim, uint32_t place);
 void sim_hosts_start(struct sim *sim);
 void sim_host_renew(struct sim *sim, struct sim_host *host);
+
+/* NULL: there is none of that id. */
+struct sim_host *sim_host_by_id(struct sim *sim, const char *id);
+
+/* What the worker has of it; NULL: nothing, or another has its place. */
+struct host *sim_host_inside(struct sim *sim, const struct sim_host *host);
 
 /* The message that describes the host as it is now. */
 struct channel_message sim_host_message(const struct sim_host *host, enum channel_type type);
@@ -228,5 +239,12 @@ void sim_clients_fini(struct sim *sim);
 
 void sim_check(struct sim *sim);
 void sim_check_end(struct sim *sim);
+
+/* --- sim_stats.c: what must be true of its statistics ----------------------------------------- */
+
+void sim_stats_init(struct sim *sim);
+void sim_stats_check(struct sim *sim);
+void sim_stats_end(struct sim *sim);
+void sim_stats_fini(struct sim *sim);
 
 #endif

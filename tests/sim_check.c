@@ -224,7 +224,7 @@ check_queue(struct sim *sim, const struct host *host)
 static void
 check_hold(struct sim *sim, const struct host *host)
 {
-	struct sim_host *told = &sim->hosts[host->index];
+	struct sim_host *told = sim_host_by_id(sim, host->id);
 	const struct link *link;
 	uint32_t in_flight = 0;
 

@@ -97,6 +97,8 @@ enum sim_fault {
 	X(SIM_EXTRA_TAKEN, "extra_line_taken_for_reply") \
 	X(SIM_CUT_OFF, "client_closed_by_relay")         \
 	X(SIM_STALLED, "client_closed_as_stalled")       \
+	X(SIM_AFTER_CRASH, "stats_of_crashed_worker")    \
+	X(SIM_BLOCK_TAKEN, "stats_block_taken_over")     \
 	X(SIM_PAUSED, "host_paused")                     \
 	X(SIM_DRAINED, "host_drained")                   \
 	X(SIM_RESUMED, "host_resumed")                   \

@@ -17,7 +17,7 @@ sim_host_message(const struct sim_host *host, enum channel_type type)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 
-	message.host.index = host->index;
+	message.host.index = host->place;
 	message.host.address_len = sizeof address;
 	memcpy(&message.host.address, &address, sizeof address);
 	memcpy(message.host.id, host->id, sizeof host->id);
@@ -25,6 +25,25 @@ sim_host_message(const struct sim_host *host, enum channel_type type)
 	message.host.settings = host->settings;
 	message.host.hold = host->hold;
 	return message;
+}
+
+struct sim_host *
+sim_host_by_id(struct sim *sim, const char *id)
+{
+	for (unsigned i = 0; i < sim->hosts_count; i++) {
+		if (strcmp(sim->hosts[i].id, id) == 0)
+			return &sim->hosts[i];
+	}
+	return NULL;
+}
+
+struct host *
+sim_host_inside(struct sim *sim, const struct sim_host *host)
+{
+	struct worker *worker = &sim->worker;
+	struct host *inside = host->place < worker->hosts_cap ? worker->hosts[host->place] : NULL;
+
+	return inside != NULL && strcmp(inside->id, host->id) == 0 ? inside : NULL;
 }
 
 /* --- peers that go down ----------------------------------------------------------------------- */
@@ -53,11 +72,11 @@ on_flap(struct uring_timer *timer)
 /* --- hosts ------------------------------------------------------------------------------------ */
 
 void
-sim_host_add(struct sim *sim)
+sim_host_add(struct sim *sim, uint32_t place)
 {
 	struct sim_host *host = &sim->hosts[sim->hosts_count];
 
-	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++ };
+	*host = (struct sim_host){ .sim = sim, .index = sim->hosts_count++, .place = place };
 	host->hold = HOST_HOLD_NONE;
 	host->held_requests = UINT32_MAX;
 	sim_host_plan(sim, host);
@@ -108,17 +127,19 @@ remove_host(struct sim *sim, struct sim_host *host)
 {
 	struct channel_message message = { .type = CHANNEL_HOST_REMOVE };
 
-	message.name.index = host->index;
+	message.name.index = host->place;
 	if (sim_chance(sim, 500))
 		sim_clients_knock(sim, host); /* at its door when it closes */
 	host->present = false;
 	fake_channel_say(sim->channel, &message, -1);
 	sim_cover(sim, SIM_HOST_REMOVED);
 	sim_trace(sim, "%s: removed", host->id);
-	/* The number is free again only when the last client is gone, so a new host gets a new one.
-	 */
+	/* The keeper gives the place away at once, while the last clients still leave. */
 	if (sim->hosts_count < SIM_HOSTS_MAX) {
-		sim_host_add(sim);
+		bool again = sim_chance(sim, 500);
+		sim_host_add(sim, again ? host->place : sim->hosts_count);
+		if (again)
+			sim_cover(sim, SIM_BLOCK_TAKEN);
 		sim_cover(sim, SIM_HOST_ADDED);
 	}
 }
@@ -126,11 +147,13 @@ remove_host(struct sim *sim, struct sim_host *host)
 void
 sim_host_renew(struct sim *sim, struct sim_host *host)
 {
-	if (sim->worker.hosts_cap <= host->index || sim->worker.hosts[host->index] == NULL)
+	struct host *inside = sim_host_inside(sim, host);
+
+	if (inside == NULL)
 		return;
 	sim_cover(sim, SIM_HOST_RENEWED);
 	sim_trace(sim, "%s: renewed", host->id);
-	host_renew(sim->worker.hosts[host->index]);
+	host_renew(inside);
 }
 
 static unsigned
@@ -157,7 +180,7 @@ act(struct sim *sim)
 		sim->renew = host;
 	else if (what == 7 && sim->plan.changes)
 		add_again(sim, host);
-	else if (what == 8 && sim->plan.removals && present_hosts(sim) > 2)
+	else if (what >= 8 && sim->plan.removals && present_hosts(sim) > 2)
 		remove_host(sim, host);
 }
 
@@ -238,7 +261,7 @@ void
 sim_hosts_start(struct sim *sim)
 {
 	for (int i = 0; i < 3; i++)
-		sim_host_add(sim);
+		sim_host_add(sim, sim->hosts_count);
 	sim->events.due = on_event;
 	fake_timer_set(sim->ring, &sim->events, sim_now(sim) + MS(sim_below(sim, 500)));
 	sim->held.due = on_held;

@@ -41,7 +41,7 @@ reconnect(struct sim *sim, const struct sim_host *host)
 {
 	struct channel_message message = { .type = CHANNEL_RECONNECT };
 
-	message.name.index = host->index;
+	message.name.index = host->place;
 	fake_channel_say(sim->channel, &message, -1);
 	sim_cover(sim, SIM_RECONNECTED);
 	sim_trace(sim, "%s: reconnected", host->id);
@@ -53,7 +53,7 @@ ask_host(struct sim *sim, const struct sim_host *host)
 	struct channel_message message = { .type = CHANNEL_ASK_HOST };
 
 	message.ask.token = ask(sim, CHANNEL_ASK_HOST);
-	message.ask.index = host->index;
+	message.ask.index = host->place;
 	fake_channel_say(sim->channel, &message, -1);
 }
 
@@ -61,10 +61,14 @@ ask_host(struct sim *sim, const struct sim_host *host)
 static void
 check_host_is(struct sim *sim, const struct channel_host_is *is)
 {
-	const struct sim_host *host = &sim->hosts[is->index];
+	const struct sim_host *host = NULL;
 
 	sim_cover(sim, SIM_ASKED);
-	if (!host->present)
+	for (unsigned i = 0; i < sim->hosts_count; i++) {
+		if (sim->hosts[i].place == is->index)
+			host = &sim->hosts[i]; /* the last one is there now */
+	}
+	if (host == NULL || !host->present)
 		return;
 	if (!is->known || is->hold != host->hold)
 		sim_fail(sim, "%s: the worker has hold %u, it was told %u", host->id, is->hold,
@@ -95,7 +99,7 @@ list(struct sim *sim, const struct sim_host *host)
 	sim->operator.query =(struct channel_query){
 		.kind = sim_chance(sim, 500) ? CHANNEL_LINKS : CHANNEL_CLIENTS,
 		.all = all,
-		.index = all ? 0 : host->index,
+		.index = all ? 0 : host->place,
 		.max = sim_chance(sim, 500) ? CHANNEL_ROWS_MAX : 1 + (uint32_t)sim_below(sim, 3),
 	};
 	say_query(sim);
@@ -112,12 +116,13 @@ check_rows(struct sim *sim, const struct channel_rows *rows)
 		sim_fail(sim, "%u rows, %u were asked for", rows->count, query->max);
 	for (uint32_t i = 0; i < rows->count; i++) {
 		const struct channel_row *row = &rows->rows[i];
-		while (index < sim->hosts_count && strcmp(row->host, sim->hosts[index].id) != 0) {
-			index++;
-			last = 0;
-		}
-		if (index == sim->hosts_count || (!query->all && index != query->index))
+		const struct sim_host *host = sim_host_by_id(sim, row->host);
+		if (host == NULL || host->place < index ||
+		    (!query->all && host->place != query->index))
 			sim_fail(sim, "a row of %s, which was not asked for", row->host);
+		if (host->place > index)
+			last = 0;
+		index = host->place;
 		if (last != 0 &&
 		    (query->kind == CHANNEL_LINKS ? row->number <= last : row->number >= last))
 			sim_fail(sim, "%s: rows are not in their order", row->host);
@@ -171,12 +176,11 @@ void
 sim_operate(struct sim *sim)
 {
 	struct sim_host *host = &sim->hosts[sim_below(sim, sim->hosts_count)];
-	struct worker *worker = &sim->worker;
+	const struct host *inside = sim_host_inside(sim, host);
 
 	/* What was told before is to be in effect. */
-	if (!host->present || sim->operator.asked != CHANNEL_READY ||
-	    host->index >= worker->hosts_cap || worker->hosts[host->index] == NULL ||
-	    worker->hosts[host->index]->hold != host->hold)
+	if (!host->present || sim->operator.asked != CHANNEL_READY || inside == NULL ||
+			      inside->hold != host->hold)
 		return;
 	switch (sim_below(sim, 6)) {
 	case 0:

@@ -357,7 +357,7 @@ sim_peer_connect(void *context, const struct sockaddr *address, struct fake_answ
 	if (index >= sim->hosts_count)
 		sim_fail(sim, "a connect to port %u", ntohs(in.sin_port));
 	struct sim_host *host = &sim->hosts[index];
-	const struct host *inside = index < sim->worker.hosts_cap ? sim->worker.hosts[index] : NULL;
+	const struct host *inside = sim_host_inside(sim, host);
 	if (inside != NULL && inside->state != HOST_UP && inside->opening > 1)
 		sim_fail(sim, "%s: %u connects at a time while it is %s", host->id, inside->opening,
 			 host_state_text(inside->state));

@@ -67,6 +67,10 @@ on_line(struct sim_client *client)
 
 	if (client->asked_count > 0 && client->asked[0].complete_at != 0) {
 		check_reply(client, client->asked[0].number);
+		if (line_is(client, "con_lost", 8))
+			sim->lost_read++;
+		else
+			sim->answers_read++;
 		sim_trace(sim, "client %u: %u answered%s", client->index, client->asked[0].number,
 			  line_is(client, "con_lost", 8) ? " con_lost" : "");
 		client->asked_count--;
@@ -117,6 +121,7 @@ sim_client_read(struct sim_client *client)
 			return true;
 		if (got <= 0)
 			return false;
+		client->sim->bytes_read += (uint64_t)got;
 		take_bytes(client, bytes, (size_t)got);
 		if (client->style == STYLE_SLOW_READ) {
 			sim_client_wake(client, sim_client_soon(client, MS(5)));

@@ -104,8 +104,9 @@ set_up(struct sim *sim)
 	for (int i = 0; i < 2; i++)
 		sim->scratch[i] = sim_alloc(SIM_TEXT_MAX);
 	LIST_INIT(&sim->peers);
+	sim_stats_init(sim);
 	sim->keeper = fake_channel_new(sim->ring, on_said, sim);
-	if (worker_init(&sim->worker, sim->ring, sim->keeper, sim->channel, &sim->stats, &worker) !=
+	if (worker_init(&sim->worker, sim->ring, sim->keeper, sim->channel, sim->stats, &worker) !=
 	    0)
 		sim_fail(sim, "no worker");
 	sim_hosts_start(sim);
@@ -115,15 +116,10 @@ set_up(struct sim *sim)
 static void
 count_results(struct sim *sim)
 {
-	const struct worker_stats *stats = &sim->stats;
 	struct sim_cover *cover = sim->cover;
 
-	for (int i = 0; i < REQUEST_RESULT_COUNT; i++)
-		cover->results[i] += stats->results[i];
 	for (int i = 0; i < FAKE_EVENT_COUNT; i++)
 		cover->ring[i] += fake_events(sim->ring, (enum fake_event)i);
-	cover->events[SIM_MOVED] += stats->moved;
-	cover->events[SIM_ACCEPT_PAUSED] += stats->accept_pauses;
 	cover->events[SIM_MEMORY_FULL] += sim->worker.memory.refused;
 	cover->turns += sim->turns;
 	cover->seconds += sim_now(sim) / 1000000000u;
@@ -139,6 +135,7 @@ turn(struct sim *sim)
 		sim_fail(sim, "the worker's turn failed");
 	sim->turns++;
 	sim_check(sim);
+	sim_stats_check(sim);
 	if (sim->turns > TURNS_MAX)
 		sim_fail(sim, "the worker spins");
 }
@@ -163,6 +160,7 @@ stop(struct sim *sim)
 	else if (!sim->plan.orphan && !sim->plan.short_stop)
 		sim_fail(sim, "the stop was not in time");
 	sim_cover(sim, clean ? SIM_STOP_CLEAN : SIM_STOP_LATE);
+	sim_stats_end(sim);
 	count_results(sim);
 	worker_fini(&sim->worker);
 	if (clean && fake_open_files(sim->ring) > 0)
@@ -176,6 +174,7 @@ clean_up(struct sim *sim)
 	sim_clients_fini(sim);
 	sim_peers_fini(sim);
 	fake_free(sim->ring);
+	sim_stats_fini(sim);
 	free(sim->requests);
 	free(sim->scratch[0]);
 	free(sim->scratch[1]);

@@ -20,7 +20,7 @@ shown(bool detail, bool raw)
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	ctl_table_print(out, &reply, detail, raw ? 0 : SIZE_MAX);
+	ctl_table_print(out, &reply, detail ? "hosts show" : "config reload", raw ? 0 : SIZE_MAX);
 	fclose(out);
 	return text;
 }
@@ -258,6 +258,8 @@ Test(ctl_table, says_what_changed_and_what_is_wrong)
 	changes.applied = true;
 	expect(false, false,
 	       "+ msul9?\napplied: 1 added, 0 removed, 0 changed, 3 unchanged; generation 7\n");
+	/* Not of the configuration: the line is all. */
+	expect(true, false, "+ msul9?\n");
 
 	relay__control__finding__init(&finding);
 	finding.severity = severity;

@@ -185,6 +185,13 @@ uring_iowait(const struct uring *u)
 	return (u->enter_flags & IORING_ENTER_NO_IOWAIT) == 0;
 }
 
+uint64_t
+uring_clock(const struct uring *u)
+{
+	(void)u;
+	return clock_now();
+}
+
 const struct uring_stats *
 uring_stats(const struct uring *u)
 {

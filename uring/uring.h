@@ -78,6 +78,9 @@ void uring_free(struct uring *ring);
 /* Nanoseconds of the monotonic clock, read once per turn. */
 uint64_t uring_now(const struct uring *ring);
 
+/* The same clock, looked at anew. */
+uint64_t uring_clock(const struct uring *ring);
+
 const struct uring_stats *uring_stats(const struct uring *ring);
 
 /* Whether this kernel counts a waiting ring as waiting for a disk (then idle machines look busy in

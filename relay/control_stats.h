@@ -1,0 +1,19 @@
+/*
+ * control_stats.h - the workers' statistics as the control process reads them, for verbs.
+ */
+#ifndef RELAY_CONTROL_STATS_H
+#define RELAY_CONTROL_STATS_H
+
+#include "relay/control.h"
+#include "relay/control_call.h"
+#include "relay/stats.h"
+
+/* Adds what all workers have of the host to `sum`, which the caller has zeroed. */
+void control_stats_host(const struct control *control, const struct control_host *host,
+			struct stats_host *sum);
+
+/* Of a sum, in memory of the call; NULL: there was none. */
+Relay__Control__Gauges *control_stats_gauges(struct control_call *call,
+					     const struct stats_host *sum);
+
+#endif
