@@ -55,7 +55,7 @@ PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-exporter relay-peer rela
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
-MAN      := $(addprefix $(BUILD)/man/,relayd.8 relayctl.1 relay.conf.5)
+MAN      := $(addprefix $(BUILD)/man/,relayd.8 relay-exporter.8 relayctl.1 relay.conf.5)
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
 UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c \
