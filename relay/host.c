@@ -268,9 +268,8 @@ host_pump(struct host *host)
 {
 	struct link *link;
 
-	if (host->hold != HOST_HOLD_NONE)
-		return;
-	while (host->queue_count > 0 && (link = TAILQ_FIRST(&host->ready)) != NULL) {
+	while (host->queue_count > 0 && host->hold == HOST_HOLD_NONE &&
+	       (link = TAILQ_FIRST(&host->ready)) != NULL) {
 		struct request *request = TAILQ_FIRST(&host->queue);
 		struct wire_span line =
 		    wire_span(buffer_at(&request->body), buffer_len(&request->body));

@@ -100,7 +100,7 @@ list(struct sim *sim, const struct sim_host *host)
 		.kind = sim_chance(sim, 500) ? CHANNEL_LINKS : CHANNEL_CLIENTS,
 		.all = all,
 		.index = all ? 0 : host->place,
-		.max = sim_chance(sim, 500) ? CHANNEL_ROWS_MAX : 1 + (uint32_t)sim_below(sim, 3),
+		.max = sim_chance(sim, 300) ? CHANNEL_ROWS_MAX : 1 + (uint32_t)sim_below(sim, 3),
 	};
 	say_query(sim);
 }

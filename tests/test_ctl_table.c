@@ -216,6 +216,30 @@ Test(ctl_table, shows_one_host_as_lines)
 	free(text);
 }
 
+Test(ctl_table, says_when_a_message_is_tried_again_if_it_is)
+{
+	Relay__Control__Delayed delayed;
+	Relay__Control__DelayedMessage message[2];
+	Relay__Control__DelayedMessage *rows[] = { &message[0], &message[1] };
+	char name[] = "1.msul1";
+
+	relay__control__reply__init(&reply);
+	relay__control__delayed__init(&delayed);
+	for (size_t i = 0; i < 2; i++) {
+		relay__control__delayed_message__init(&message[i]);
+		message[i].name = name;
+	}
+	message[1].next_us = 2000000;
+	delayed.n_message = 2;
+	delayed.message = rows;
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_DELAYED;
+	reply.delayed = &delayed;
+	expect(false, true,
+	       "NAME     HOST  STATE  BYTES  AGE  ATTEMPTS  NEXT TRY\n"
+	       "1.msul1  -     -          0    0         0         -\n"
+	       "1.msul1  -     -          0    0         0      2.0s\n");
+}
+
 Test(ctl_table, text_is_raw_only_where_no_terminal_is)
 {
 	Relay__Control__Text text;
