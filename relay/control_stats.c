@@ -158,7 +158,8 @@ make_counters(struct answer *answer, const struct stats_host *sum)
 }
 
 Relay__Control__Gauges *
-control_stats_gauges(struct control_call *call, const struct stats_host *sum)
+control_stats_gauges(struct control_call *call, const struct control_host *host,
+		     const struct stats_host *sum)
 {
 	Relay__Control__Gauges *gauges = control_alloc(call, sizeof *gauges);
 	uint64_t now = monotonic_ns();
@@ -175,6 +176,7 @@ control_stats_gauges(struct control_call *call, const struct stats_host *sum)
 	gauges->queue_bytes = stats_get(&sum->queue_bytes);
 	if (gauges->queue_length > 0 && since < now)
 		gauges->queue_age_us = (now - since) / 1000;
+	gauges->delayed = host->delayed.files;
 	return gauges;
 }
 
@@ -190,7 +192,7 @@ make_host(struct answer *answer, const struct control_host *host)
 	control_stats_host(answer->call->control, host, &sum);
 	row->id = control_clean(answer->call, host->id);
 	row->counters = make_counters(answer, &sum);
-	row->gauges = control_stats_gauges(answer->call, &sum);
+	row->gauges = control_stats_gauges(answer->call, host, &sum);
 	return row;
 }
 
@@ -234,6 +236,10 @@ fill_daemon(struct answer *answer)
 	stats->loads_refused = control->loads_refused;
 	stats->version = control_clean(answer->call, RELAY_VERSION);
 	stats->started = control->options->started_us;
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		if (control->hosts[i] != NULL)
+			stats->delayed += control->hosts[i]->delayed.files;
+	}
 }
 
 /* Each worker, and all of them together; without memory the answer says so. */
