@@ -62,7 +62,10 @@ on_done(struct request *request, enum request_result result)
 	free(errand);
 }
 
-/* The line goes into the host's queue or a link's output, so that the mapping may go at once. */
+/*
+ * The line goes into the host's queue or a link's output, so that the mapping may go at once.
+ * Taken, the errand may be over already.
+ */
 static bool
 submit(struct errand *errand, struct host *host, enum request_result *why)
 {
@@ -75,7 +78,7 @@ submit(struct errand *errand, struct host *host, enum request_result *why)
 	void *at = mmap(NULL, length, PROT_READ, MAP_PRIVATE, errand->memfd, 0);
 	if (at == MAP_FAILED)
 		return false;
-	enum host_answer answer = host_submit(host, &errand->request, wire_span(at, length), why);
+	enum host_answer answer = host_wait(host, &errand->request, wire_span(at, length), why);
 	munmap(at, length);
 	return answer == HOST_TAKEN;
 }

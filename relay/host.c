@@ -199,7 +199,7 @@ expire_queue(struct host *host)
 
 /* false = there is no room. */
 static bool
-enqueue(struct host *host, struct request *request, struct wire_span line)
+append(struct host *host, struct request *request, struct wire_span line)
 {
 	if (host->queue_count >= host->settings.queue_max ||
 	    host->queue_bytes + line.len > host->settings.queue_bytes_max ||
@@ -208,6 +208,14 @@ enqueue(struct host *host, struct request *request, struct wire_span line)
 	request->since = request->asked;
 	TAILQ_INSERT_TAIL(&host->queue, request, entry);
 	queue_added(host, request);
+	return true;
+}
+
+static bool
+enqueue(struct host *host, struct request *request, struct wire_span line)
+{
+	if (!append(host, request, line))
+		return false;
 	want_links(host);
 	arm(host);
 	return true;
@@ -239,6 +247,22 @@ host_submit(struct host *host, struct request *request, struct wire_span line,
 	return HOST_REFUSED;
 }
 
+enum host_answer
+host_wait(struct host *host, struct request *request, struct wire_span line,
+	  enum request_result *why)
+{
+	stats_count(&host->stats->requests);
+	request->asked = worker_now(host->worker);
+	if (!append(host, request, line)) {
+		*why = REQUEST_OVERLOAD;
+		stats_count(&host->stats->results[REQUEST_OVERLOAD]);
+		return HOST_REFUSED;
+	}
+	host_pump(host); /* first: with a link that has room no other one is wanted */
+	host_go_on(host);
+	return HOST_TAKEN;
+}
+
 void
 host_withdraw(struct host *host, struct request *request)
 {
@@ -268,9 +292,8 @@ host_pump(struct host *host)
 {
 	struct link *link;
 
-	if (host->hold != HOST_HOLD_NONE)
-		return;
-	while (host->queue_count > 0 && (link = TAILQ_FIRST(&host->ready)) != NULL) {
+	while (host->queue_count > 0 && host->hold == HOST_HOLD_NONE &&
+	       (link = TAILQ_FIRST(&host->ready)) != NULL) {
 		struct request *request = TAILQ_FIRST(&host->queue);
 		struct wire_span line =
 		    wire_span(buffer_at(&request->body), buffer_len(&request->body));

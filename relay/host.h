@@ -137,6 +137,13 @@ void host_count_refused(struct host *host, enum request_result result);
 /* Ends a request: counts it and calls done(). */
 void host_end(struct host *host, struct request *request, enum request_result result);
 
+/*
+ * The same for whoever is no client, by way of the queue: host_submit() has one caller, so that the
+ * compiler makes it a part of him.  request->done may come before this returns.
+ */
+enum host_answer host_wait(struct host *host, struct request *request, struct wire_span line,
+			   enum request_result *why);
+
 /* Takes a queued request out again: its owner is gone. */
 void host_withdraw(struct host *host, struct request *request);
 
