@@ -57,6 +57,7 @@ struct control_delayed {
 	enum control_delayed_state state;
 	uint32_t worker; /* SENDING */
 	uint64_t token;  /* likewise, the storage's */
+	uint32_t files;  /* messages on the disk, as the last look found them */
 };
 
 struct control_host {

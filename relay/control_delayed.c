@@ -252,10 +252,26 @@ control_delayed_worker_gone(struct control *control, uint32_t worker)
 /* --- results ---------------------------------------------------------------------------------- */
 
 static void
+count_files(struct control *control, const struct spool_scan *scan)
+{
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		if (control->hosts[i] != NULL)
+			control->hosts[i]->delayed.files = 0;
+	}
+	for (size_t i = 0; i < scan->files_count; i++) {
+		struct control_host *host = control_host_at(control, scan->files[i].host);
+		if (host != NULL)
+			host->delayed.files = scan->files[i].files;
+	}
+}
+
+static void
 on_scanned(struct control *control, const struct storage_result *result)
 {
 	control->scanning = false;
 	scan_within(control, result->scan.wait_ms); /* sooner if a host came up meanwhile */
+	if (result->error == 0)
+		count_files(control, &result->scan);
 	for (size_t i = 0; i < result->scan.ready_count; i++) {
 		struct control_host *host = control_host_at(control, result->scan.ready[i]);
 		if (host != NULL)
@@ -295,6 +311,8 @@ control_on_storage(struct control *control)
 			host = control_host_at(control, result.host);
 			if (host != NULL && host->delayed.state == CONTROL_DELAYED_ENDING) {
 				host->delayed.state = CONTROL_DELAYED_NONE;
+				if (result.error == 0 && host->delayed.files > 0)
+					host->delayed.files--;
 				ask_next(control, host);
 			}
 			break;

@@ -324,7 +324,7 @@ fill_numbers(struct control_call *call, const struct control_host *source,
 	struct stats_host sum = { .id = "" };
 
 	control_stats_host(call->control, source, &sum);
-	host->gauges = control_stats_gauges(call, &sum);
+	host->gauges = control_stats_gauges(call, source, &sum);
 	host->requests = stats_get(&sum.requests);
 	host->failed = stats_failed(&sum);
 }
