@@ -1,4 +1,4 @@
-# relay as a container image: built in one stage, run in another that holds the daemon, relayctl and their libraries.
+# relay as a container image: built in one stage, run in another that holds the daemon, exporter, relayctl and their libraries.
 #
 #   docker build -t relay .
 #   docker run --rm -v DIR:/etc/relay:ro -v SOCKETS:SOCKETS --security-opt seccomp=PROFILE relay
@@ -14,9 +14,10 @@ RUN make install DESTDIR=/out prefix=/usr
 
 FROM debian:bookworm-slim
 RUN apt-get update -q && \
-    apt-get install -y -q --no-install-recommends libconfuse2 libncursesw6 libprotobuf-c1 liburing2 && \
+    apt-get install -y -q --no-install-recommends libconfuse2 libevent-core-2.1-7 libevent-extra-2.1-7 \
+        libncursesw6 libprotobuf-c1 liburing2 && \
     rm -rf /var/lib/apt/lists/*
-COPY --from=build /out/usr/sbin/relayd /usr/sbin/relayd
+COPY --from=build /out/usr/sbin/relayd /out/usr/sbin/relay-exporter /usr/sbin/
 COPY --from=build /out/usr/bin/relayctl /usr/bin/relayctl
 COPY --from=build /out/usr/share/doc/relay /usr/share/doc/relay
 # A number, so that a runtime can check that it is not root.

@@ -55,7 +55,7 @@ PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-exporter relay-peer rela
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
-MAN      := $(addprefix $(BUILD)/man/,relayd.8 relayctl.1 relay.conf.5)
+MAN      := $(addprefix $(BUILD)/man/,relayd.8 relay-exporter.8 relayctl.1 relay.conf.5)
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
 UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c \
@@ -106,7 +106,8 @@ $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
 # The only one with a screen: ncurses stays out of the libraries.
-$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
+$(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) \
+    $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lprotobuf-c -lncursesw -ltinfo
 # An HTTP server, and so a program of its own: libevent stays out of relayd.

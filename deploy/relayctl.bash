@@ -1,10 +1,12 @@
 # relayctl.bash - completion for bash: `relayctl --complete` knows the verbs and asks the daemon for names, for a second at most.
 
-# A tilde as the shell would read it.
-_relayctl_home() {
-	case $1 in
-	'~/'*) printf '%s' "$HOME/${1#'~/'}" ;;
-	*) printf '%s' "$1" ;;
+# A word as the shell would read it, as far as tilde and backslashes go.
+_relayctl_word() {
+	local word=${1//\\/}
+
+	case $word in
+	'~/'*) printf '%s' "$HOME/${word#'~/'}" ;;
+	*) printf '%s' "$word" ;;
 	esac
 }
 
@@ -23,7 +25,7 @@ _relayctl() {
 		fi
 	done
 	for i in "${!words[@]}"; do
-		words[i]=$(_relayctl_home "${words[i]}")
+		words[i]=$(_relayctl_word "${words[i]}")
 	done
 
 	COMPREPLY=()
@@ -34,7 +36,7 @@ _relayctl() {
 		fi
 		printf -v candidate '%q' "$candidate"
 		COMPREPLY+=("$candidate")
-	done < <("$(_relayctl_home "$1")" --complete "${words[@]}" 2>/dev/null)
+	done < <("$(_relayctl_word "$1")" --complete "${words[@]}" 2>/dev/null)
 }
 
 complete -F _relayctl relayctl

@@ -111,6 +111,7 @@ struct control {
 	LIST_HEAD(, control_apply_wait) apply_waits;     /* for the workers */
 	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
 	uint64_t delayed_token;                          /* of the last one */
+	uint32_t delayed_asked;                          /* of the storage, not yet answered */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
 	bool scanning;              /* for delayed messages */
 	uint64_t scan_at;           /* ms; the next time */

@@ -19,6 +19,9 @@
 
 enum {
 	PAGE_DEFAULT = 200,
+	/* Questions that the storage has, those of calls that are gone included: each answer may
+	   be a page or a long line. */
+	ASKED_MAX = 16,
 };
 
 /* A call that waits; nobody else has its token. */
@@ -59,8 +62,13 @@ static void
 ask_storage(struct control_call *call, const struct spool_ask *ask)
 {
 	struct control *control = call->control;
-	struct control_delayed_call *waiting = calloc(1, sizeof *waiting);
 
+	if (control->delayed_asked >= ASKED_MAX) {
+		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT,
+				     "too many questions about delayed messages are under way");
+		return;
+	}
+	struct control_delayed_call *waiting = calloc(1, sizeof *waiting);
 	if (waiting == NULL) {
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
 		return;
@@ -75,6 +83,7 @@ ask_storage(struct control_call *call, const struct spool_ask *ask)
 				     "too much is waiting for the disk: %s", strerror(-error));
 		return;
 	}
+	control->delayed_asked++;
 	LIST_INSERT_HEAD(&control->delayed_calls, waiting, entry);
 	call->state = waiting;
 	call->gone = on_gone;
@@ -311,6 +320,8 @@ control_on_delayed_view(struct control *control, uint64_t token, const struct sp
 {
 	struct control_delayed_call *waiting;
 
+	assert(control->delayed_asked > 0);
+	control->delayed_asked--;
 	LIST_FOREACH(waiting, &control->delayed_calls, entry) {
 		if (waiting->token == token)
 			break;

@@ -37,8 +37,7 @@ enum {
 	SLOT_STORAGE,
 	SLOT_WATCH,
 	SLOT_WORKERS,
-	SLOT_SERVER = SLOT_WORKERS + CONTROL_WORKERS_MAX,
-	SLOTS = SLOT_SERVER + CONTROL_SERVER_SLOTS,
+	SLOTS = SLOT_WORKERS + CONTROL_WORKERS_MAX + CONTROL_SERVER_SLOTS,
 	MESSAGES_PER_ROUND = 256, /* of one channel, so that none starves another */
 };
 
@@ -351,9 +350,9 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 		else
 			want(&slots[SLOT_WORKERS + i], -1, 0);
 	}
-	for (nfds_t i = SLOT_WORKERS + control->options->worker_count; i < SLOT_SERVER; i++)
-		want(&slots[i], -1, 0);
-	return SLOT_SERVER + control_server_fill(control->server, &slots[SLOT_SERVER]);
+	/* No gaps: poll(2) takes no more slots than descriptors may be open. */
+	nfds_t count = SLOT_WORKERS + control->options->worker_count;
+	return count + control_server_fill(control->server, &slots[count]);
 }
 
 /* One round.  false = the end. */
@@ -377,7 +376,8 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 		control_on_storage(control);
 	if (slots[SLOT_KEEPER].revents != 0 && read_channel(control, control->keeper, -1) != 0)
 		return false; /* the keeper is gone: so are we */
-	control_server_run(control->server, &slots[SLOT_SERVER], count - SLOT_SERVER);
+	nfds_t before = SLOT_WORKERS + control->options->worker_count;
+	control_server_run(control->server, &slots[before], count - before);
 	read_watch(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());

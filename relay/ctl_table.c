@@ -355,6 +355,16 @@ print_text(FILE *out, const ProtobufCBinaryData *text, bool raw)
 		fputc('\n', out);
 }
 
+/* Of one host there is more to say than fits a row. */
+static void
+print_stats(FILE *out, const Relay__Control__Stats *stats, size_t width)
+{
+	if (!stats->total && stats->n_host == 1 && stats->n_worker == 0)
+		print_single(out, &stats->host[0]->base, width);
+	else
+		print_single(out, &stats->base, width);
+}
+
 /* Lists: the only field of their message. */
 static void
 print_list(FILE *out, const ProtobufCMessage *message, bool detail, size_t width)
@@ -415,7 +425,7 @@ ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb,
 		print_single(out, &reply->info->base, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_STATS:
-		print_single(out, &reply->stats->base, width);
+		print_stats(out, reply->stats, width);
 		return;
 	case RELAY__CONTROL__REPLY__BODY_LIMITS:
 		print_list(out, &reply->limits->base, false, width);

@@ -67,6 +67,9 @@ put_number(FILE *to, const char *name, uint64_t value)
 {
 	char text[CTL_UNIT_SIZE];
 
+	/* It is not due at any time; another duration may well be 0. */
+	if (strcmp(name, "next_us") == 0 && value == 0)
+		return;
 	if (ctl_value_ends_with(name, "_us"))
 		fputs(ctl_duration(text, value), to);
 	else if (is_moment(name))

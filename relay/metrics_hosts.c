@@ -128,7 +128,10 @@ reasons_add(uint64_t *counts, const struct metrics_reasons *reasons,
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		size_t at = reason_find(reasons, list[i]->reason);
+		/* All hosts name them in the order of the totals, which is ours. */
+		size_t at = i < reasons->count && strcmp(reasons->name[i], list[i]->reason) == 0
+				? i
+				: reason_find(reasons, list[i]->reason);
 
 		counts[at < reasons->count ? at : reasons->count - 1] += list[i]->count;
 		sum += list[i]->count;

@@ -167,8 +167,9 @@ spool_describe(const struct spool_asking *asking, const char *name, const struct
 		memcpy(message->host, found->host, strlen(found->host) + 1);
 	if (found->place == SPOOL_PLACE_QUEUE)
 		failure = spool_backoff_find(&asking->spool->backoff, &found->key);
-	if (failure != NULL)
-		message->attempts = failure->failures;
+	if (failure == NULL)
+		return;
+	message->attempts = failure->failures;
 	if (message->state == SPOOL_STATE_BACKOFF)
 		message->next_ms = failure->due_ms - asking->now.monotonic_ms;
 }

@@ -216,6 +216,62 @@ Test(ctl_table, shows_one_host_as_lines)
 	free(text);
 }
 
+Test(ctl_table, says_when_a_message_is_tried_again_if_it_is)
+{
+	Relay__Control__Delayed delayed;
+	Relay__Control__DelayedMessage message[2];
+	Relay__Control__DelayedMessage *rows[] = { &message[0], &message[1] };
+	char name[] = "1.msul1";
+
+	relay__control__reply__init(&reply);
+	relay__control__delayed__init(&delayed);
+	for (size_t i = 0; i < 2; i++) {
+		relay__control__delayed_message__init(&message[i]);
+		message[i].name = name;
+	}
+	message[1].next_us = 2000000;
+	delayed.n_message = 2;
+	delayed.message = rows;
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_DELAYED;
+	reply.delayed = &delayed;
+	expect(false, true,
+	       "NAME     HOST  STATE  BYTES  AGE  ATTEMPTS  NEXT TRY\n"
+	       "1.msul1  -     -          0    0         0         -\n"
+	       "1.msul1  -     -          0    0         0      2.0s\n");
+}
+
+Test(ctl_table, shows_the_statistics_of_one_host_as_lines)
+{
+	Relay__Control__Stats stats;
+	Relay__Control__HostStats host;
+	Relay__Control__HostStats *rows[] = { &host };
+	Relay__Control__Counters counters;
+	char id[] = "msul1";
+	char *text;
+
+	relay__control__reply__init(&reply);
+	relay__control__stats__init(&stats);
+	relay__control__host_stats__init(&host);
+	relay__control__counters__init(&counters);
+	host.id = id;
+	host.counters = &counters;
+	counters.requests = 7;
+	stats.n_host = 1;
+	stats.host = rows;
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_STATS;
+	reply.stats = &stats;
+	text = shown(false, false);
+	cr_assert_eq(strncmp(text, "id                msul1\nrequests          7\n", 44), 0, "%s",
+		     text);
+	cr_assert_null(strstr(text, "version"), "%s", text);
+	free(text);
+	stats.total = &counters;
+	text = shown(false, false);
+	cr_assert_not_null(strstr(text, "\nHOST   REQUESTS  "), "%s", text);
+	cr_assert_not_null(strstr(text, "version"), "%s", text);
+	free(text);
+}
+
 Test(ctl_table, text_is_raw_only_where_no_terminal_is)
 {
 	Relay__Control__Text text;

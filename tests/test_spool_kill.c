@@ -159,6 +159,7 @@ handle(struct storage *storage, struct storage_result *result)
 		require(storage_next(storage, result->host) == 0, LIFE_ERROR);
 		break;
 	case STORAGE_REPLACED:
+	case STORAGE_VIEW:
 	case STORAGE_NOTICE:
 		_exit(LIFE_ERROR);
 	}
