@@ -108,13 +108,86 @@ add_limit(struct limits *limits, const char *name, uint64_t used, uint64_t max, 
 	limits->message.limit[limits->message.n_limit++] = limit;
 }
 
+/* What workers keep for others, all of them together. */
+static void
+add_memory(struct limits *limits)
+{
+	const struct control *control = limits->call->control;
+	uint64_t used = 0;
+	uint64_t max = 0;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		const struct worker_stats *stats = control->workers[i].stats;
+		used += stats == NULL ? 0 : stats_get(&stats->memory_used);
+		max += stats == NULL ? 0 : stats_get(&stats->memory_max);
+	}
+	add_limit(limits, "memory", used, max, "bytes");
+}
+
+/* One bound of hosts, and the host that is nearest to it. */
+struct fullest {
+	const char *name;
+	const char *unit;
+	const char *host;
+	uint64_t used;
+	uint64_t max;
+};
+
+static void
+look_at(struct fullest *fullest, const struct control_host *host, uint64_t used, uint64_t max)
+{
+	if (fullest->host != NULL &&
+	    (double)used * (double)fullest->max <= (double)fullest->used * (double)max)
+		return;
+	fullest->host = host->id;
+	fullest->used = used;
+	fullest->max = max;
+}
+
+/* Bounds that each host has for itself: only the nearest of each kind is told. */
+static void
+add_hosts(struct limits *limits)
+{
+	const struct control *control = limits->call->control;
+	static struct stats_host sum; /* large */
+	struct fullest bounds[] = {
+		{ .name = "links_max", .unit = "links" },
+		{ .name = "clients_max", .unit = "clients" },
+		{ .name = "queue_max", .unit = "requests" },
+		{ .name = "queue_bytes_max", .unit = "bytes" },
+	};
+
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		const struct control_host *host = control->hosts[i];
+		if (host == NULL)
+			continue;
+		memset(&sum, 0, sizeof sum);
+		control_stats_host(control, host, &sum);
+		/* Each worker that serves it has these for itself. */
+		uint64_t homes = (uint64_t)__builtin_popcountll(host->homes | (host->homes == 0));
+		const struct host_settings *max = &host->settings;
+		look_at(&bounds[0], host, stats_get(&sum.links), homes * max->links_max);
+		look_at(&bounds[1], host, stats_get(&sum.clients), homes * max->clients_max);
+		look_at(&bounds[2], host, stats_get(&sum.queue_length), homes * max->queue_max);
+		look_at(&bounds[3], host, stats_get(&sum.queue_bytes),
+			homes * max->queue_bytes_max);
+	}
+	for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+		const struct fullest *bound = &bounds[i];
+		if (bound->host != NULL)
+			add_limit(limits,
+				  control_text(limits->call, "%s of %s", bound->name, bound->host),
+				  bound->used, bound->max, bound->unit);
+	}
+}
+
 void
 control_do_limits(struct control_call *call)
 {
 	const struct control *control = call->control;
 	const struct relay_settings *relay = &control->config.relay;
 	Relay__Control__Reply reply;
-	struct limits limits = { .call = call, .room = 8 };
+	struct limits limits = { .call = call, .room = 16 };
 
 	relay__control__reply__init(&reply);
 	relay__control__limits__init(&limits.message);
@@ -126,6 +199,8 @@ control_do_limits(struct control_call *call)
 		  relay->control_connections_max, "connections");
 	add_limit(&limits, "control_memory", control->server->memory, CONTROL_SERVER_MEMORY_MAX,
 		  "bytes");
+	add_memory(&limits);
+	add_hosts(&limits);
 	reply.body_case = RELAY__CONTROL__REPLY__BODY_LIMITS;
 	reply.limits = &limits.message;
 	control_answer(call, &reply);

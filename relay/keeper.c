@@ -1,23 +1,13 @@
 /*
  * keeper.c - children, listening sockets, signals.  One poll loop that never waits for anything
  * else.
- *
- * It connects its children: each worker has a channel to the keeper, with which it lives and ends,
- * and one to control.  When one of the two is started anew, the keeper makes a new pair and hands
- * the ends out.
  */
-#include "relay/keeper.h"
+#include "relay/keeper_internal.h"
 
-#include "relay/child.h"
-#include "relay/control_process.h"
 #include "relay/daemonize.h"
-#include "relay/keeper_exporter.h"
-#include "relay/listener.h"
-#include "relay/listener_table.h"
 #include "relay/log.h"
 #include "relay/service_manager.h"
 #include "relay/stats.h"
-#include "relay/worker_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,164 +29,8 @@
 enum {
 	KILL_AFTER_MS = 3000,   /* on top of stop_timeout */
 	RESERVED_FDS = 64,      /* of a worker: ring, channels, room for whatever comes */
-	UNSENT_MAX = 16,        /* log lines for a control process that is not there */
 	CONTROL_BACKLOG = 1024, /* messages to control above which none of its own are read */
 };
-
-struct keeper_worker {
-	struct child child;
-	int stats; /* memfd of its statistics; outlives it */
-};
-
-struct keeper {
-	const struct keeper_options *options;
-	const struct relay_settings *settings;
-	struct listener_table listeners;
-	struct child control;
-	struct keeper_worker *workers;
-	uint32_t worker_count;
-	uint32_t clients_max; /* of one worker */
-	int signals;
-	struct listener control_socket;
-	struct keeper_exporter exporter;
-	char boot_id[17];
-	uint64_t started_us;
-	uint64_t generation; /* of the configuration in force, for the next control process */
-	uint64_t stop_timeout_ms;
-	uint64_t stopping_at; /* 0 = running */
-	uint64_t beat_at;     /* next word to the service manager's watchdog; UINT64_MAX = none */
-	bool announced;       /* to the service manager: ready */
-	bool reload_due;      /* HUP came, and no control process has said since that it is done */
-	uint32_t unsent_count;
-	struct channel_message unsent[UNSENT_MAX]; /* log lines, the oldest first */
-	bool quit;                                 /* end without waiting for what is under way */
-	enum exit_status status;
-};
-
-/* --- logging ---------------------------------------------------------------------------------- */
-
-/* Standard error, and control for the log file. */
-static void
-log_to_control(void *context, enum log_level level, const char *host, const char *text)
-{
-	struct keeper *keeper = context;
-	struct channel_message message = { .type = CHANNEL_LOG, .log = { .level = level } };
-
-	log_write("keeper", level, host, text);
-	if (host != NULL)
-		strncpy(message.log.host, host, sizeof message.log.host - 1);
-	strncpy(message.log.text, text, sizeof message.log.text - 1);
-	if (keeper->control.channel != NULL &&
-	    channel_send(keeper->control.channel, &message, -1) == 0)
-		return;
-	/* The file shall tell why a control process died, too: the next one writes it. */
-	if (keeper->unsent_count < UNSENT_MAX)
-		keeper->unsent[keeper->unsent_count++] = message;
-}
-
-static void
-pass_on(struct keeper *keeper, int number)
-{
-	struct channel_message message = { .type = CHANNEL_SIGNAL, .signal = { number } };
-
-	if (number == SIGHUP)
-		keeper->reload_due = true;
-	if (keeper->control.channel != NULL)
-		channel_send(keeper->control.channel, &message, -1);
-}
-
-static void
-send_unsent(struct keeper *keeper)
-{
-	for (uint32_t i = 0; i < keeper->unsent_count; i++)
-		channel_send(keeper->control.channel, &keeper->unsent[i], -1);
-	keeper->unsent_count = 0;
-}
-
-/* --- introducing children to each other ------------------------------------------------------- */
-
-/* A new channel between control and a worker. */
-static void
-introduce(struct keeper *keeper, uint32_t i)
-{
-	struct child *worker = &keeper->workers[i].child;
-	struct channel_message to_worker = { .type = CHANNEL_CONTROL };
-	struct channel_message to_control = { .type = CHANNEL_WORKER,
-					      .worker = { .number = i, .pid = worker->pid } };
-	int ends[2];
-
-	if (worker->channel == NULL || keeper->control.channel == NULL)
-		return;
-	int error = channel_pair(ends);
-	if (error != 0) {
-		log_error(NULL, "no channel for %s: %s", worker->name, strerror(-error));
-		return;
-	}
-	channel_send(worker->channel, &to_worker, ends[0]);
-	channel_send(keeper->control.channel, &to_control, ends[1]);
-	to_control.type = CHANNEL_STATS;
-	channel_send(keeper->control.channel, &to_control, keeper->workers[i].stats);
-	close(ends[0]);
-	close(ends[1]);
-}
-
-static void
-start_worker(struct keeper *keeper, uint32_t i)
-{
-	struct keeper_worker *worker = &keeper->workers[i];
-	struct worker_options options = {
-		.memory_max = keeper->settings->memory_max / keeper->worker_count,
-		.clients_max = keeper->clients_max,
-		.seed = child_clock_ms() * 0x9e3779b97f4a7c15u + i + 1,
-	};
-	int channel_fd;
-	int result = child_fork(&worker->child, &channel_fd);
-
-	if (result == 0 && keeper->options->daemonize != NULL)
-		child_silence();
-	if (result == 0)
-		worker_process(channel_fd, worker->stats, worker->child.name, &options);
-	if (result < 0) {
-		log_error(NULL, "%s cannot be started: %s", worker->child.name, strerror(-result));
-		return;
-	}
-	introduce(keeper, i);
-}
-
-static void
-start_control(struct keeper *keeper)
-{
-	struct control_options options = {
-		.source = keeper->options->source,
-		.started = keeper->options->config,
-		.worker_count = keeper->worker_count,
-		.keeper_pid = getpid(),
-		.boot_id = keeper->boot_id,
-		.started_us = keeper->started_us,
-		.generation = keeper->generation,
-		.first = !keeper->announced,
-	};
-	int channel_fd;
-	int result = child_fork(&keeper->control, &channel_fd);
-
-	if (result == 0 && keeper->options->daemonize != NULL)
-		child_silence();
-	if (result == 0)
-		control_process(channel_fd, &options);
-	if (result < 0) {
-		log_error(NULL, "control cannot be started: %s", strerror(-result));
-		return;
-	}
-	send_unsent(keeper);
-	if (keeper->control_socket.fd >= 0)
-		channel_send(keeper->control.channel,
-			     &(struct channel_message){ .type = CHANNEL_CONTROL_SOCKET },
-			     keeper->control_socket.fd);
-	for (uint32_t i = 0; i < keeper->worker_count; i++)
-		introduce(keeper, i);
-	if (keeper->reload_due)
-		pass_on(keeper, SIGHUP);
-}
 
 static void begin_stop(struct keeper *keeper);
 
@@ -464,10 +298,10 @@ on_signals(struct keeper *keeper)
 			break;
 		case SIGHUP:
 			service_manager_reloading(keeper->options->manager);
-			pass_on(keeper, SIGHUP);
+			keeper_pass_on(keeper, SIGHUP);
 			break;
 		default:
-			pass_on(keeper, (int)info.ssi_signo);
+			keeper_pass_on(keeper, (int)info.ssi_signo);
 		}
 	}
 }
@@ -492,9 +326,9 @@ run_child_clock(struct keeper *keeper, struct child *child, uint64_t now)
 		if (worker > keeper->workers && keeper->workers[0].child.ready_at == 0)
 			return UINT64_MAX;
 		if (child->restart_at <= now && control)
-			start_control(keeper);
+			keeper_start_control(keeper);
 		else if (child->restart_at <= now)
-			start_worker(keeper, (uint32_t)(worker - keeper->workers));
+			keeper_start_worker(keeper, (uint32_t)(worker - keeper->workers));
 		return child->pid == 0 ? child->restart_at : UINT64_MAX;
 	}
 	if (child->pid == 0)
@@ -697,7 +531,7 @@ keeper_run(const struct keeper_options *options)
 	struct pollfd *fds = calloc(keeper.worker_count + 2, sizeof *fds);
 	if (ok && fds != NULL) {
 		open_control_socket(&keeper);
-		log_set_sink(log_to_control, &keeper);
+		log_set_sink(keeper_log, &keeper);
 		loop(&keeper, fds);
 	} else {
 		log_error(NULL, "cannot start: %s", strerror(errno));

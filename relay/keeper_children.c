@@ -1,0 +1,139 @@
+/*
+ * keeper_children.c - starting workers and control, and making them known to each other: each
+ * worker has a channel to the keeper, with which it lives and ends, and one to control.  When one
+ * of the two is started anew, a new pair is made and its ends are handed out.
+ */
+#include "relay/keeper_internal.h"
+
+#include "relay/control_process.h"
+#include "relay/log.h"
+#include "relay/worker_process.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- logging ---------------------------------------------------------------------------------- */
+
+/* Standard error, and control for the log file. */
+void
+keeper_log(void *context, enum log_level level, const char *host, const char *text)
+{
+	struct keeper *keeper = context;
+	struct channel_message message = { .type = CHANNEL_LOG, .log = { .level = level } };
+
+	log_write("keeper", level, host, text);
+	if (host != NULL)
+		strncpy(message.log.host, host, sizeof message.log.host - 1);
+	strncpy(message.log.text, text, sizeof message.log.text - 1);
+	if (keeper->control.channel != NULL &&
+	    channel_send(keeper->control.channel, &message, -1) == 0)
+		return;
+	/* The file shall tell why a control process died, too: the next one writes it. */
+	if (keeper->unsent_count < KEEPER_UNSENT_MAX)
+		keeper->unsent[keeper->unsent_count++] = message;
+}
+
+void
+keeper_pass_on(struct keeper *keeper, int number)
+{
+	struct channel_message message = { .type = CHANNEL_SIGNAL, .signal = { number } };
+
+	if (number == SIGHUP)
+		keeper->reload_due = true;
+	if (keeper->control.channel != NULL)
+		channel_send(keeper->control.channel, &message, -1);
+}
+
+static void
+send_unsent(struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->unsent_count; i++)
+		channel_send(keeper->control.channel, &keeper->unsent[i], -1);
+	keeper->unsent_count = 0;
+}
+
+/* --- introducing children to each other ------------------------------------------------------- */
+
+/* A new channel between control and a worker. */
+static void
+introduce(struct keeper *keeper, uint32_t i)
+{
+	struct child *worker = &keeper->workers[i].child;
+	struct channel_message to_worker = { .type = CHANNEL_CONTROL };
+	struct channel_message to_control = { .type = CHANNEL_WORKER,
+					      .worker = { .number = i, .pid = worker->pid } };
+	int ends[2];
+
+	if (worker->channel == NULL || keeper->control.channel == NULL)
+		return;
+	int error = channel_pair(ends);
+	if (error != 0) {
+		log_error(NULL, "no channel for %s: %s", worker->name, strerror(-error));
+		return;
+	}
+	channel_send(worker->channel, &to_worker, ends[0]);
+	channel_send(keeper->control.channel, &to_control, ends[1]);
+	to_control.type = CHANNEL_STATS;
+	channel_send(keeper->control.channel, &to_control, keeper->workers[i].stats);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+void
+keeper_start_worker(struct keeper *keeper, uint32_t i)
+{
+	struct keeper_worker *worker = &keeper->workers[i];
+	struct worker_options options = {
+		.memory_max = keeper->settings->memory_max / keeper->worker_count,
+		.clients_max = keeper->clients_max,
+		.seed = child_clock_ms() * 0x9e3779b97f4a7c15u + i + 1,
+	};
+	int channel_fd;
+	int result = child_fork(&worker->child, &channel_fd);
+
+	if (result == 0 && keeper->options->daemonize != NULL)
+		child_silence();
+	if (result == 0)
+		worker_process(channel_fd, worker->stats, worker->child.name, &options);
+	if (result < 0) {
+		log_error(NULL, "%s cannot be started: %s", worker->child.name, strerror(-result));
+		return;
+	}
+	introduce(keeper, i);
+}
+
+void
+keeper_start_control(struct keeper *keeper)
+{
+	struct control_options options = {
+		.source = keeper->options->source,
+		.started = keeper->options->config,
+		.worker_count = keeper->worker_count,
+		.keeper_pid = getpid(),
+		.boot_id = keeper->boot_id,
+		.started_us = keeper->started_us,
+		.generation = keeper->generation,
+		.first = !keeper->announced,
+	};
+	int channel_fd;
+	int result = child_fork(&keeper->control, &channel_fd);
+
+	if (result == 0 && keeper->options->daemonize != NULL)
+		child_silence();
+	if (result == 0)
+		control_process(channel_fd, &options);
+	if (result < 0) {
+		log_error(NULL, "control cannot be started: %s", strerror(-result));
+		return;
+	}
+	send_unsent(keeper);
+	if (keeper->control_socket.fd >= 0)
+		channel_send(keeper->control.channel,
+			     &(struct channel_message){ .type = CHANNEL_CONTROL_SOCKET },
+			     keeper->control_socket.fd);
+	for (uint32_t i = 0; i < keeper->worker_count; i++)
+		introduce(keeper, i);
+	if (keeper->reload_due)
+		keeper_pass_on(keeper, SIGHUP);
+}
