@@ -239,9 +239,15 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 
 	for (uint32_t i = 0; i < control->hosts_cap; i++) {
 		const struct control_host *host = control->hosts[i];
-		if (host == NULL || host->up != 0 || host->reported == 0)
+		bool held = host != NULL && control_host_held(host);
+		if (host == NULL || (!held && (host->up != 0 || host->reported == 0)))
 			continue;
-		if (health->n_reason < REASONS_MAX - 1)
+		if (health->n_reason < REASONS_MAX - 1 && held)
+			add_reason(
+			    health,
+			    control_text(call, "%s is %s by an operator", host->id,
+					 host->hold == HOST_HOLD_PAUSED ? "paused" : "drained"));
+		else if (health->n_reason < REASONS_MAX - 1)
 			add_reason(health, host->last_log.text[0] == '\0'
 					       ? control_text(call, "%s is down", host->id)
 					       : control_clean(call, host->last_log.text));
@@ -249,7 +255,8 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 			more++;
 	}
 	if (more > 0)
-		add_reason(health, control_text(call, "%" PRIu32 " more hosts are down", more));
+		add_reason(health,
+			   control_text(call, "%" PRIu32 " more hosts are down or held", more));
 }
 
 void
@@ -285,7 +292,7 @@ state_of(const struct control_host *host)
 {
 	if (host == NULL || host->index == CONTROL_INDEX_NONE || host->listener < 0)
 		return "starting";
-	if (host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING)
+	if (control_host_held(host))
 		return host->hold == HOST_HOLD_PAUSED ? "paused" : "draining";
 	if (host->up != 0)
 		return "up";
