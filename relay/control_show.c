@@ -98,7 +98,8 @@ add_limit(struct limits *limits, const char *name, uint64_t used, uint64_t max, 
 {
 	Relay__Control__Limit *limit = control_alloc(limits->call, sizeof *limit);
 
-	if (limit == NULL || limits->message.n_limit == limits->room)
+	if (limit == NULL || limits->message.limit == NULL ||
+	    limits->message.n_limit == limits->room)
 		return;
 	relay__control__limit__init(limit);
 	limit->name = control_clean(limits->call, name);
@@ -192,8 +193,6 @@ control_do_limits(struct control_call *call)
 	relay__control__reply__init(&reply);
 	relay__control__limits__init(&limits.message);
 	limits.message.limit = control_alloc(call, limits.room * sizeof(void *));
-	if (limits.message.limit == NULL)
-		limits.room = 0;
 	add_limit(&limits, "hosts", control->config.host_count, CONFIG_HOSTS_MAX, "hosts");
 	add_limit(&limits, "control_connections", control->server->count,
 		  relay->control_connections_max, "connections");
