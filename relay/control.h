@@ -158,6 +158,13 @@ void control_resolve(struct control *control, struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
 
+/* An operator keeps everything from its peer. */
+static inline bool
+control_host_held(const struct control_host *host)
+{
+	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
+}
+
 /* The workers are told what the host is now. */
 void control_host_tell(struct control *control, struct control_host *host);
 

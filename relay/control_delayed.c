@@ -111,18 +111,11 @@ scan_within(struct control *control, uint64_t wait_ms)
 
 /* --- one host's messages ---------------------------------------------------------------------- */
 
-/* An operator keeps everything from its peer. */
-static bool
-held(const struct control_host *host)
-{
-	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
-}
-
 static void
 ask_next(struct control *control, struct control_host *host)
 {
-	if (host->delayed.state == CONTROL_DELAYED_NONE && host->up != 0 && !held(host) &&
-	    storage_next(control->storage, host->index) == 0)
+	if (host->delayed.state == CONTROL_DELAYED_NONE && host->up != 0 &&
+	    !control_host_held(host) && storage_next(control->storage, host->index) == 0)
 		host->delayed.state = CONTROL_DELAYED_ASKED;
 }
 
@@ -183,8 +176,9 @@ on_next(struct control *control, const struct storage_result *result)
 		host->delayed.state = CONTROL_DELAYED_NONE;
 	switch (result->next.answer) {
 	case SPOOL_ENTRY:
-		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE || held(host) ||
-		    !is_for(host, entry->name) || !send_line(control, host, entry))
+		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE ||
+		    control_host_held(host) || !is_for(host, entry->name) ||
+		    !send_line(control, host, entry))
 			storage_release(control->storage, entry->token);
 		return;
 	case SPOOL_SET_ASIDE:

@@ -334,6 +334,12 @@ exporter_control_ask(struct exporter_control *control, struct exporter_query *qu
 		begin_round(control);
 }
 
+bool
+exporter_control_keeper_lives(const struct exporter_control *control)
+{
+	return control->round.keeper_pid != 0 && (uint32_t)getppid() == control->round.keeper_pid;
+}
+
 uint64_t
 exporter_control_connects(const struct exporter_control *control)
 {

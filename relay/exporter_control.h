@@ -48,6 +48,12 @@ void exporter_control_free(struct exporter_control *control);
 void exporter_control_ask(struct exporter_control *control, struct exporter_query *query,
 			  enum exporter_what what, exporter_done *done);
 
+/*
+ * Whether the relay's keeper lives although its control process does not answer.  That can be told
+ * by who is its child: another's number may mean something else here.
+ */
+bool exporter_control_keeper_lives(const struct exporter_control *control);
+
 /* Connections made so far. */
 uint64_t exporter_control_connects(const struct exporter_control *control);
 

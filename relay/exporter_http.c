@@ -230,7 +230,11 @@ on_live(struct exporter_query *query, const struct exporter_answer *answer)
 {
 	struct asked *asked = (struct asked *)(void *)query;
 
-	reply_health(asked, answer->error == NULL && answer->daemon.health->live, answer);
+	/* Who restarts what does not live shall not do so while requests are served. */
+	reply_health(asked,
+		     answer->error == NULL ? answer->daemon.health->live != 0
+					   : exporter_control_keeper_lives(asked->http->control),
+		     answer);
 	free(asked);
 }
 

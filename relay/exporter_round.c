@@ -107,8 +107,10 @@ exporter_round_hello(struct exporter_round *round, const uint8_t *bytes, size_t 
 	const Relay__Control__Hello *hello = (const Relay__Control__Hello *)control_unpack(
 	    &relay__control__hello__descriptor, &round->arena, bytes, len);
 
-	if (hello != NULL && hello->protocol == CONTROL_PROTOCOL)
+	if (hello != NULL && hello->protocol == CONTROL_PROTOCOL) {
+		round->keeper_pid = hello->pid;
 		return EXPORTER_MORE;
+	}
 	if (hello != NULL && hello->protocol > CONTROL_PROTOCOL) {
 		exporter_round_explain(round, "it speaks protocol %u, the exporter %d",
 				       hello->protocol, CONTROL_PROTOCOL);

@@ -41,6 +41,7 @@ struct exporter_round {
 	size_t step;
 	unsigned pages;
 	uint32_t last_id;
+	uint32_t keeper_pid;                  /* as the last Hello said; 0 = there was none */
 	char cursor[EXPORTER_CURSOR_MAX + 1]; /* of the page to ask for, "" = the first */
 	bool cut;                             /* there are more hosts than are taken: was logged */
 	char error[256];                      /* printable */

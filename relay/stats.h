@@ -9,7 +9,6 @@
 #ifndef RELAY_STATS_H
 #define RELAY_STATS_H
 
-#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,7 +22,7 @@
  * ended before what began, so that nothing seems to end that did not begin.
  */
 struct stats_host {
-	alignas(64) _Atomic uint64_t results[REQUEST_RESULT_COUNT];
+	_Atomic uint64_t results[REQUEST_RESULT_COUNT];
 	_Atomic uint64_t requests;  /* = sum of results + those that wait or are in flight */
 	_Atomic uint64_t bytes_in;  /* from clients */
 	_Atomic uint64_t bytes_out; /* to clients */

@@ -276,7 +276,9 @@ Test(exporter_round, hello)
 	relay__control__reply__init(&reply);
 	begin(EXPORTER_ALL);
 	hello.protocol = 1;
+	hello.pid = 77;
 	cr_assert_eq(give(&hello.base), EXPORTER_MORE);
+	cr_assert_eq(exporter.keeper_pid, 77);
 	hello.protocol = 2;
 	cr_assert_eq(give(&hello.base), EXPORTER_BROKEN);
 	cr_assert_not_null(strstr(exporter.error, "protocol 2"));
