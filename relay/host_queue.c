@@ -66,14 +66,27 @@ host_count_refused(struct host *host, enum request_result result)
 	stats_count(&host->stats->results[result]);
 }
 
+/* Apart, and the last that is done, so that those that did not wait pay nothing for it. */
+static __attribute__((noinline)) void
+end_answered_late(struct host *host, struct request *request)
+{
+	stats_answered_late(host->stats, request->since - request->asked,
+			    worker_now(host->worker) - request->since);
+	request->done(request, REQUEST_ANSWERED);
+}
+
 void
 host_end(struct host *host, struct request *request, enum request_result result)
 {
 	if (request->asked != 0) {
-		stats_count(&host->stats->results[result]);
-		if (result == REQUEST_ANSWERED)
-			stats_answered(host->stats, request->asked, request->since,
-				       worker_now(host->worker));
+		if (result != REQUEST_ANSWERED) {
+			stats_count(&host->stats->results[result]);
+		} else if (request->since != request->asked) {
+			end_answered_late(host, request);
+			return;
+		} else {
+			stats_answered(host->stats, worker_now(host->worker) - request->since);
+		}
 	}
 	request->done(request, result);
 }
@@ -106,7 +119,7 @@ append(struct host *host, struct request *request, struct wire_span line)
 	    host->queue_bytes + line.len > host->settings.queue_bytes_max ||
 	    !buffer_append(&request->body, &host->worker->memory, line.data, line.len))
 		return false;
-	request->since = request->asked;
+	request->since = worker_now(host->worker);
 	TAILQ_INSERT_TAIL(&host->queue, request, entry);
 	queue_added(host, request);
 	return true;
@@ -138,10 +151,11 @@ host_submit(struct host *host, struct request *request, struct wire_span line,
 
 	assert(request->state == REQUEST_IDLE);
 	stats_count(&host->stats->requests);
-	request->asked = worker_now(host->worker);
 	bool at_once = host->queue_count == 0 && link != NULL && host->hold == HOST_HOLD_NONE;
-	if (at_once ? link_take(link, request, line) : enqueue(host, request, line))
+	if (at_once ? link_take(link, request, line) : enqueue(host, request, line)) {
+		request->asked = request->since;
 		return HOST_TAKEN;
+	}
 	*why = REQUEST_OVERLOAD;
 	stats_count(&host->stats->results[REQUEST_OVERLOAD]);
 	return HOST_REFUSED;

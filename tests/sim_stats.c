@@ -35,8 +35,7 @@ crash_among_requests(struct sim *sim, struct stats_host *block)
 	uint64_t answered = sim_below(sim, 100);
 
 	for (uint64_t i = 0; i < answered; i++)
-		stats_answered(block, 0, sim_below(sim, MS(10)), MS(10) + sim_below(sim, MS(10)));
-	stats_set(&block->results[REQUEST_ANSWERED], answered);
+		stats_answered_late(block, sim_below(sim, MS(10)), sim_below(sim, MS(10)));
 	stats_set(&block->results[REQUEST_LINK_LOST], sim_below(sim, 5));
 	stats_set(&block->requests, answered + 5 + sim_below(sim, 10));
 	stats_set(&block->connects, 3 + sim_below(sim, 3));
