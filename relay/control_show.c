@@ -230,6 +230,19 @@ check_workers(struct control_call *call, Relay__Control__Health *health)
 	return all;
 }
 
+/* Most lines of the log name the host they are about. */
+static char *
+down_text(struct control_call *call, const struct control_host *host)
+{
+	const char *last = host->last_log.text;
+
+	if (last[0] == '\0')
+		return control_text(call, "%s is down", host->id);
+	if (strstr(last, host->id) != NULL)
+		return control_clean(call, last);
+	return control_text(call, "%s is down: %s", host->id, last);
+}
+
 static void
 check_hosts(struct control_call *call, Relay__Control__Health *health)
 {
@@ -239,7 +252,7 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 	for (uint32_t i = 0; i < control->hosts_cap; i++) {
 		const struct control_host *host = control->hosts[i];
 		bool held = host != NULL && control_host_held(host);
-		if (host == NULL || (!held && (host->up != 0 || host->reported == 0)))
+		if (host == NULL || (!held && !control_host_down(host)))
 			continue;
 		if (health->n_reason < REASONS_MAX - 1 && held)
 			add_reason(
@@ -247,9 +260,7 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 			    control_text(call, "%s is %s by an operator", host->id,
 					 host->hold == HOST_HOLD_PAUSED ? "paused" : "drained"));
 		else if (health->n_reason < REASONS_MAX - 1)
-			add_reason(health, host->last_log.text[0] == '\0'
-					       ? control_text(call, "%s is down", host->id)
-					       : control_clean(call, host->last_log.text));
+			add_reason(health, down_text(call, host));
 		else
 			more++;
 	}
@@ -295,7 +306,7 @@ state_of(const struct control_host *host)
 		return host->hold == HOST_HOLD_PAUSED ? "paused" : "draining";
 	if (host->up != 0)
 		return "up";
-	return host->reported != 0 ? "down" : "connecting";
+	return control_host_down(host) ? "down" : "connecting";
 }
 
 static char *

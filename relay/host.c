@@ -50,7 +50,7 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 	/* The index of one that leaves may be another's by now.  That the first attempt failed is
 	 * news too. */
 	if ((was_reachable != host_reachable(host) || next == HOST_DOWN) && !host->leaving)
-		worker_tell_state(host->worker, host->index, host_reachable(host), host->hold);
+		worker_tell_state(host);
 	if (next == HOST_DOWN)
 		host->down_since = worker_now(host->worker);
 }
