@@ -228,6 +228,8 @@ sim_stats_end(struct sim *sim)
 		sim_fail(sim, "more bytes were read than counted");
 	for (int i = 0; i < REQUEST_RESULT_COUNT; i++)
 		sim->cover->results[i] += stats_get(&results[i]);
+	for (int i = 0; i < LINK_REASON_COUNT; i++)
+		sim->cover->closes[i] += stats_get(&sim->seen->closes[i]);
 	sim->cover->events[SIM_MOVED] += stats_get(&sim->stats->moved);
 	sim->cover->events[SIM_ACCEPT_PAUSED] += stats_get(&sim->stats->accept_pauses);
 }
