@@ -490,9 +490,11 @@ control_server_run(struct control_server *server, const struct pollfd *slots, nf
 void
 control_server_stop(struct control_server *server)
 {
-	struct control_connection *connection;
+	struct control_connection *connection, *next;
 
-	while ((connection = TAILQ_FIRST(&server->connections)) != NULL) {
+	for (connection = TAILQ_FIRST(&server->connections); connection != NULL;
+	     connection = next) {
+		next = TAILQ_NEXT(connection, entry);
 		control_calls_stop(connection);
 		close_connection(connection);
 	}

@@ -486,9 +486,10 @@ control_calls_stream(const struct control_connection *connection)
 void
 control_calls_end(struct control_connection *connection)
 {
-	struct control_pending *pending;
+	struct control_pending *pending, *next;
 
-	while ((pending = TAILQ_FIRST(&connection->calls)) != NULL) {
+	for (pending = TAILQ_FIRST(&connection->calls); pending != NULL; pending = next) {
+		next = TAILQ_NEXT(pending, entry);
 		if (pending->call.gone != NULL)
 			pending->call.gone(&pending->call);
 		end_call(pending);
