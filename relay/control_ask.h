@@ -12,8 +12,9 @@
 #include "relay/channel.h"
 #include "relay/control_call.h"
 
-/* A worker that has not answered by then does not answer at all. */
-#define CONTROL_ASK_MS 5000u
+/* A worker that has not answered by then does not answer at all.  Less than relayctl waits by
+ * default, so that it can still be told. */
+#define CONTROL_ASK_MS 4000u
 
 /* Questions under way, of all calls together. */
 #define CONTROL_ASKS_MAX 256u
