@@ -41,7 +41,8 @@ struct control_ask {
 
 /*
  * Asks; the first member of the message's payload is its token, filled in here.  `for_ms`: the
- * longest to wait.  false: the worker is not there or there are too many; nothing is under way.
+ * longest to wait.  false: the worker is not there, takes nothing, or there are too many; nothing
+ * is under way.
  */
 bool control_ask(struct control *control, struct control_ask *ask, uint32_t worker,
 		 struct channel_message *message, int fd, uint64_t for_ms,
