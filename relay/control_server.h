@@ -71,6 +71,7 @@ struct control_connection {
 	uint64_t idle_since;
 	struct control_pending_list calls;
 	uint32_t calls_count;
+	uint32_t turns; /* requests that may still be begun in this round */
 };
 
 TAILQ_HEAD(control_connection_list, control_connection);

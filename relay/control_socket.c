@@ -20,7 +20,8 @@
 enum {
 	ACCEPTS_PER_ROUND = 64,
 	READ_SIZE = 16 * 1024,
-	READ_PER_ROUND = 256 * 1024, /* of one connection, so that none starves another */
+	READ_PER_ROUND = 256 * 1024, /* of one connection, so that none starves another; */
+	REQUESTS_PER_ROUND = 8,      /* likewise: reading the configuration takes its time */
 	STRANGER_FRAME_MAX = 4096,   /* from those who may do nothing anyway */
 	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun */
 	FRAME_MS = 10000,            /* a frame that began is complete by then */
@@ -344,7 +345,8 @@ take_frames(struct control_connection *connection)
 	size_t total;
 
 	while (!connection->ending && !connection->dead && !is_busy(connection) &&
-	       next_frame(connection, at, &total)) {
+	       connection->turns > 0 && next_frame(connection, at, &total)) {
+		connection->turns--;
 		control_request(connection, connection->in + at + CONTROL_FRAME_HEADER,
 				total - CONTROL_FRAME_HEADER);
 		at += total;
@@ -359,19 +361,6 @@ take_frames(struct control_connection *connection)
 		memmove(connection->in, connection->in + at, connection->in_len);
 }
 
-static void
-read_some(struct control_connection *connection)
-{
-	size_t before = connection->in_len;
-
-	/* A frame that is complete waits for its turn: no more is read behind it. */
-	while (listens(connection) && connection->in_len - before < READ_PER_ROUND &&
-	       read_more(connection))
-		take_frames(connection);
-	if (connection->in_len == 0)
-		release(connection->server, &connection->in, &connection->in_size);
-}
-
 /* Complete, and nothing but us is in its way. */
 static bool
 frame_waits(const struct control_connection *connection)
@@ -382,6 +371,19 @@ frame_waits(const struct control_connection *connection)
 	       !is_busy(connection) &&
 	       control_frame_look(connection->in, connection->in_len, frame_max(connection),
 				  &total) != CONTROL_FRAME_PARTIAL;
+}
+
+static void
+read_some(struct control_connection *connection)
+{
+	size_t before = connection->in_len;
+
+	/* A frame that is complete waits for its turn: no more is read behind it. */
+	while (listens(connection) && !frame_waits(connection) &&
+	       connection->in_len - before < READ_PER_ROUND && read_more(connection))
+		take_frames(connection);
+	if (connection->in_len == 0)
+		release(connection->server, &connection->in, &connection->in_size);
 }
 
 /* --- times ------------------------------------------------------------------------------------ */
@@ -463,6 +465,7 @@ control_server_run(struct control_server *server, const struct pollfd *slots, nf
 
 	for (connection = TAILQ_FIRST(&server->connections); connection != NULL && i < count;
 	     connection = TAILQ_NEXT(connection, entry), i++) {
+		connection->turns = REQUESTS_PER_ROUND;
 		if (slots[i].revents & (POLLHUP | POLLERR | POLLNVAL))
 			connection->dead = true;
 		if (slots[i].revents & POLLOUT)

@@ -233,6 +233,51 @@ Test(control_server, who_waits_is_told_when_it_is_over)
 	close(fd);
 }
 
+/* Whether a whole reply is there; it is taken. */
+static bool
+took_reply(int fd)
+{
+	uint8_t bytes[4096];
+	size_t total;
+
+	ssize_t got = recv(fd, bytes, CONTROL_FRAME_HEADER, MSG_PEEK);
+	if (got != CONTROL_FRAME_HEADER)
+		return false;
+	control_frame_look(bytes, CONTROL_FRAME_HEADER, sizeof bytes, &total);
+	return recv(fd, bytes, total, 0) == (ssize_t)total;
+}
+
+Test(control_server, who_asks_much_at_once_takes_turns)
+{
+	enum {
+		COUNT = 500,
+		SOME = 64
+	};
+
+	static uint8_t bytes[COUNT * 32];
+	uint32_t answered = 0;
+	size_t len = 0;
+	int fd = connect_and_greet();
+
+	for (uint32_t i = 1; i <= COUNT; i++)
+		len += frame(bytes + len, i, "health", 0);
+	cr_assert_eq(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+	rounds(1);
+	while (took_reply(fd))
+		answered++;
+	cr_expect(answered > 0 && answered <= SOME, "%u were answered in one round", answered);
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < COUNT && answered < COUNT; i++) {
+		cr_assert_eq(control_server_deadline(&stage.server), 0, "it goes on by itself");
+		rounds(1);
+		while (took_reply(fd))
+			answered++;
+	}
+	cr_expect_eq(answered, COUNT);
+	all_gone();
+	close(fd);
+}
+
 Test(control_server, one_too_many)
 {
 	int fds[3];
