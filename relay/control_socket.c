@@ -33,8 +33,10 @@ enum {
 void
 control_server_init(struct control_server *server, struct control *control)
 {
-	*server = (struct control_server){ .control = control, .fd = -1, .connections_max = 1 };
+	*server = (struct control_server){ .control = control, .fd = -1 };
 	TAILQ_INIT(&server->connections);
+	/* A control process that finds a broken configuration is asked about it, too. */
+	control_server_configure(server, &control->options->started->relay);
 }
 
 void
@@ -43,6 +45,24 @@ control_server_listen(struct control_server *server, int fd)
 	if (server->fd >= 0)
 		close(server->fd);
 	server->fd = fd;
+}
+
+/* Whoever is connected may from now on what he may by the new rights. */
+static void
+judge_again(struct control_server *server)
+{
+	struct control_connection *connection;
+	struct control_peer peer;
+
+	TAILQ_FOREACH(connection, &server->connections, entry) {
+		if (control_peer_init(&peer, connection->fd) != 0) {
+			connection->dead = true;
+			continue;
+		}
+		connection->role = control_roles_of(&server->roles, &peer);
+		control_peer_fini(&peer);
+		control_calls_deny(connection);
+	}
 }
 
 void
@@ -57,6 +77,7 @@ control_server_configure(struct control_server *server, const struct relay_setti
 	}
 	control_roles_fini(&server->roles);
 	server->roles = roles;
+	judge_again(server);
 }
 
 bool
@@ -202,6 +223,21 @@ say_hello(struct control_connection *connection)
 /* --- coming and going ------------------------------------------------------------------------- */
 
 static void
+close_connection(struct control_connection *connection)
+{
+	struct control_server *server = connection->server;
+
+	connection->dead = true;
+	control_calls_end(connection);
+	release(server, &connection->in, &connection->in_size);
+	release(server, &connection->out, &connection->out_size);
+	close(connection->fd);
+	TAILQ_REMOVE(&server->connections, connection, entry);
+	server->count--;
+	free(connection);
+}
+
+static void
 open_connection(struct control_server *server, int fd)
 {
 	struct control_connection *connection = calloc(1, sizeof *connection);
@@ -224,26 +260,14 @@ open_connection(struct control_server *server, int fd)
 	/* Strangers cannot keep those out who may do something. */
 	uint32_t max = connection->role == CONTROL_ROLE_NONE ? (server->connections_max + 1) / 2
 							     : server->connections_max;
-	if (server->count > max)
-		control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT,
-					  "too many connections");
-	else
+	if (server->count <= max) {
 		say_hello(connection);
-}
-
-static void
-close_connection(struct control_connection *connection)
-{
-	struct control_server *server = connection->server;
-
-	connection->dead = true;
-	control_calls_end(connection);
-	release(server, &connection->in, &connection->in_size);
-	release(server, &connection->out, &connection->out_size);
-	close(connection->fd);
-	TAILQ_REMOVE(&server->connections, connection, entry);
-	server->count--;
-	free(connection);
+		return;
+	}
+	control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT, "too many connections");
+	/* Nor while it waits to be closed. */
+	if (connection->dead || control_connection_backlog(connection) == 0)
+		close_connection(connection);
 }
 
 static void

@@ -496,6 +496,22 @@ control_calls_end(struct control_connection *connection)
 }
 
 void
+control_calls_deny(struct control_connection *connection)
+{
+	struct control_pending *pending;
+	struct control_pending *next;
+
+	for (pending = TAILQ_FIRST(&connection->calls); pending != NULL; pending = next) {
+		next = TAILQ_NEXT(pending, entry);
+		if ((pending->call.verb->options & STREAM) &&
+		    pending->call.verb->role > connection->role)
+			control_answer_error(&pending->call, RELAY__CONTROL__CODE__DENIED,
+					     "%s: your role is %s by now", pending->call.verb->name,
+					     control_role_text(connection->role));
+	}
+}
+
+void
 control_calls_stop(struct control_connection *connection)
 {
 	struct control_pending *pending;

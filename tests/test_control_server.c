@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct control_stage stage;
@@ -295,6 +296,95 @@ Test(control_server, one_too_many)
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
 	all_gone();
+}
+
+/* Connects as somebody whom the relay does not know. */
+static int
+connect_as_stranger(void)
+{
+	cr_assert_eq(seteuid(65534), 0);
+	int fd = control_stage_connect(&stage);
+	cr_assert_eq(seteuid(0), 0);
+	cr_assert(fd >= 0);
+	return fd;
+}
+
+/* Waits for the daemon's first message. */
+static void
+greeted(int fd)
+{
+	uint8_t hello[256];
+	ssize_t got = -1;
+
+	for (int i = 0; i < 100 && got < 0; i++) {
+		control_stage_round(&stage, 5);
+		got = recv(fd, hello, sizeof hello, 0);
+	}
+	cr_assert_gt(got, CONTROL_FRAME_HEADER);
+}
+
+/* Only root can be somebody else. */
+static bool
+let_strangers_in(void)
+{
+	return geteuid() == 0 && chmod(stage.dir, 0711) == 0 && chmod(stage.socket_path, 0666) == 0;
+}
+
+Test(control_server, strangers_in_numbers_keep_nobody_out)
+{
+	enum {
+		STRANGERS = 7
+	}; /* two stay, two more fill a round: one is before who may come */
+
+	int fds[STRANGERS];
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	for (int i = 0; i < STRANGERS; i++)
+		fds[i] = connect_as_stranger();
+	int fd = control_stage_connect(&stage);
+	cr_assert(fd >= 0);
+	greeted(fd);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	for (int i = 0; i < STRANGERS; i++)
+		close(fds[i]);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, rights_that_are_taken_away_are_gone_at_once)
+{
+	struct relay_settings *settings = &stage.control.config.relay;
+	static char nobody[] = "65534";
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	char *before = settings->view_users;
+	settings->view_users = nobody;
+	control_server_configure(&stage.server, settings);
+	int fd = connect_as_stranger();
+	greeted(fd);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	ask(fd, 2, "events", 0);
+	rounds(3);
+	settings->view_users = before;
+	control_server_configure(&stage.server, settings);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__DENIED, "what runs has ended");
+	ask(fd, 3, "health", 0);
+	cr_expect_eq(reply(fd, 3, NULL), RELAY__CONTROL__CODE__DENIED);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, what_the_relay_was_started_with_holds_until_something_is_loaded)
+{
+	static struct control_server server;
+
+	control_server_init(&server, &stage.control);
+	cr_expect_eq(server.connections_max, 3);
+	control_server_stop(&server);
 }
 
 Test(control_server, a_call_keeps_its_order_of_ids_whatever_they_are)
