@@ -126,6 +126,14 @@ release(struct control_server *server, uint8_t **buffer, size_t *size)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
+/* Whether what it asked so far is enough for now. */
+static bool
+is_busy(const struct control_connection *connection)
+{
+	return connection->calls_count >= CONTROL_CALLS_MAX ||
+	       control_connection_backlog(connection) > BACKLOG_MAX;
+}
+
 static void
 flush(struct control_connection *connection)
 {
@@ -139,8 +147,10 @@ flush(struct control_connection *connection)
 			connection->dead = errno != EAGAIN;
 			return;
 		}
-		connection->out_at += (size_t)sent;
 		connection->out_since = child_clock_ms();
+		if (is_busy(connection))
+			connection->in_since = connection->out_since; /* we did not read */
+		connection->out_at += (size_t)sent;
 	}
 	connection->out_at = connection->out_len = 0;
 	release(connection->server, &connection->out, &connection->out_size);
@@ -297,14 +307,6 @@ frame_max(const struct control_connection *connection)
 	return connection->role == CONTROL_ROLE_NONE ? STRANGER_FRAME_MAX : CONTROL_FRAME_MAX;
 }
 
-/* Whether what it asked so far is enough for now. */
-static bool
-is_busy(const struct control_connection *connection)
-{
-	return connection->calls_count >= CONTROL_CALLS_MAX ||
-	       control_connection_backlog(connection) > BACKLOG_MAX;
-}
-
 static bool
 listens(const struct control_connection *connection)
 {
@@ -418,10 +420,10 @@ patience(const struct control_connection *connection)
 {
 	if (control_connection_backlog(connection) > 0)
 		return connection->out_since + SEND_MS;
+	if (connection->in_len > 0 && listens(connection))
+		return connection->in_since + FRAME_MS;
 	if (connection->calls_count > 0)
 		return UINT64_MAX;
-	if (connection->in_len > 0)
-		return connection->in_since + FRAME_MS;
 	return connection->idle_since +
 	       (connection->role == CONTROL_ROLE_NONE ? FRAME_MS : IDLE_MS);
 }

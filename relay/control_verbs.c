@@ -197,8 +197,9 @@ end_call(struct control_pending *pending)
 	struct control_connection *connection = pending->connection;
 
 	TAILQ_REMOVE(&connection->calls, pending, entry);
-	connection->calls_count--;
 	connection->idle_since = child_clock_ms();
+	if (connection->calls_count-- == CONTROL_CALLS_MAX)
+		connection->in_since = connection->idle_since; /* until now we did not read */
 	free_answer(pending);
 	/* Taken with the request, whatever became of it. */
 	struct control_arena *arena = pending->request_memory;

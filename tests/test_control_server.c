@@ -4,6 +4,7 @@
  */
 #include "tests/control_stage.h"
 
+#include "relay/child.h"
 #include "relay/log.h"
 
 #include <criterion/criterion.h>
@@ -328,6 +329,26 @@ static bool
 let_strangers_in(void)
 {
 	return geteuid() == 0 && chmod(stage.dir, 0711) == 0 && chmod(stage.socket_path, 0666) == 0;
+}
+
+Test(control_server, half_a_frame_is_not_kept_because_something_else_runs)
+{
+	uint8_t bytes[128];
+	size_t len = frame(bytes, 2, "health", 0);
+	int fd = connect_and_greet();
+
+	ask(fd, 1, "events", 0);
+	rounds(3);
+	cr_expect_eq(control_server_deadline(&stage.server), UINT64_MAX, "it may listen for ever");
+	cr_assert_eq(send(fd, bytes, len - 1, MSG_NOSIGNAL), (ssize_t)len - 1);
+	rounds(3);
+	cr_expect_leq(control_server_deadline(&stage.server), child_clock_ms() + 60000);
+	cr_assert_eq(send(fd, bytes + len - 1, 1, MSG_NOSIGNAL), 1);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	rounds(3);
+	cr_expect_eq(control_server_deadline(&stage.server), UINT64_MAX);
+	close(fd);
+	all_gone();
 }
 
 Test(control_server, strangers_in_numbers_keep_nobody_out)
