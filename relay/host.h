@@ -124,6 +124,9 @@ void host_free(struct host *host);
 /* Arms accepts as far as bounds allow. */
 void host_arm_accepts(struct host *host);
 
+/* Takes in who connected without that this worker was woken (worker.c says how that can be). */
+void host_look_again(struct host *host);
+
 /*
  * Hands a request line (no LF) to the host.  HOST_TAKEN: request->done will be called, later.
  * HOST_REFUSED: it will not; *why says what to count.
