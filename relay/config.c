@@ -212,18 +212,10 @@ build_relay(struct builder *builder)
 	return complete_control(builder) && check_people(builder) && check_exporter(builder);
 }
 
-/* A warning about a section, under the name of the file or the option that it comes from. */
 static void
 warn_section(struct builder *builder, struct conf_origin origin, const char *text)
 {
-	const char *file = origin.line != 0 ? builder->source->conf_file : NULL;
-	char option[256];
-
-	if (origin.option != NULL) {
-		snprintf(option, sizeof option, "-o %s", origin.option);
-		file = option;
-	}
-	report_add(builder->report, REPORT_WARNING, file, origin.line, "%s", text);
+	relay_conf_say(&builder->conf, origin, REPORT_WARNING, text, builder->report);
 }
 
 /* Two settings that make little sense together. */
