@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "relay/config_services.h"
 #include "relay/control_roles.h"
 #include "relay/listen_address.h"
 #include "relay/hosts_file.h"
@@ -334,7 +335,10 @@ build(struct builder *builder)
 	check_dir(builder, SETTING_relay_socket_dir);
 	check_dir(builder, SETTING_relay_run_dir);
 	check_dir(builder, SETTING_relay_state_dir);
-	return build_hosts(builder);
+	/* Both, so that one look shows all that is wrong. */
+	bool services = config_services_load(builder->config, &builder->conf,
+					     source->accepted != NULL, builder->report);
+	return build_hosts(builder) && services;
 }
 
 bool
@@ -355,6 +359,7 @@ void
 config_free(struct config *config)
 {
 	hosts_file_drop(config);
+	config_services_drop(config);
 	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);
