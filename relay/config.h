@@ -35,9 +35,11 @@ struct hosts_accepted {
 /* Hosts of one hosts.tab, at most. */
 #define CONFIG_HOSTS_MAX 65536
 
-/* Services of one configuration; bytes of the name of one. */
-#define CONFIG_SERVICES_MAX     128
-#define CONFIG_SERVICE_NAME_MAX 64
+/* Services of one configuration; bytes of the name of one; users who may call one, if not all may.
+ */
+#define CONFIG_SERVICES_MAX        128
+#define CONFIG_SERVICE_NAME_MAX    64
+#define CONFIG_SERVICE_CALLERS_MAX SETTINGS_CALLERS_MAX
 
 struct config_host {
 	char *id;

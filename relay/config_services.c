@@ -7,7 +7,7 @@
  */
 #include "relay/config_services.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -47,8 +47,8 @@ say(const struct subject *subject, enum report_severity severity, const char *fo
 	char text[REPORT_TEXT_MAX];
 	va_list args;
 
-	int n = snprintf(text, sizeof text, "service \"%.80s\": ",
-			 relay_conf_service_name(all->conf, subject->index));
+	int n = snprintf(text, sizeof text,
+			 "service \"%.80s\": ", relay_conf_service_name(all->conf, subject->index));
 	va_start(args, format);
 	vsnprintf(text + n, sizeof text - (size_t)n, format, args);
 	va_end(args);
@@ -64,22 +64,20 @@ no_memory(struct services *all)
 	return false;
 }
 
-/* As relayd.c drops root: a number is no user there. */
+/* As relayd.c drops root: a number is no user there.  One that serves already is who it is. */
 static struct runner
-find_runner(const struct relay_settings *relay)
+find_runner(const struct relay_settings *relay, bool serving)
 {
 	const struct passwd *user;
 
-	if (geteuid() != 0)
-		return (struct runner){ .uid = geteuid(), .known = true };
-	if (relay->user == NULL)
-		return (struct runner){ .uid = 0, .known = true, .may_switch = true };
+	if (serving || geteuid() != 0 || relay->user == NULL)
+		return (
+		    struct runner){ .uid = geteuid(), .known = true, .may_switch = geteuid() == 0 };
 	user = getpwnam(relay->user);
 	if (user == NULL)
 		return (struct runner){ .known = false };
-	return (struct runner){ .uid = user->pw_uid,
-				.known = true,
-				.may_switch = user->pw_uid == 0 };
+	return (
+	    struct runner){ .uid = user->pw_uid, .known = true, .may_switch = user->pw_uid == 0 };
 }
 
 static bool
@@ -114,6 +112,16 @@ check_one_of(const struct subject *subject, const char *names, bool first, bool 
 		say(subject, REPORT_FATAL, "%s are both missing: give one of them", names);
 }
 
+/* By name, else by number; NULL = there is none. */
+static const struct passwd *
+find_passwd(const char *user)
+{
+	uid_t uid;
+
+	/* A number alone would have no group and no home. */
+	return owner_find_user(user, &uid) ? getpwuid(uid) : NULL;
+}
+
 /* The user whose service it is: he is called by himself, through his own run directory. */
 static bool
 find_user(const struct subject *subject, uid_t *uid)
@@ -121,6 +129,8 @@ find_user(const struct subject *subject, uid_t *uid)
 	const struct runner *runner = &subject->all->runner;
 	const char *user = subject->service->settings.user;
 
+	subject->service->run_as =
+	    (struct owner){ .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 	if (!runner->known) {
 		say(subject, REPORT_FATAL, "relay.user: there is no user %s",
 		    subject->all->config->relay.user);
@@ -129,50 +139,58 @@ find_user(const struct subject *subject, uid_t *uid)
 	*uid = runner->uid;
 	if (user == NULL)
 		return true;
-	if (!owner_find_user(user, uid)) {
+	const struct passwd *entry = find_passwd(user);
+	if (entry == NULL) {
 		say(subject, REPORT_FATAL, "user: there is no user %s", user);
 		return false;
 	}
-	if (*uid != runner->uid && !runner->may_switch) {
+	*uid = entry->pw_uid;
+	if (*uid == runner->uid)
+		return true;
+	subject->service->run_as = (struct owner){ .uid = entry->pw_uid, .gid = entry->pw_gid };
+	if (!runner->may_switch)
 		say(subject, REPORT_FATAL,
 		    "user: to start it as %s the relay has to run as root, without relay.user",
 		    user);
-		return false;
-	}
-	return true;
+	return runner->may_switch;
 }
 
-/* The path of an ident, NULL if there is none. */
 static char *
-ident_path(const struct subject *subject, uid_t uid)
+copy_text(const struct subject *subject, const char *text)
 {
-	const char *ident = subject->service->settings.ident;
-	char dir[SERVICE_RUN_DIR_SIZE], path[SERVICE_PATH_SIZE];
+	char *copy = strdup(text);
 
-	if (strchr(ident, '/') != NULL) {
-		say(subject, REPORT_FATAL, "ident: a slash in \"%s\"", ident);
-		return NULL;
-	}
-	if (!service_run_dir_of(uid, dir)) {
-		say(subject, REPORT_FATAL,
-		    "ident: user %lu has no home, or one whose path is too long for sockets",
-		    (unsigned long)uid);
-		return NULL;
-	}
-	if (!service_ident_path(dir, ident, path)) {
-		say(subject, REPORT_FATAL, "ident: %zu bytes, only %zu find room in %s",
-		    strlen(ident), service_ident_max(dir), dir);
-		return NULL;
-	}
-	char *copy = strdup(path);
 	if (copy == NULL)
 		no_memory(subject->all);
 	return copy;
 }
 
-/* The path of a socket, NULL if it cannot be there. */
-static char *
-socket_path(const struct subject *subject)
+static void
+set_ident_paths(const struct subject *subject, uid_t uid)
+{
+	struct config_service *service = subject->service;
+	const char *ident = service->settings.ident;
+	char dir[SERVICE_RUN_DIR_SIZE];
+	char path[SERVICE_PATH_SIZE], extended[SERVICE_PATH_SIZE];
+
+	if (strchr(ident, '/') != NULL) {
+		say(subject, REPORT_FATAL, "ident: a slash in \"%s\"", ident);
+	} else if (!service_run_dir_of(uid, dir)) {
+		say(subject, REPORT_FATAL,
+		    "ident: user %lu has no home, or one whose path is too long for sockets",
+		    (unsigned long)uid);
+	} else if (!service_ident_path(dir, PFI_PATH_SOCKET, ident, path) ||
+		   !service_ident_path(dir, PFI_PATH_EXTENDED, ident, extended)) {
+		say(subject, REPORT_FATAL, "ident: %zu bytes, only %zu find room in %s",
+		    strlen(ident), service_ident_max(dir), dir);
+	} else {
+		service->path = copy_text(subject, path);
+		service->extended_path = copy_text(subject, extended);
+	}
+}
+
+static void
+set_socket_path(const struct subject *subject)
 {
 	const struct relay_settings *relay = &subject->all->config->relay;
 	const char *socket = subject->service->settings.socket;
@@ -185,21 +203,20 @@ socket_path(const struct subject *subject)
 	else if (strlen(relay->socket_dir) == dir && strncmp(relay->socket_dir, socket, dir) == 0)
 		say(subject, REPORT_FATAL, "socket: %s is for the sockets of hosts",
 		    relay->socket_dir);
-	else {
-		char *copy = strdup(socket);
-
-		if (copy == NULL)
-			no_memory(subject->all);
-		return copy;
-	}
-	return NULL;
+	else
+		subject->service->path = copy_text(subject, socket);
 }
 
 static void
 check_command(const struct subject *subject)
 {
+	const char *run_dir = subject->all->config->relay.run_dir;
 	const char *program = subject->service->settings.command[0];
+	char path[SERVICE_PATH_SIZE];
 
+	if (!service_private_path(run_dir, subject->service->name, UINT32_MAX, path))
+		say(subject, REPORT_FATAL,
+		    "the name is too long for a socket in %s/" SERVICE_PRIVATE_DIR, run_dir);
 	if (program[0] == '\0' || (program[0] != '/' && strchr(program, '/') != NULL)) {
 		say(subject, REPORT_FATAL,
 		    "command: \"%s\" is neither an absolute path nor the name of a program",
@@ -216,35 +233,59 @@ static void
 check_unused(const struct subject *subject)
 {
 	const struct service_settings *settings = &subject->service->settings;
-	const char *unused = NULL;
 
-	if (settings->user != NULL)
-		unused = "user";
-	else if (settings->autoreload != NULL)
-		unused = "autoreload";
-	else if (settings->recycle_calls != 0)
-		unused = "recycle_calls";
-	if (unused != NULL)
-		say(subject, REPORT_WARNING, "%s does nothing with connect", unused);
+	/* Where an ident is found depends on the user all the same. */
+	if (settings->user != NULL && settings->ident == NULL)
+		say(subject, REPORT_WARNING, "user does nothing with socket and connect");
+	if (settings->autoreload != NULL)
+		say(subject, REPORT_WARNING, "autoreload does nothing with connect");
+	if (settings->recycle_calls != 0)
+		say(subject, REPORT_WARNING, "recycle_calls does nothing with connect");
+	if (settings->idle_timeout_ms != 0)
+		say(subject, REPORT_WARNING, "idle_timeout does nothing with connect");
 }
 
-/* Who is not there may not call; that is no reason not to serve. */
-static void
-check_callers(const struct subject *subject)
+static int
+by_uid(const void *left, const void *right)
 {
-	char *const *list = subject->service->settings.allow_uids;
-	uid_t uid;
+	uid_t a = *(const uid_t *)left, b = *(const uid_t *)right;
 
-	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
-		if (!owner_find_user(list[i], &uid))
+	return (a > b) - (a < b);
+}
+
+/* Who is not there may not call; that is no reason not to serve the others. */
+static void
+find_callers(const struct subject *subject)
+{
+	struct config_service *service = subject->service;
+	char *const *list = service->settings.allow_uids;
+	uint32_t count = 0;
+
+	if (list == NULL)
+		return;
+	service->callers = calloc(CONFIG_SERVICE_CALLERS_MAX, sizeof *service->callers);
+	if (service->callers == NULL) {
+		no_memory(subject->all);
+		return;
+	}
+	static_assert(CONFIG_SERVICE_CALLERS_MAX <= SETTINGS_LIST_MAX, "the table's bound counts");
+	for (size_t i = 0; list[i] != NULL; i++) {
+		if (owner_find_user(list[i], &service->callers[count]))
+			count++;
+		else
 			say(subject, REPORT_WARNING, "allow_uids: there is no user %s", list[i]);
+	}
+	qsort(service->callers, count, sizeof *service->callers, by_uid);
+	service->caller_count = count;
+	/* No callers in the list would mean that everybody is one. */
+	if (count == 0)
+		say(subject, REPORT_FATAL, "allow_uids: none of these users is there");
 }
 
 static void
 check_service(const struct subject *subject)
 {
-	struct config_service *service = subject->service;
-	const struct service_settings *settings = &service->settings;
+	const struct service_settings *settings = &subject->service->settings;
 	uid_t uid;
 
 	check_name(subject);
@@ -254,14 +295,14 @@ check_service(const struct subject *subject)
 		     settings->connect != NULL);
 	bool user = find_user(subject, &uid);
 	if (settings->socket != NULL)
-		service->path = socket_path(subject);
+		set_socket_path(subject);
 	else if (settings->ident != NULL && user)
-		service->path = ident_path(subject, uid);
+		set_ident_paths(subject, uid);
 	if (settings->command != NULL)
 		check_command(subject);
 	else
 		check_unused(subject);
-	check_callers(subject);
+	find_callers(subject);
 	say(subject, REPORT_WARNING, "configured, but this version does not serve services yet");
 }
 
@@ -281,46 +322,70 @@ add_service(struct services *all, size_t index)
 	return true;
 }
 
+/* A socket that a service would have. */
+struct place {
+	const char *path;
+	size_t index;
+};
+
 static int
 by_path(const void *left, const void *right)
 {
-	const struct subject *a = left, *b = right;
-	int order = strcmp(a->service->path, b->service->path);
+	const struct place *a = left, *b = right;
+	int order = strcmp(a->path, b->path);
 
 	return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
 }
 
 static int
-path_to_subject(const void *path, const void *entry)
+path_to_place(const void *path, const void *place)
 {
-	return strcmp(path, ((const struct subject *)entry)->service->path);
+	return strcmp(path, ((const struct place *)place)->path);
+}
+
+static size_t
+sort_places(const struct config *config, struct place *places)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = &config->services[i];
+
+		if (service->path != NULL)
+			places[count++] = (struct place){ service->path, i };
+		if (service->extended_path != NULL)
+			places[count++] = (struct place){ service->extended_path, i };
+	}
+	qsort(places, count, sizeof *places, by_path);
+	return count;
 }
 
 /* No two at the same socket, and none that calls a service of this relay: that could go round. */
 static void
-check_paths(struct services *all, struct subject *sorted)
+check_paths(struct services *all)
 {
-	struct config *config = all->config;
-	size_t count = 0;
+	struct config_service *services = all->config->services;
+	struct place places[2 * CONFIG_SERVICES_MAX];
+	size_t count = sort_places(all->config, places);
 
-	for (size_t i = 0; i < config->service_count; i++)
-		if (config->services[i].path != NULL)
-			sorted[count++] = (struct subject){ all, i, &config->services[i] };
-	qsort(sorted, count, sizeof *sorted, by_path);
-	for (size_t i = 1; i < count; i++)
-		if (strcmp(sorted[i - 1].service->path, sorted[i].service->path) == 0)
-			say(&sorted[i], REPORT_FATAL, "socket %s is that of service \"%s\" already",
-			    sorted[i].service->path, sorted[i - 1].service->name);
-	for (size_t i = 0; i < config->service_count; i++) {
-		const char *connect = config->services[i].settings.connect;
-		struct subject subject = { all, i, &config->services[i] };
-		const struct subject *found = NULL;
+	for (size_t i = 1; i < count; i++) {
+		size_t index = places[i].index;
+		struct subject subject = { all, index, &services[index] };
+
+		if (strcmp(places[i - 1].path, places[i].path) == 0)
+			say(&subject, REPORT_FATAL, "socket %s is that of service \"%s\" already",
+			    places[i].path, services[places[i - 1].index].name);
+	}
+	for (size_t i = 0; i < all->config->service_count; i++) {
+		const char *connect = services[i].settings.connect;
+		struct subject subject = { all, i, &services[i] };
+		const struct place *found = NULL;
 
 		if (connect != NULL)
-			found = bsearch(connect, sorted, count, sizeof *sorted, path_to_subject);
+			found = bsearch(connect, places, count, sizeof *places, path_to_place);
 		if (found != NULL)
 			say(&subject, REPORT_FATAL, "connect: %s is the socket of service \"%s\"",
-			    connect, found->service->name);
+			    connect, services[found->index].name);
 	}
 }
 
@@ -332,7 +397,8 @@ by_name(const void *left, const void *right)
 }
 
 bool
-config_services_load(struct config *config, const struct relay_conf *conf, struct report *report)
+config_services_load(struct config *config, const struct relay_conf *conf, bool serving,
+		     struct report *report)
 {
 	struct services all = { .config = config, .conf = conf, .report = report };
 	size_t count = conf->service_count;
@@ -345,19 +411,14 @@ config_services_load(struct config *config, const struct relay_conf *conf, struc
 			   CONFIG_SERVICES_MAX);
 		return false;
 	}
-	struct subject *sorted = malloc(count * sizeof *sorted);
 	config->services = calloc(count, sizeof *config->services);
-	if (sorted == NULL || config->services == NULL) {
-		free(sorted);
+	if (config->services == NULL)
 		return no_memory(&all);
-	}
-	all.runner = find_runner(&config->relay);
-	size_t i = 0;
-	while (i < count && add_service(&all, i))
-		i++;
-	if (i == count)
-		check_paths(&all, sorted);
-	free(sorted);
+	all.runner = find_runner(&config->relay, serving);
+	for (size_t i = 0; i < count; i++)
+		if (!add_service(&all, i))
+			return false;
+	check_paths(&all);
 	if (!all.refused)
 		qsort(config->services, count, sizeof *config->services, by_name);
 	return !all.refused;
@@ -372,6 +433,8 @@ config_services_drop(struct config *config)
 		settings_fini(SETTING_SECTION_SERVICE, &service->settings);
 		free(service->name);
 		free(service->path);
+		free(service->extended_path);
+		free(service->callers);
 	}
 	free(config->services);
 	config->services = NULL;

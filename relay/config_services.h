@@ -9,10 +9,11 @@
 #include "relay/relay_conf.h"
 
 /*
- * Adds all services to a configuration whose `relay` is complete.  False: a service is refused, and
- * the report says which one and why; what was added is config_services_drop's.
+ * Adds all services to a configuration whose `relay` is complete.  `serving`: this process is the
+ * relay, and has become relay.user long since.  False: a service is refused, and the report says
+ * which one and why; what was added is config_services_drop's.
  */
-bool config_services_load(struct config *config, const struct relay_conf *conf,
+bool config_services_load(struct config *config, const struct relay_conf *conf, bool serving,
 			  struct report *report);
 
 void config_services_drop(struct config *config);

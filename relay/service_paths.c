@@ -6,78 +6,91 @@
 #include "relay/service_paths.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
 
-#define RUNTIME_DIRS "/var/run/user"
-#define NAME         "prefork-interp"
+static_assert(sizeof((struct sockaddr_un *)0)->sun_path == SERVICE_PATH_SIZE, "the kernel's size");
+static_assert(sizeof(uid_t) == sizeof(uint32_t), "pfi_run_facts holds any uid");
 
-static_assert(sizeof((struct sockaddr_un *)0)->sun_path == SERVICE_PATH_SIZE, "as the client has");
-
-/* A directory, his, and nobody else may so much as look into it. */
+/* Ends a path; false if it found no room. */
 static bool
-is_his_alone(const struct stat *st, uid_t uid)
+finish(const struct wire_out *out)
 {
-	return st != NULL && S_ISDIR(st->st_mode) && st->st_uid == uid &&
-	       (st->st_mode & (S_IRWXG | S_IRWXO)) == 0;
+	if (out->overflow)
+		return false;
+	out->data[out->len] = '\0';
+	return true;
 }
 
 bool
-service_run_dir(const struct service_run_facts *facts, char out[SERVICE_RUN_DIR_SIZE])
+service_run_dir(const struct service_run_facts *facts, char path[static SERVICE_RUN_DIR_SIZE])
 {
-	int n;
+	const struct stat *runtime = facts->runtime;
+	struct pfi_run_facts rule = { .uid = facts->uid, .nodename = wire_span_str(facts->node) };
+	struct wire_out out = wire_out(path, SERVICE_RUN_DIR_SIZE - 1);
 
-	if (is_his_alone(facts->runtime, facts->uid)) {
-		n = snprintf(out, SERVICE_RUN_DIR_SIZE, RUNTIME_DIRS "/%lu/" NAME,
-			     (unsigned long)facts->uid);
-	} else {
-		if (facts->home == NULL)
-			return false;
-		n = snprintf(out, SERVICE_RUN_DIR_SIZE, "%s/." NAME "/%.*s", facts->home,
-			     (int)strcspn(facts->node, "."), facts->node);
+	if (runtime != NULL) {
+		rule.is_directory = S_ISDIR(runtime->st_mode);
+		rule.owner = runtime->st_uid;
+		rule.mode = runtime->st_mode & 07777u;
 	}
-	return n > 0 && n < SERVICE_RUN_DIR_SIZE;
+	/* A home that is no absolute path would be one below wherever the relay happens to be. */
+	if (facts->home != NULL && facts->home[0] == '/')
+		rule.home = wire_span_str(facts->home);
+	else if (!pfi_runtime_dir_usable(&rule))
+		return false;
+	pfi_put_run_dir(&out, &rule);
+	return finish(&out);
 }
 
 bool
-service_run_dir_of(uid_t uid, char out[SERVICE_RUN_DIR_SIZE])
+service_run_dir_of(uid_t uid, char path[static SERVICE_RUN_DIR_SIZE])
 {
-	char path[64];
+	char place[64];
 	struct utsname node;
 	struct stat runtime;
 	const struct passwd *user = getpwuid(uid);
 	struct service_run_facts facts = { .uid = uid };
+	struct wire_out out = wire_out(place, sizeof place - 1);
 
-	snprintf(path, sizeof path, RUNTIME_DIRS "/%lu", (unsigned long)uid);
-	if (lstat(path, &runtime) == 0)
+	pfi_put_runtime_dir(&out, uid);
+	if (finish(&out) && lstat(place, &runtime) == 0)
 		facts.runtime = &runtime;
 	if (user != NULL)
 		facts.home = user->pw_dir;
 	if (uname(&node) != 0)
 		return false;
 	facts.node = node.nodename;
-	return service_run_dir(&facts, out);
+	return service_run_dir(&facts, path);
 }
 
 size_t
 service_ident_max(const char *run_dir)
 {
-	size_t taken = strlen(run_dir) + SERVICE_IDENT_RESERVE;
-
-	return taken < SERVICE_PATH_SIZE ? SERVICE_PATH_SIZE - taken : 0;
+	return pfi_ident_max(strlen(run_dir));
 }
 
 bool
-service_ident_path(const char *run_dir, const char *ident, char out[SERVICE_PATH_SIZE])
+service_ident_path(const char *run_dir, enum pfi_path_kind kind, const char *ident,
+		   char path[static SERVICE_PATH_SIZE])
 {
-	size_t len = strlen(ident);
+	struct wire_out out = wire_out(path, SERVICE_PATH_SIZE - 1);
 
-	if (len == 0 || len > service_ident_max(run_dir) || strchr(ident, '/') != NULL)
-		return false;
-	/* A slash, the letter and the NUL are less than what was kept back. */
-	snprintf(out, SERVICE_PATH_SIZE, "%s/s%s", run_dir, ident);
-	return true;
+	return ident[0] != '\0' &&
+	       pfi_put_path(&out, wire_span_str(run_dir), kind, wire_span_str(ident)) == WIRE_OK &&
+	       finish(&out);
+}
+
+bool
+service_private_path(const char *run_dir, const char *name, uint32_t generation,
+		     char path[static SERVICE_PATH_SIZE])
+{
+	int n = snprintf(path, SERVICE_PATH_SIZE, "%s/" SERVICE_PRIVATE_DIR "/%s.%" PRIu32, run_dir,
+			 name, generation);
+
+	return n > 0 && n < SERVICE_PATH_SIZE;
 }

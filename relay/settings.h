@@ -23,6 +23,7 @@
 #define SETTINGS_PEOPLE_MAX         1000 /* bytes of a list of names */
 
 #define SETTINGS_SERVICE_SOCKET_MAX HOSTS_TAB_PATH_MAX
+#define SETTINGS_CALLERS_MAX        32   /* users who may call a service */
 #define SETTINGS_LIST_MAX           64   /* texts of a list */
 #define SETTINGS_LIST_BYTES_MAX     4000 /* of all of them, an end for each */
 /* A value as it is printed: each byte marked, and the quotes, commas and braces of a list. */
