@@ -273,6 +273,7 @@ Test(config_services, warnings)
 				 "service e { ident = m connect = /c idle_timeout = 1s }\n"
 				 "service f { ident = n connect = /c\n"
 				 " allow_uids = { root, no-such-user } }\n");
+	setenv("PATH", "/usr/bin:/bin", 1);
 	cr_assert(load());
 	says(REPORT_WARNING, "relay.conf", 1,
 	     "service \"a\": command: /nonexistent/svc: No such file or directory");
