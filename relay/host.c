@@ -437,7 +437,7 @@ dismiss_links(struct host *host)
 bool
 host_reap(struct host *host)
 {
-	if (!host->leaving || host->clients_count > 0 || host->queue_count > 0)
+	if (!host->leaving || host->clients_count > 0 || host->errands > 0 || host->queue_count > 0)
 		return false;
 	/* Nobody waits any more: after the farewell links have no purpose. */
 	if (!farewell_say(host))

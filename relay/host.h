@@ -52,6 +52,7 @@ struct host {
 	struct host_accept accepts[HOST_ACCEPTS_MAX];
 	struct client_list clients;
 	uint32_t clients_count;
+	uint32_t errands; /* under way: a host that leaves waits for them as for clients */
 
 	struct link_list ready;  /* links with room, the one to use first at the head */
 	struct link_list others; /* all other links */
