@@ -19,7 +19,8 @@
 #include <sys/utsname.h>
 
 enum {
-	PAGE_MAX = 1000, /* hosts; of their rows a frame takes more */
+	PAGE_MAX = 1000,              /* hosts; of most rows a frame takes more, */
+	PAGE_BYTES = 2 * 1024 * 1024, /* but a line of the table may be long */
 	REASONS_MAX = 20,
 };
 
@@ -430,6 +431,7 @@ control_do_hosts_list(struct control_call *call)
 	Relay__Control__Reply reply;
 	Relay__Control__Hosts hosts;
 	size_t page = call->request->page_size;
+	size_t size = 0;
 	size_t at;
 
 	relay__control__reply__init(&reply);
@@ -441,11 +443,14 @@ control_do_hosts_list(struct control_call *call)
 	if (page == 0 || page > PAGE_MAX)
 		page = PAGE_MAX;
 	hosts.host = control_alloc(call, page * sizeof(void *));
-	for (; hosts.host != NULL && at < config->host_count && hosts.n_host < page; at++) {
+	for (; hosts.host != NULL && at < config->host_count && hosts.n_host < page &&
+	       size < PAGE_BYTES;
+	     at++) {
 		Relay__Control__Host *row = host_row(call, &config->hosts[at], false);
 		if (row == NULL)
 			break;
 		hosts.host[hosts.n_host++] = row;
+		size += relay__control__host__get_packed_size(row);
 	}
 	if (at < config->host_count)
 		reply.next_cursor = control_text(call, "%zu", at);

@@ -8,6 +8,7 @@
 #include "relay/log.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -347,6 +348,36 @@ Test(control_server, half_a_frame_is_not_kept_because_something_else_runs)
 	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
 	rounds(3);
 	cr_expect_eq(control_server_deadline(&stage.server), UINT64_MAX);
+	close(fd);
+	all_gone();
+}
+
+/* A table whose lines are as long as any may be. */
+static void
+write_long_table(int hosts)
+{
+	static char name[60000];
+	char path[128];
+
+	memset(name, 'x', sizeof name - 1);
+	snprintf(path, sizeof path, "%s/hosts.tab", stage.dir);
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	for (int i = 0; i < hosts; i++)
+		fprintf(file, "host%d:msu:library:%s:127.0.0.1\n", i, name);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(control_server, hosts_with_long_lines_are_listed_page_by_page)
+{
+	int fd = connect_and_greet();
+	int body;
+
+	write_long_table(200);
+	cr_assert(control_load(&stage.control));
+	ask(fd, 1, "hosts list", 0);
+	cr_expect_eq(reply(fd, 1, &body), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(body, RELAY__CONTROL__REPLY__BODY_HOSTS);
 	close(fd);
 	all_gone();
 }
