@@ -62,7 +62,8 @@ void
 control_do_info(struct control_call *call)
 {
 	const struct control *control = call->control;
-	const struct relay_settings *relay = &control->config.relay;
+	const struct relay_settings *relay =
+	    control->loaded ? &control->config.relay : &control->options->started->relay;
 	Relay__Control__Reply reply;
 	Relay__Control__Info info;
 	struct utsname system;
@@ -196,7 +197,6 @@ void
 control_do_limits(struct control_call *call)
 {
 	const struct control *control = call->control;
-	const struct relay_settings *relay = &control->config.relay;
 	Relay__Control__Reply reply;
 	struct limits limits = { .call = call, .room = 16 };
 
@@ -205,7 +205,7 @@ control_do_limits(struct control_call *call)
 	limits.message.limit = control_alloc(call, limits.room * sizeof(void *));
 	add_limit(&limits, "hosts", control->config.host_count, CONFIG_HOSTS_MAX, "hosts");
 	add_limit(&limits, "control_connections", control->server->count,
-		  relay->control_connections_max, "connections");
+		  control->server->connections_max, "connections");
 	add_limit(&limits, "control_memory", control->server->memory, CONTROL_SERVER_MEMORY_MAX,
 		  "bytes");
 	add_memory(&limits);

@@ -382,6 +382,20 @@ Test(control_server, hosts_with_long_lines_are_listed_page_by_page)
 	all_gone();
 }
 
+Test(control_server, a_configuration_that_nobody_could_read_is_not_shown)
+{
+	int fd = connect_and_greet();
+
+	stage.control.loaded = false;
+	ask(fd, 1, "config show", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__FAILED);
+	ask(fd, 2, "info", 0);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	stage.control.loaded = true;
+	close(fd);
+	all_gone();
+}
+
 Test(control_server, strangers_in_numbers_keep_nobody_out)
 {
 	enum {
