@@ -211,7 +211,8 @@ end_call(struct control_pending *pending)
 static void
 too_long(Relay__Control__Reply *reply)
 {
-	static char text[] = "the answer is longer than a frame";
+	static char text[] = "there is no room for the answer: it is longer than a frame, or "
+			     "too many are under way";
 
 	relay__control__reply__init(reply);
 	reply->code = RELAY__CONTROL__CODE__LIMIT;

@@ -272,7 +272,7 @@ write_hosts(struct metrics_text *text, const struct metrics_hosts *hosts)
 	write_pair(text, hosts, "relay_requests_total", results,
 		   offsetof(struct metrics_row, answered), offsetof(struct metrics_row, failed));
 	family(text, "relay_request_failures_total", "counter",
-	       "Requests that ended as con_lost, by reason.");
+	       "Requests that ended without an answer, by reason.");
 	write_reasons(text, hosts, "relay_request_failures_total", &hosts->failures,
 		      offsetof(struct metrics_row, failures));
 	family(text, "relay_links", "gauge", "TCP links to the peer.");
