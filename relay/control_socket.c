@@ -23,7 +23,8 @@ enum {
 	READ_PER_ROUND = 256 * 1024, /* of one connection, so that none starves another; */
 	REQUESTS_PER_ROUND = 8,      /* likewise: reading the configuration takes its time */
 	STRANGER_FRAME_MAX = 4096,   /* from those who may do nothing anyway */
-	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun */
+	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun; */
+	STRANGER_BACKLOG_MAX = 4096, /* each is told the same again and again */
 	FRAME_MS = 10000,            /* a frame that began is complete by then */
 	SEND_MS = 30000,             /* without any progress */
 	IDLE_MS = 600000,
@@ -130,8 +131,10 @@ release(struct control_server *server, uint8_t **buffer, size_t *size)
 static bool
 is_busy(const struct control_connection *connection)
 {
+	size_t max = connection->role == CONTROL_ROLE_NONE ? STRANGER_BACKLOG_MAX : BACKLOG_MAX;
+
 	return connection->calls_count >= CONTROL_CALLS_MAX ||
-	       control_connection_backlog(connection) > BACKLOG_MAX;
+	       control_connection_backlog(connection) > max;
 }
 
 static void

@@ -419,6 +419,26 @@ Test(control_server, strangers_in_numbers_keep_nobody_out)
 	all_gone();
 }
 
+Test(control_server, little_is_kept_for_a_stranger_who_does_not_read)
+{
+	uint8_t bytes[64];
+	size_t len = frame(bytes, 1, "health", 0);
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	int fd = connect_as_stranger();
+	greeted(fd);
+	for (int i = 0; i < 4000; i++) {
+		(void)send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (i % 8 == 0)
+			rounds(1);
+	}
+	rounds(500);
+	cr_expect_lt(stage.server.memory, 128 * 1024, "%zu bytes", stage.server.memory);
+	close(fd);
+	all_gone();
+}
+
 Test(control_server, rights_that_are_taken_away_are_gone_at_once)
 {
 	struct relay_settings *settings = &stage.control.config.relay;
