@@ -396,6 +396,31 @@ Test(control_server, a_configuration_that_nobody_could_read_is_not_shown)
 	all_gone();
 }
 
+Test(control_server, a_worker_that_comes_later_logs_as_was_said)
+{
+	struct channel_worker worker = { .number = 0, .pid = 1 };
+	struct channel_message message;
+	bool told = false;
+	int ends[2];
+	int passed;
+
+	stage.options.worker_count = 1;
+	int fd = connect_and_greet();
+	log_set_level(LOG_WARNING);
+	cr_assert_eq(channel_pair(ends), 0);
+	control_on_worker(&stage.control, &worker, ends[0]);
+	struct channel *other = channel_new(ends[1]);
+	while (channel_receive(other, &message, &passed) > 0)
+		told |= message.type == CHANNEL_LOG_LEVEL && message.level.level == LOG_WARNING;
+	cr_expect(told);
+	channel_free(other);
+	channel_free(stage.control.workers[0].channel);
+	stage.control.workers[0].channel = NULL;
+	stage.options.worker_count = 0;
+	close(fd);
+	all_gone();
+}
+
 Test(control_server, strangers_in_numbers_keep_nobody_out)
 {
 	enum {
