@@ -124,6 +124,7 @@ tell_worker(struct control *control, struct control_host *host, uint32_t number,
 		channel_send(worker->channel, &message, -1);
 		host->homes &= ~bit;
 		host->up &= ~bit;
+		host->down &= ~bit;
 	}
 }
 

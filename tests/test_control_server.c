@@ -396,20 +396,67 @@ Test(control_server, a_configuration_that_nobody_could_read_is_not_shown)
 	all_gone();
 }
 
+static struct channel *
+attach_worker(uint32_t number)
+{
+	struct channel_worker worker = { .number = number, .pid = 1 };
+	int ends[2];
+
+	cr_assert_eq(channel_pair(ends), 0);
+	control_on_worker(&stage.control, &worker, ends[0]);
+	return channel_new(ends[1]);
+}
+
+/* One more line of the configuration. */
+static void
+append_setting(const char *text)
+{
+	FILE *file = fopen(stage.conf_path, "a");
+
+	cr_assert_not_null(file);
+	cr_assert(fputs(text, file) >= 0);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(control_server, a_worker_that_does_not_serve_a_host_any_more_does_not_find_it_down)
+{
+	struct channel_listen listen = { .index = 0, .id = "msul1" };
+	struct channel *others[2];
+
+	stage.options.worker_count = 2;
+	append_setting("defaults { spread = 2 }\n");
+	cr_assert(control_load(&stage.control));
+	for (uint32_t i = 0; i < 2; i++)
+		others[i] = attach_worker(i);
+	control_on_listener(&stage.control, &listen, dup(STDERR_FILENO));
+	control_on_listed(&stage.control);
+	control_pump(&stage.control);
+	struct control_host *host = control_host_by_id(&stage.control, "msul1");
+	cr_assert_not_null(host);
+	cr_assert_eq(host->homes, 3);
+	host->down = 2;
+	append_setting("host \"msul1\" { spread = 1 }\n");
+	cr_assert(control_load(&stage.control));
+	cr_expect_eq(host->homes, 1);
+	cr_expect_eq(host->down, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		channel_free(others[i]);
+		channel_free(stage.control.workers[i].channel);
+		stage.control.workers[i].channel = NULL;
+	}
+	stage.options.worker_count = 0;
+}
+
 Test(control_server, a_worker_that_comes_later_logs_as_was_said)
 {
-	struct channel_worker worker = { .number = 0, .pid = 1 };
 	struct channel_message message;
 	bool told = false;
-	int ends[2];
 	int passed;
 
 	stage.options.worker_count = 1;
 	int fd = connect_and_greet();
 	log_set_level(LOG_WARNING);
-	cr_assert_eq(channel_pair(ends), 0);
-	control_on_worker(&stage.control, &worker, ends[0]);
-	struct channel *other = channel_new(ends[1]);
+	struct channel *other = attach_worker(0);
 	while (channel_receive(other, &message, &passed) > 0)
 		told |= message.type == CHANNEL_LOG_LEVEL && message.level.level == LOG_WARNING;
 	cr_expect(told);
