@@ -196,10 +196,11 @@ end_call(struct control_pending *pending)
 {
 	struct control_connection *connection = pending->connection;
 
-	TAILQ_REMOVE(&connection->calls, pending, entry);
 	connection->idle_since = child_clock_ms();
-	if (connection->calls_count-- == CONTROL_CALLS_MAX)
+	if (connection->calls_count == CONTROL_CALLS_MAX)
 		connection->in_since = connection->idle_since; /* until now we did not read */
+	TAILQ_REMOVE(&connection->calls, pending, entry);
+	connection->calls_count--;
 	free_answer(pending);
 	/* Taken with the request, whatever became of it. */
 	struct control_arena *arena = pending->request_memory;
