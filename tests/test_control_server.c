@@ -511,23 +511,73 @@ Test(control_server, little_is_kept_for_a_stranger_who_does_not_read)
 	all_gone();
 }
 
-Test(control_server, rights_that_are_taken_away_are_gone_at_once)
+/* Strangers may look from now on. */
+static void
+let_strangers_look(void)
 {
-	struct relay_settings *settings = &stage.control.config.relay;
 	static char nobody[] = "65534";
+	struct relay_settings settings = stage.control.config.relay;
+
+	settings.view_users = nobody;
+	control_server_configure(&stage.server, &settings);
+}
+
+Test(control_server, who_may_look_leaves_a_place_to_who_may_do_all)
+{
+	int fds[3];
 
 	if (!let_strangers_in())
 		cr_skip_test("needs root: it becomes other users");
-	char *before = settings->view_users;
-	settings->view_users = nobody;
-	control_server_configure(&stage.server, settings);
+	let_strangers_look();
+	for (int i = 0; i < 3; i++)
+		fds[i] = connect_as_stranger();
+	rounds(5);
+	cr_expect_eq(stage.server.count, 2);
+	int fd = control_stage_connect(&stage);
+	greeted(fd);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, who_may_look_leaves_memory_to_who_may_do_all)
+{
+	const size_t much = CONTROL_SERVER_MEMORY_MAX - 8 * 1024 * 1024;
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	let_strangers_look();
+	int fd = connect_as_stranger();
+	greeted(fd);
+	int other = connect_and_greet();
+	stage.server.memory += much;
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 0, NULL), RELAY__CONTROL__CODE__LIMIT);
+	ask(other, 1, "health", 0);
+	cr_expect_eq(reply(other, 1, NULL), RELAY__CONTROL__CODE__OK);
+	close(other);
+	rounds(3);
+	stage.server.memory -= much;
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, rights_that_are_taken_away_are_gone_at_once)
+{
+	struct relay_settings *settings = &stage.control.config.relay;
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	let_strangers_look();
 	int fd = connect_as_stranger();
 	greeted(fd);
 	ask(fd, 1, "health", 0);
 	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
 	ask(fd, 2, "events", 0);
 	rounds(3);
-	settings->view_users = before;
 	control_server_configure(&stage.server, settings);
 	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__DENIED, "what runs has ended");
 	ask(fd, 3, "health", 0);
