@@ -104,8 +104,14 @@ control_do_config_show(struct control_call *call)
 	Relay__Control__Text text;
 	char *printed = NULL;
 	size_t len = 0;
-	FILE *out = open_memstream(&printed, &len);
 
+	if (!call->control->loaded) {
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "nothing could be read since the control process was started "
+				     "again: config check says why");
+		return;
+	}
+	FILE *out = open_memstream(&printed, &len);
 	relay__control__reply__init(&reply);
 	relay__control__text__init(&text);
 	if (out == NULL) {

@@ -254,6 +254,9 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 		close(fd);
 		return;
 	}
+	/* It may have been forked before the keeper heard of a change. */
+	struct channel_message level = { .type = CHANNEL_LOG_LEVEL, .level = { log_level() } };
+	channel_send(worker->channel, &level, -1);
 	worker->sync_next = 0;
 	if (control->listed)
 		sync_begin(control, number);
