@@ -59,7 +59,20 @@
 	X(CHANNEL_KILLED, "killed", kill)         /* W -> C     kill                       */      \
 	X(CHANNEL_REQUEST, "request", request)    /* C -> W     request, memfd of the line */      \
 	X(CHANNEL_REPLY, "reply", request)        /* W -> C     request                    */      \
-	X(CHANNEL_LOG, "log", log)                /* W, K -> C  log                        */
+	X(CHANNEL_SERVICE_LISTEN, "service_listen", service_socket) /* C -> K  service_socket */   \
+	X(CHANNEL_SERVICE_UNLISTEN, "service_unlisten", service_socket) /* C -> K  likewise */     \
+	X(CHANNEL_SERVICE_LISTENER, "service_listener",                                            \
+	  service_socket) /* K -> C  likewise, the */                                              \
+	/* socket; again whenever it had to be bound anew */                                       \
+	X(CHANNEL_SERVICE_START, "service_start",                                                  \
+	  service_start)                                       /* C -> K  service_start, memfd */  \
+	X(CHANNEL_SERVICE_END, "service_end", service_process) /* C -> K  service_process     */   \
+	X(CHANNEL_SERVICE_PROCESS, "service_process", service_process) /* K -> C  likewise      */ \
+	X(CHANNEL_SERVICE_ADD, "service_add", service) /* C -> W  service, its public socket    */ \
+	X(CHANNEL_SERVICE_REMOVE, "service_remove", service_generation) /* C -> W  its index    */ \
+	X(CHANNEL_SERVICE_GENERATION, "service_generation", service_generation) /* C -> W       */ \
+	X(CHANNEL_SERVICE_CALLS, "service_calls", service_calls) /* W -> C  service_calls       */ \
+	X(CHANNEL_LOG, "log", log) /* W, K -> C  log                        */
 
 enum channel_type {
 #define X(name, text, payload) name,
@@ -84,6 +97,7 @@ struct channel_host {
 struct channel_name {
 	uint32_t index;
 	uint32_t up;   /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t down; /* HOST_STATE: whether it is known not to */
 	uint32_t hold; /* HOST_STATE: enum host_hold */
 };
 
@@ -121,6 +135,80 @@ struct channel_delayed {
 	uint64_t length;   /* bytes of the line in the memfd */
 };
 
+/* --- services of fd-passing.  `index` is given by control and used by one service at a time. */
+
+#define SERVICE_NAME_MAX 64
+#define SERVICE_PATH_MAX 108 /* a sun_path with its NUL */
+#define SERVICE_UIDS_MAX 32
+
+/* The public socket that callers connect to. */
+struct channel_service_socket {
+	uint32_t index;
+	int32_t error; /* LISTENER: 0, or the negative errno (then without a socket) */
+	uint32_t mode;
+	char path[SERVICE_PATH_MAX];
+};
+
+/* One generation of a service whose process the keeper starts.  The memfd holds the command's
+ * words, each with its NUL. */
+struct channel_service_start {
+	uint32_t index;
+	uint32_t generation; /* counts up for each start; never used again for this index */
+	uint32_t length;     /* bytes in the memfd */
+	uint32_t uid;        /* OWNER_NOBODY_UID: as the relay */
+	uint32_t gid;
+	uint64_t start_timeout_ms;
+	char name[SERVICE_NAME_MAX + 1];
+	char path[SERVICE_PATH_MAX]; /* of its private socket, which the keeper binds */
+};
+
+enum service_process {
+	SERVICE_PROCESS_WARM,   /* set-up ended with 0: it accepts calls */
+	SERVICE_PROCESS_FAILED, /* set-up ended otherwise, or too late: `status` */
+	SERVICE_PROCESS_GONE,   /* was warm, and is no more */
+};
+
+struct channel_service_process {
+	uint32_t index;
+	uint32_t generation;
+	enum service_process what; /* not in END, which asks for the generation's end */
+	int32_t status;            /* of wait(2); -1 = it took too long or could not be started */
+};
+
+/* What a worker has to know to take calls. */
+struct channel_service {
+	uint32_t index;
+	uint32_t calls_max; /* under way at a time; 0 = no bound */
+	uint32_t uid_count; /* 0: whoever may connect */
+	uint32_t uids[SERVICE_UIDS_MAX];
+	uint64_t call_timeout_ms; /* 0 = none */
+	uint64_t request_timeout_ms;
+	char name[SERVICE_NAME_MAX + 1];
+};
+
+enum service_generation_state {
+	SERVICE_GENERATION_USE,   /* new calls go there */
+	SERVICE_GENERATION_DRAIN, /* what is under way ends there */
+	SERVICE_GENERATION_GONE,  /* nothing can be given to it any more */
+};
+
+struct channel_service_generation {
+	uint32_t index;
+	uint32_t generation;
+	enum service_generation_state state;
+	char path[SERVICE_PATH_MAX]; /* to connect to */
+};
+
+/* Whenever a number that control waits for has changed. */
+struct channel_service_calls {
+	uint32_t index;
+	uint32_t generation;
+	uint32_t running; /* calls on this generation */
+	uint32_t waiting; /* of the service, for any generation */
+	uint32_t refused; /* 1: the generation does not accept, or ended before its greeting */
+	uint64_t calls;   /* given to this generation so far */
+};
+
 struct channel_log {
 	enum log_level level;
 	char host[HOST_ID_MAX + 1];
@@ -147,6 +235,12 @@ struct channel_message {
 		struct channel_rows rows;
 		struct channel_kill kill;
 		struct channel_request request;
+		struct channel_service_socket service_socket;
+		struct channel_service_start service_start;
+		struct channel_service_process service_process;
+		struct channel_service service;
+		struct channel_service_generation service_generation;
+		struct channel_service_calls service_calls;
 		struct channel_log log;
 	};
 };

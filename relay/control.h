@@ -57,6 +57,7 @@ struct control_delayed {
 	enum control_delayed_state state;
 	uint32_t worker; /* SENDING */
 	uint64_t token;  /* likewise, the storage's */
+	uint32_t files;  /* messages on the disk, as the last look found them */
 };
 
 struct control_host {
@@ -65,6 +66,7 @@ struct control_host {
 	int listener;   /* ours; -1 = none */
 	bool listed;    /* `listen` was sent */
 	bool resolving;
+	bool nowhere;      /* its name could not be resolved, and it has no address from before */
 	uint32_t question; /* number of the last one asked of the resolver */
 	char *address;     /* text */
 	uint16_t port;
@@ -74,7 +76,7 @@ struct control_host {
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
-	uint64_t reported;     /* bit N: worker N has said whether it has one */
+	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -156,6 +158,20 @@ void control_on_resolved(struct control *control);
 void control_resolve(struct control *control, struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
+
+/* An operator keeps everything from its peer. */
+static inline bool
+control_host_held(const struct control_host *host)
+{
+	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
+}
+
+/* No worker reaches its peer, and one at least has tried or cannot. */
+static inline bool
+control_host_down(const struct control_host *host)
+{
+	return host->up == 0 && (host->down != 0 || host->nowhere);
+}
 
 /* The workers are told what the host is now. */
 void control_host_tell(struct control *control, struct control_host *host);

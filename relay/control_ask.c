@@ -147,7 +147,7 @@ control_asks_deadline(const struct control *control)
 	return first;
 }
 
-/* --- what the verbs share --- */
+/* --- what the verbs share --------------------------------------------------------------------- */
 
 bool
 control_parse_number(const char **at, uint64_t *number)

@@ -111,18 +111,11 @@ scan_within(struct control *control, uint64_t wait_ms)
 
 /* --- one host's messages ---------------------------------------------------------------------- */
 
-/* An operator keeps everything from its peer. */
-static bool
-held(const struct control_host *host)
-{
-	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
-}
-
 static void
 ask_next(struct control *control, struct control_host *host)
 {
-	if (host->delayed.state == CONTROL_DELAYED_NONE && host->up != 0 && !held(host) &&
-	    storage_next(control->storage, host->index) == 0)
+	if (host->delayed.state == CONTROL_DELAYED_NONE && host->up != 0 &&
+	    !control_host_held(host) && storage_next(control->storage, host->index) == 0)
 		host->delayed.state = CONTROL_DELAYED_ASKED;
 }
 
@@ -183,8 +176,9 @@ on_next(struct control *control, const struct storage_result *result)
 		host->delayed.state = CONTROL_DELAYED_NONE;
 	switch (result->next.answer) {
 	case SPOOL_ENTRY:
-		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE || held(host) ||
-		    !is_for(host, entry->name) || !send_line(control, host, entry))
+		if (host == NULL || host->delayed.state != CONTROL_DELAYED_NONE ||
+		    control_host_held(host) || !is_for(host, entry->name) ||
+		    !send_line(control, host, entry))
 			storage_release(control->storage, entry->token);
 		return;
 	case SPOOL_SET_ASIDE:
@@ -252,10 +246,26 @@ control_delayed_worker_gone(struct control *control, uint32_t worker)
 /* --- results ---------------------------------------------------------------------------------- */
 
 static void
+count_files(struct control *control, const struct spool_scan *scan)
+{
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		if (control->hosts[i] != NULL)
+			control->hosts[i]->delayed.files = 0;
+	}
+	for (size_t i = 0; i < scan->files_count; i++) {
+		struct control_host *host = control_host_at(control, scan->files[i].host);
+		if (host != NULL)
+			host->delayed.files = scan->files[i].files;
+	}
+}
+
+static void
 on_scanned(struct control *control, const struct storage_result *result)
 {
 	control->scanning = false;
 	scan_within(control, result->scan.wait_ms); /* sooner if a host came up meanwhile */
+	if (result->error == 0)
+		count_files(control, &result->scan);
 	for (size_t i = 0; i < result->scan.ready_count; i++) {
 		struct control_host *host = control_host_at(control, result->scan.ready[i]);
 		if (host != NULL)
@@ -295,6 +305,8 @@ control_on_storage(struct control *control)
 			host = control_host_at(control, result.host);
 			if (host != NULL && host->delayed.state == CONTROL_DELAYED_ENDING) {
 				host->delayed.state = CONTROL_DELAYED_NONE;
+				if (result.error == 0 && host->delayed.files > 0)
+					host->delayed.files--;
 				ask_next(control, host);
 			}
 			break;

@@ -53,12 +53,6 @@ struct effect {
 
 static void on_look(struct control_ask *ask, const struct channel_message *message);
 
-static bool
-held(const struct control_host *host)
-{
-	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
-}
-
 void
 control_host_learn_hold(struct control *control, struct control_host *host, enum host_hold hold)
 {
@@ -252,7 +246,7 @@ change(struct control_call *call, enum effect_kind kind)
 		return;
 	}
 	bool changed = kind == EFFECT_RECONNECT ? true
-		       : hold == HOST_HOLD_NONE ? held(host)
+		       : hold == HOST_HOLD_NONE ? control_host_held(host)
 						: host->hold != hold;
 	if (call->request->dry_run) {
 		control_answer_change(call, host->id,

@@ -27,6 +27,7 @@ struct names {
 struct answer {
 	struct control_call *call;
 	struct names names;
+	bool every_reason;
 	Relay__Control__Stats stats;
 };
 
@@ -86,22 +87,28 @@ cpu_us(const struct control_worker *worker)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
-/* All of them, also those that never happened: whoever draws a line wants to know where it began.
+/*
+ * Of all hosts together every reason, also those that never happened, so that whoever draws a line
+ * knows where it began; of one host those that did: most of a thousand hosts have none.
  */
 static bool
-fill_reasons(struct control_call *call, size_t count, char *const *names,
-	     const _Atomic uint64_t *numbers, Relay__Control__Reason ***list)
+fill_reasons(struct answer *answer, size_t count, char *const *names,
+	     const _Atomic uint64_t *numbers, Relay__Control__Reason ***list, size_t *filled)
 {
-	Relay__Control__Reason *rows = control_alloc(call, count * sizeof *rows);
-
-	*list = control_alloc(call, count * sizeof(Relay__Control__Reason *));
-	if (rows == NULL || *list == NULL)
+	*list = control_alloc(answer->call, count * sizeof(Relay__Control__Reason *));
+	if (*list == NULL)
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		relay__control__reason__init(&rows[i]);
-		rows[i].reason = names[i];
-		rows[i].count = stats_get(&numbers[i]);
-		(*list)[i] = &rows[i];
+		uint64_t number = stats_get(&numbers[i]);
+		if (number == 0 && !answer->every_reason)
+			continue;
+		Relay__Control__Reason *row = control_alloc(answer->call, sizeof *row);
+		if (row == NULL)
+			return false;
+		relay__control__reason__init(row);
+		row->reason = names[i];
+		row->count = number;
+		(*list)[(*filled)++] = row;
 	}
 	return true;
 }
@@ -142,12 +149,10 @@ make_counters(struct answer *answer, const struct stats_host *sum)
 	counters->connects = stats_get(&sum->connects);
 	counters->clients_accepted = stats_get(&sum->clients_accepted);
 	/* The first result is no failure. */
-	counters->n_failures = REQUEST_RESULT_COUNT - 1;
-	counters->n_closes = LINK_REASON_COUNT;
-	if (!fill_reasons(answer->call, counters->n_failures, answer->names.results + 1,
-			  sum->results + 1, &counters->failures) ||
-	    !fill_reasons(answer->call, counters->n_closes, answer->names.reasons, sum->closes,
-			  &counters->closes))
+	if (!fill_reasons(answer, REQUEST_RESULT_COUNT - 1, answer->names.results + 1,
+			  sum->results + 1, &counters->failures, &counters->n_failures) ||
+	    !fill_reasons(answer, LINK_REASON_COUNT, answer->names.reasons, sum->closes,
+			  &counters->closes, &counters->n_closes))
 		return NULL;
 	counters->duration = make_histogram(answer, sum->duration, waited_ns + upstream_ns);
 	counters->queue_wait = make_histogram(answer, sum->queue_wait.count, waited_ns);
@@ -158,7 +163,8 @@ make_counters(struct answer *answer, const struct stats_host *sum)
 }
 
 Relay__Control__Gauges *
-control_stats_gauges(struct control_call *call, const struct stats_host *sum)
+control_stats_gauges(struct control_call *call, const struct control_host *host,
+		     const struct stats_host *sum)
 {
 	Relay__Control__Gauges *gauges = control_alloc(call, sizeof *gauges);
 	uint64_t now = monotonic_ns();
@@ -175,6 +181,7 @@ control_stats_gauges(struct control_call *call, const struct stats_host *sum)
 	gauges->queue_bytes = stats_get(&sum->queue_bytes);
 	if (gauges->queue_length > 0 && since < now)
 		gauges->queue_age_us = (now - since) / 1000;
+	gauges->delayed = host->delayed.files;
 	return gauges;
 }
 
@@ -190,7 +197,7 @@ make_host(struct answer *answer, const struct control_host *host)
 	control_stats_host(answer->call->control, host, &sum);
 	row->id = control_clean(answer->call, host->id);
 	row->counters = make_counters(answer, &sum);
-	row->gauges = control_stats_gauges(answer->call, &sum);
+	row->gauges = control_stats_gauges(answer->call, host, &sum);
 	return row;
 }
 
@@ -234,6 +241,10 @@ fill_daemon(struct answer *answer)
 	stats->loads_refused = control->loads_refused;
 	stats->version = control_clean(answer->call, RELAY_VERSION);
 	stats->started = control->options->started_us;
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		if (control->hosts[i] != NULL)
+			stats->delayed += control->hosts[i]->delayed.files;
+	}
 }
 
 /* Each worker, and all of them together; without memory the answer says so. */
@@ -258,7 +269,9 @@ fill_workers(struct answer *answer)
 		if (row != NULL)
 			list[answer->stats.n_worker++] = row;
 	}
+	answer->every_reason = true;
 	answer->stats.total = make_counters(answer, &total);
+	answer->every_reason = false;
 }
 
 /* The hosts from index `at` on; the index of the next page, or hosts_cap. */

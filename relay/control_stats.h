@@ -12,8 +12,9 @@
 void control_stats_host(const struct control *control, const struct control_host *host,
 			struct stats_host *sum);
 
-/* Of a sum, in memory of the call; NULL: there was none. */
+/* Of the host and that sum, in memory of the call; NULL: there was none. */
 Relay__Control__Gauges *control_stats_gauges(struct control_call *call,
+					     const struct control_host *host,
 					     const struct stats_host *sum);
 
 #endif

@@ -6,9 +6,11 @@
  */
 #include "relay/spool.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -255,24 +257,41 @@ read_dir(struct spool *spool, DIR *stream, struct spool_time now)
 	return got;
 }
 
+/* One block for both, which begins with what its owner frees. */
+static void
+fill_hosts(const struct spool *spool, struct spool_scan *scan, void *block)
+{
+	uint32_t *ready = scan->ready = block;
+	struct spool_files *files = scan->files = (void *)(ready + scan->ready_count);
+
+	static_assert(alignof(struct spool_files) == alignof(uint32_t), "they follow each other");
+	for (size_t i = 0; i < spool->list.host_count; i++) {
+		const struct spool_range *range = &spool->list.ranges[i];
+		uint32_t index = spool->hosts.hosts[i].index;
+		if (range->count > 0)
+			*ready++ = index;
+		if (range->files > 0)
+			*files++ = (struct spool_files){ .host = index, .files = range->files };
+	}
+}
+
 static int
 fill_scan(const struct spool *spool, struct spool_time now, struct spool_scan *scan)
 {
 	for (size_t i = 0; i < spool->list.host_count; i++) {
 		scan->due += spool->list.ranges[i].count;
 		scan->ready_count += spool->list.ranges[i].count > 0;
+		scan->files_count += spool->list.ranges[i].files > 0;
 	}
 	scan->left_out = spool->list.left_out;
 	scan->wait_ms = wait_ms(spool, now);
-	if (scan->ready_count == 0)
-		return 0;
-	scan->ready = malloc(scan->ready_count * sizeof *scan->ready);
-	if (scan->ready == NULL)
+	if (scan->files_count == 0)
+		return 0; /* what is due is a file too */
+	struct spool_files *files =
+	    malloc(scan->files_count * sizeof *files + scan->ready_count * sizeof *scan->ready);
+	if (files == NULL)
 		return -ENOMEM;
-	size_t at = 0;
-	for (size_t i = 0; i < spool->list.host_count; i++)
-		if (spool->list.ranges[i].count > 0)
-			scan->ready[at++] = spool->hosts.hosts[i].index;
+	fill_hosts(spool, scan, files);
 	return 0;
 }
 

@@ -54,9 +54,16 @@ struct spool_time {
 	int64_t real_ms; /* compared with the files' times */
 };
 
+struct spool_files {
+	uint32_t host; /* index */
+	uint32_t files;
+};
+
 struct spool_scan {
 	uint32_t *ready; /* indexes of the hosts that have something due; the caller frees it */
 	size_t ready_count;
+	struct spool_files *files; /* of each host that has any, due or not; ends with `ready` */
+	size_t files_count;
 	size_t due;       /* files that spool_next can give out */
 	size_t left_out;  /* due files beyond SPOOL_ENTRIES_MAX */
 	uint64_t wait_ms; /* then another scan may find more; UINT64_MAX: nothing is known of */

@@ -34,7 +34,7 @@ void
 spool_list_count(struct spool_list *list, size_t host)
 {
 	if (list->ranges[host].room < UINT32_MAX)
-		list->ranges[host].room++;
+		list->ranges[host].files = ++list->ranges[host].room;
 }
 
 static size_t

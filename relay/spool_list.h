@@ -23,6 +23,7 @@ struct spool_item {
 
 struct spool_range {
 	uint32_t room;  /* while counting: files */
+	uint32_t files; /* all that were counted */
 	uint32_t count; /* items */
 	uint32_t next;  /* the first of them */
 };

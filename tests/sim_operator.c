@@ -96,6 +96,10 @@ list(struct sim *sim, const struct sim_host *host)
 {
 	bool all = sim_chance(sim, 700);
 
+	if (sim->operator.query.max> 0 && sim_chance(sim, 300)) {
+		say_query(sim); /* where the last one was left, or its last page once more */
+		return;
+	}
 	sim->operator.query =(struct channel_query){
 		.kind = sim_chance(sim, 500) ? CHANNEL_LINKS : CHANNEL_CLIENTS,
 		.all = all,
@@ -217,7 +221,7 @@ sim_operator_told(struct sim *sim, const struct channel_message *message)
 		check_host_is(sim, &message->host_is);
 	} else if (message->type == CHANNEL_ROWS && asked == CHANNEL_QUERY) {
 		check_rows(sim, &message->rows);
-		if (message->rows.index != CHANNEL_HOSTS_ALL)
+		if (message->rows.index != CHANNEL_HOSTS_ALL && sim_chance(sim, 700))
 			say_query(sim);
 		else if (!sim->stopping && sim_chance(sim, 500))
 			kill_one(sim); /* while there is somebody of that number */

@@ -176,10 +176,21 @@ Test(storage, a_message_is_recorded_and_removed)
 	cr_assert_eq(result.scan.ready[0], HOST);
 	cr_assert_eq(result.scan.ready[1], OTHER);
 	cr_assert_eq(result.scan.due, 3);
+	cr_assert_eq(result.scan.files_count, 2);
+	cr_assert_eq(result.scan.files[0].host, HOST);
+	cr_assert_eq(result.scan.files[0].files, 2);
+	cr_assert_eq(result.scan.files[1].host, OTHER);
+	cr_assert_eq(result.scan.files[1].files, 1);
 	storage_result_fini(&result);
 
 	uint64_t token = expect_line(HOST, "encrypt:echo:sd");
 	expect_answer(HOST, SPOOL_BUSY);
+	/* One that is being sent is there as well, and not due. */
+	cr_assert_eq(storage_scan(storage), 0);
+	expect(STORAGE_SCANNED);
+	cr_assert_eq(result.scan.due, 2);
+	cr_assert_eq(result.scan.files[0].files, 2);
+	storage_result_fini(&result);
 	expect_ended(token, 0);
 	cr_assert_eq(result.host, HOST);
 	cr_assert_not(path_exists(delayed_path("1.msul1")));
