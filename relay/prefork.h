@@ -16,17 +16,17 @@ extern "C" {
 struct relay_prefork_options {
 	/* Invocations at once; more wait.  0 = 4, negative = no limit. */
 	int max_servers;
-	/* Seconds without an invocation after which the server ends.  0 = 1000000, negative = none. */
+	/* Seconds without an invocation that end the server.  0 = 1000000, negative = no limit. */
 	long idle_timeout;
 	/*
 	 * Files whose change ends the server, so that the next invocation starts the program anew;
-	 * NULL at the end, or NULL for none.  The program's own file is always looked at.  A file that
-	 * does not exist is passed over.
+	 * NULL at the end, or NULL for none.  The program's own file is always looked at.  A file
+	 * that does not exist is passed over.
 	 */
 	const char *const *autoreload;
-	/* Failures to accept in a row after which the server ends.  0 = 100, negative = no limit. */
+	/* More failures to accept in a row end the server.  0 = 100, negative = no limit. */
 	int max_errors;
-	/* Of syslog(3), for what server and monitors have to say.  0 = LOG_USER, negative = silence. */
+	/* Where server and monitors log, as for syslog(3).  0 = LOG_USER, negative = nowhere. */
 	int log_facility;
 };
 
@@ -39,18 +39,22 @@ enum {
 /*
  * The program is ready to serve.  `options` may be NULL; what it points at must stay as it is.
  *
- * Returns RELAY_PREFORK_INVOCATION once per invocation, in a process of its own: 0, 1 and 2 are the
- * invoker's, *argc and *argv his arguments (argv[*argc] is NULL, *argc may be 0; they stay valid),
- * the environment is his and no other.  The signal mask is empty; SIGCHLD has its default action,
- * and so have SIGINT and SIGPIPE if they were ignored.  The process that called never returns from
- * here: it exits with status 0.
+ * Returns RELAY_PREFORK_INVOCATION once per invocation, in a process of its own that leads a
+ * process group of its own: 0, 1 and 2 are the invoker's, *argc and *argv his arguments
+ * (argv[*argc] is NULL, *argc may be 0; they stay valid), the environment is his and no other.  No
+ * signal is blocked; SIGCHLD has its default action, and so have SIGHUP, SIGINT, SIGQUIT, SIGPIPE,
+ * SIGTERM, SIGTSTP, SIGCONT and SIGWINCH if they were ignored.  SIGINT comes when the invoker has
+ * gone: it is time to end.
+ *
+ * The process that called never returns from here: it exits with status 0, without what atexit(3)
+ * would do.  Descriptors that it had open, but for 0, 1 and 2, are open in every invocation.
  *
  * Returns RELAY_PREFORK_STANDALONE, in the same process and with *argc and *argv as they were, if
  * PREFORK_INTERP is not set.
  *
- * Returns a negative errno, in the same process and with nothing begun: -EINVAL for a PREFORK_INTERP
- * that cannot be understood, -EBADF or -ENOTSOCK for one whose descriptors are not what they should
- * be, others for what the system refused.
+ * Returns a negative errno, in the same process and with nothing begun: -EINVAL for a
+ * PREFORK_INTERP that cannot be understood, -EBADF or -ENOTSOCK for one whose descriptors are not
+ * what they should be, others for what the system refused.
  *
  * To be called once, with one thread.
  */

@@ -54,8 +54,25 @@ at_boundary(const char *at)
 	return *at == '\0' || *at == ' ' || *at == ',';
 }
 
+/* The items behind the second, each behind its comma, up to the end of the word. */
 static bool
-parse_version(const char **at, struct timespec *fresh)
+parse_extensions(const char **at)
+{
+	static const char forwarding[] = "rlx1";
+	bool extended = false;
+
+	while (skip(at, ",")) {
+		size_t length = strcspn(*at, ", ");
+
+		if (length == strlen(forwarding) && memcmp(*at, forwarding, length) == 0)
+			extended = true;
+		*at += length;
+	}
+	return extended;
+}
+
+static bool
+parse_version(const char **at, struct prefork_handover *handover)
 {
 	int64_t seconds, nanoseconds;
 
@@ -63,19 +80,19 @@ parse_version(const char **at, struct timespec *fresh)
 		return false;
 	if (number(at, INT64_MAX, &nanoseconds) != NANOSECOND_DIGITS || !at_boundary(*at))
 		return false;
-	fresh->tv_sec = seconds;
-	fresh->tv_nsec = nanoseconds;
-	*at += strcspn(*at, " ");
+	handover->fresh.tv_sec = seconds;
+	handover->fresh.tv_nsec = nanoseconds;
+	handover->extended = parse_extensions(at);
 	return true;
 }
 
 static bool
 parse_descriptor(const char **at, int *fd)
 {
-	bool zero = **at == '0'; /* 05 is a number to nobody */
 	int64_t value;
 
-	if (zero || number(at, INT32_MAX, &value) == 0)
+	/* Written in one way only: no zeros in front. */
+	if (**at == '0' || number(at, INT32_MAX, &value) == 0)
 		return false;
 	*fd = (int)value;
 	return *fd > STDERR_FILENO;
@@ -88,7 +105,7 @@ prefork_handover_parse(const char *text, struct prefork_handover *handover)
 			     &handover->orders };
 	const char *at = text;
 
-	if (!parse_version(&at, &handover->fresh))
+	if (!parse_version(&at, handover))
 		return -EINVAL;
 	for (int i = 0; i < HANDED; i++) {
 		if (!skip(&at, i == 0 ? " " : ",") || !parse_descriptor(&at, fds[i]))

@@ -1,13 +1,15 @@
 /*
  * handover.h - what a program is started with: the value of PREFORK_INTERP,
  *
- *   v1,SECS.NNNNNNNNN LISTEN,CALL,WATCHI,WATCHE
+ *   v1,SECS.NNNNNNNNN[,rlx1] LISTEN,CALL,WATCHI,WATCHE
  *
- * Further items behind a comma and further words are for later versions, and passed over.
+ * rlx1: whoever connects knows the extended greeting.  Other items behind a comma and further words
+ * are for later versions, and passed over.
  */
 #ifndef RELAY_PREFORK_HANDOVER_H
 #define RELAY_PREFORK_HANDOVER_H
 
+#include <stdbool.h>
 #include <time.h>
 
 struct prefork_handover {
@@ -16,6 +18,7 @@ struct prefork_handover {
 	int call;              /* the first call */
 	int sentinel;          /* WATCHI, held open: its end tells the watcher that we are gone */
 	int orders;            /* WATCHE: its end, or a message, tells us to go */
+	bool extended;         /* callers may forward signals */
 };
 
 /* 0, or -EINVAL for anything but exactly that: nothing is guessed. */

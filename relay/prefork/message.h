@@ -24,7 +24,7 @@ struct prefork_message {
  * message; -E2BIG, too many strings; -ENOMEM.  The empty string may be missing, as may all
  * arguments.
  */
-__attribute__((warn_unused_result)) int
-prefork_message_decode(char *bytes, size_t length, struct prefork_message *message);
+__attribute__((warn_unused_result)) int prefork_message_decode(char *bytes, size_t length,
+							       struct prefork_message *message);
 
 #endif

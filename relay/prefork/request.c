@@ -3,15 +3,15 @@
  */
 #include "relay/prefork/request.h"
 
+#include "relay/prefork/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 struct reader {
@@ -19,15 +19,6 @@ struct reader {
 	int64_t deadline;
 	const char *fault;
 };
-
-int64_t
-prefork_clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static enum prefork_outcome
 bad(struct reader *reader, const char *fault)
@@ -39,12 +30,12 @@ bad(struct reader *reader, const char *fault)
 static enum prefork_outcome
 wait_for_input(struct reader *reader)
 {
-	int64_t left = reader->deadline - prefork_clock_ms();
 	struct pollfd wait = { .fd = reader->call, .events = POLLIN };
+	int left = prefork_clock_left(reader->deadline);
 
-	if (left <= 0)
+	if (left == 0)
 		return bad(reader, "no complete request within the time allowed");
-	if (poll(&wait, 1, left > INT_MAX ? INT_MAX : (int)left) < 0 && errno != EINTR)
+	if (poll(&wait, 1, left) < 0 && errno != EINTR)
 		return bad(reader, "cannot wait for the caller");
 	return PREFORK_WHOLE;
 }
@@ -72,8 +63,8 @@ receive_once(int call, void *bytes, size_t size, int *fd)
 	if (got <= 0 || fd == NULL)
 		return got;
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (header != NULL && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+	if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+	    header->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(header), sizeof *fd);
 	return got;
 }

@@ -26,16 +26,13 @@ struct prefork_request {
 };
 
 /*
- * `call` may be blocking or not.  Unless the outcome is PREFORK_WHOLE nothing is kept.  The bytes are
- * to be freed by the caller, the descriptors are his to close.
+ * `call` may be blocking or not.  Unless the outcome is PREFORK_WHOLE nothing is kept.  The bytes
+ * are to be freed by the caller, the descriptors are his to close.
  */
 __attribute__((warn_unused_result)) enum prefork_outcome
 prefork_request_read(int call, int64_t patience_ms, struct prefork_request *request);
 
 /* Closes the descriptors that are there. */
 void prefork_request_close(struct prefork_request *request);
-
-/* Milliseconds of the monotonic clock. */
-int64_t prefork_clock_ms(void);
 
 #endif
