@@ -47,6 +47,11 @@ void
 prefork_caller_tell_status(int call, int status)
 {
 	uint32_t word = htonl((uint32_t)status);
+	char unheard[1024];
 
 	(void)say(call, &word, sizeof word);
+	/* After this no more can come: the loop ends. */
+	if (shutdown(call, SHUT_RD) == 0)
+		while (recv(call, unheard, sizeof unheard, MSG_DONTWAIT) > 0)
+			;
 }

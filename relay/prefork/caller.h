@@ -24,7 +24,10 @@ __attribute__((warn_unused_result)) bool prefork_caller_greet(int call, bool ext
 __attribute__((warn_unused_result)) enum prefork_heard prefork_caller_hear(int call, bool extended,
 									   int *signal);
 
-/* `status` as waitpid(2) gives it.  A caller who is gone is no error. */
+/*
+ * `status` as waitpid(2) gives it; the last thing said.  What the caller said meanwhile is thrown
+ * away, for a socket closed with unread bytes is reset.  A caller who is gone is no error.
+ */
 void prefork_caller_tell_status(int call, int status);
 
 #endif
