@@ -97,10 +97,10 @@ sub start {
 	my ($class, $options, %how) = @_;
 	my $self = bless { path => scratch() . '/s' . ++$count }, $class;
 	my $listen = IO::Socket::UNIX->new(Local => $self->{path}, Listen => 4096) or die "$self->{path}: $!\n";
-	$listen->blocking(0);
 	socketpair $self->{call}, my $call, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "socketpair: $!\n";
 	pipe $self->{gone}, my $sentinel or die "pipe: $!\n";
 	pipe my $orders, $self->{orders} or die "pipe: $!\n";
+	$_->blocking(0) for $listen, $orders;
 	$self->{fresh} = sprintf '%.9f', Time::HiRes::time();
 	my @handed = ($listen, $call, $sentinel, $orders);
 	my $value = $how{value} // 'v1,{T}' . ($how{items} // '') . ' {0},{1},{2},{3}';
@@ -110,7 +110,8 @@ sub start {
 	inherit(1, @handed);
 	{
 		local $ENV{PREFORK_INTERP} = $value;
-		$self->{setup} = spawn('setup', program('tests/prefork-probe'), $options, @{ $how{words} // [] });
+		my @command = @{ $how{command} // [ program('tests/prefork-probe') ] };
+		$self->{setup} = spawn('setup', @command, length $options ? $options : (), @{ $how{words} // [] });
 	}
 	inherit(0, @handed);
 	close $_ for @handed;
@@ -118,6 +119,28 @@ sub start {
 	my $status = $self->{setup}->wait;
 	die "the service did not start: $status\n" if !$how{fails} && $status ne '0';
 	return $self;
+}
+
+# The same with a service in Perl, which shows its A and second argument and ends with status 9, undef if the original's library is
+# not here.
+sub perl {
+	my ($class, %how) = @_;
+	my $found = spawn('perl', $^X, '-MProc::Prefork::Interp', '-e', '0')->wait;
+	if (!defined $found || $found ne '0') {
+		diag('no Proc::Prefork::Interp here: nothing is tested with it');
+		return undef;
+	}
+	# _exit() at once: otherwise the library may interrupt a program that is about to end.
+	my $script = spew(scratch() . '/service.pl', <<'EOF');
+use strict;
+use warnings;
+use POSIX ();
+use Proc::Prefork::Interp;
+prefork_initialisation_complete(log_facility => '');
+syswrite STDOUT, "$ENV{A} $ARGV[1]";
+POSIX::_exit(9);
+EOF
+	return $class->start('', %how, command => [ $^X, $script ]);
 }
 
 # Steps for prefork-call.
