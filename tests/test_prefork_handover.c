@@ -145,23 +145,29 @@ set_time(const char *name, time_t seconds, long nanoseconds)
 
 Test(prefork_handover, newer_to_the_nanosecond)
 {
-	const char *const files[] = { temp_path("none"), temp_path("a"), temp_path("b"), NULL };
-	const struct timespec fresh = { .tv_sec = 4000000000, .tv_nsec = 500 };
+	char paths[3][64];
+	const char *const files[] = { paths[0], paths[1], paths[2], NULL };
+	static const char *const names[] = { "none", "a", "b" };
 	struct prefork_sources sources;
 	int error = -1;
 
+	for (int i = 0; i < 3; i++)
+		snprintf(paths[i], sizeof paths[i], "%s", temp_path(names[i]));
 	temp_write("a", "");
 	temp_write("b", "");
-	prefork_sources_init(&sources, fresh, files);
-	cr_assert_null(prefork_sources_changed(&sources, &error));
-	set_time("b", 4000000000, 500);
+	set_time("a", 1000000000, 500);
+	set_time("b", 1000000000, 500);
+	prefork_sources_init(&sources, (struct timespec){ .tv_sec = 1000000000, .tv_nsec = 500 },
+			     files);
+	/* This program is younger than that. */
+	sources.program[0] = '\0';
 	cr_assert_null(prefork_sources_changed(&sources, &error));
 	cr_assert_eq(error, 0);
-	set_time("b", 4000000000, 501);
+	set_time("b", 1000000000, 501);
 	cr_assert_eq(prefork_sources_changed(&sources, &error), files[2]);
-	set_time("b", 4000000001, 0);
+	set_time("b", 1000000001, 0);
 	cr_assert_eq(prefork_sources_changed(&sources, &error), files[2]);
-	set_time("a", 4000000001, 0);
+	set_time("a", 1000000001, 0);
 	cr_assert_eq(prefork_sources_changed(&sources, &error), files[1]);
 	cr_assert_eq(error, 0);
 }
@@ -188,7 +194,8 @@ Test(prefork_handover, a_file_that_cannot_be_looked_at)
 
 	snprintf(loop, sizeof loop, "%s", temp_path("loop"));
 	cr_assert_eq(symlink("loop", loop), 0);
-	prefork_sources_init(&sources, (struct timespec){ .tv_sec = 4000000000 }, files);
+	prefork_sources_init(&sources, (struct timespec){ .tv_sec = 1 }, files);
+	sources.program[0] = '\0';
 	cr_assert_eq(prefork_sources_changed(&sources, &error), files[0]);
 	cr_assert_eq(error, ELOOP);
 }

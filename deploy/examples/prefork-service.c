@@ -60,10 +60,10 @@ main(int argc, char *argv[])
 	int result = relay_prefork_initialisation_complete(&options, &argc, &argv);
 	if (result < 0) {
 		fprintf(stderr, "prefork-service: PREFORK_INTERP: %s\n", strerror(-result));
-		return 1;
+	} else {
+		for (int i = 2; i < argc; i++)
+			printf("%s %zu\n", argv[i], count_word(text, argv[i]));
 	}
-	for (int i = 2; i < argc; i++)
-		printf("%s %zu\n", argv[i], count_word(text, argv[i]));
 	free(text);
-	return 0;
+	return result < 0 ? 1 : 0;
 }
