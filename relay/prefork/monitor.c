@@ -7,6 +7,7 @@
 #include "relay/prefork/monitor.h"
 
 #include "relay/prefork/caller.h"
+#include "relay/prefork/title.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -123,6 +124,7 @@ become_executor(const struct prefork_monitor *monitor, struct prefork_request *r
 	prefork_request_close(request);
 	close(monitor->call);
 	close(monitor->line);
+	prefork_title_set(monitor->name, NULL);
 	heed_signals();
 }
 
@@ -197,6 +199,7 @@ prefork_monitor_run(const struct prefork_monitor *monitor, struct prefork_invoca
 {
 	block_signals();
 	setpgid(0, 0);
+	prefork_title_set(monitor->name, "monitor");
 	read_request(monitor, invocation);
 	wait_for_room(monitor);
 	pid_t executor = fork();

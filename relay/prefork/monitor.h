@@ -25,6 +25,7 @@ struct prefork_monitor {
 	bool extended;
 	int64_t patience_ms; /* with a caller who has not sent all of his request */
 	const struct prefork_log *log;
+	const char *name; /* the program's, see title.h */
 };
 
 /* What the program gets to see of a call; what it points at is never freed. */

@@ -73,7 +73,8 @@ start_call(struct prefork_server *server, int call, struct prefork_invocation *i
 						   .line = line[1],
 						   .extended = server->handover.extended,
 						   .patience_ms = PATIENCE_MS,
-						   .log = &server->log };
+						   .log = &server->log,
+						   .name = server->name };
 
 		close(line[0]);
 		leave_server(server);
@@ -230,6 +231,8 @@ turn(struct prefork_server *server, struct prefork_invocation *invocation)
 void
 prefork_server_run(struct prefork_server *server, struct prefork_invocation *invocation)
 {
+	prefork_title_get(server->name);
+	prefork_title_set(server->name, "server");
 	int result = start_call(server, server->handover.call, invocation);
 
 	if (result < 0) {

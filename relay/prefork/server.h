@@ -10,6 +10,7 @@
 #include "relay/prefork/log.h"
 #include "relay/prefork/monitor.h"
 #include "relay/prefork/sources.h"
+#include "relay/prefork/title.h"
 
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct prefork_server {
 	int64_t idle_ms; /* negative = for ever */
 	int errors_max;  /* to accept, in a row; negative = any number */
 
+	char name[PREFORK_TITLE_SIZE];
 	int errors;
 	int64_t busy_ms;  /* when there was last something to do */
 	int64_t pause_ms; /* no accept before that */

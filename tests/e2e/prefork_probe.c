@@ -5,7 +5,8 @@
  *
  * OPTIONS, read at set-up, are commas between: max=N, idle=N, errors=N, reload=PATH, ignore (the
  * program ignores the signals that callers forward), open=PATH (a descriptor for all invocations),
- * bad (a log facility that there is not).  WORDs are done in order; see run().
+ * spare=N (all descriptors but so many are taken), bad (a log facility that there is not).  WORDs
+ * are done in order; see run().
  */
 #include "relay/prefork.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,6 +121,8 @@ run_alone(const char *word, char **argv)
 	else if (strcmp(word, "ids") == 0)
 		printf("%d %d %d %d\n", (int)getpid(), (int)getppid(), (int)getpgrp(),
 		       (int)getsid(0));
+	else if (strcmp(word, "tty") == 0)
+		printf("%d %d %d\n", isatty(0), isatty(1), isatty(2));
 	else if (strcmp(word, "catch") == 0)
 		for (size_t i = 0; i < COUNT(forwarded); i++)
 			signal(forwarded[i], note);
@@ -178,6 +182,19 @@ run(int argc, char **argv, long prepared)
 }
 
 static void
+leave_spare(int count)
+{
+	const struct rlimit few = { .rlim_cur = 64, .rlim_max = 64 };
+	int last = -1, fd;
+
+	setrlimit(RLIMIT_NOFILE, &few);
+	while ((fd = open("/dev/null", O_RDONLY)) >= 0)
+		last = fd;
+	while (count-- > 0)
+		close(last--);
+}
+
+static void
 configure(char *text, struct relay_prefork_options *options, const char **reload)
 {
 	for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
@@ -194,6 +211,8 @@ configure(char *text, struct relay_prefork_options *options, const char **reload
 			*reload = value;
 		else if (strncmp(word, "open=", 5) == 0 && open(value, O_RDONLY) < 0)
 			perror(value);
+		else if (strncmp(word, "spare=", 6) == 0)
+			leave_spare(atoi(value));
 		else if (strcmp(word, "bad") == 0)
 			options->log_facility = 1;
 		else if (strcmp(word, "ignore") == 0)
