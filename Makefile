@@ -38,8 +38,6 @@ sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
 RELAY_SRC := $(call sources,relay/*.c)
-# A library for other programs, which relayd does not link.
-PREFORK_SRC := $(call sources,relay/prefork/*.c)
 BENCH_SRC := $(call sources,bench/*.c)
 SIM_SRC   := $(call sources,tests/fake_*.c tests/sim*.c)
 # Used by more than one test: what stands in for the rest of a process.
@@ -57,17 +55,13 @@ PROGRAMS := $(addprefix $(BUILD)/,relayd relayctl relay-exporter relay-peer rela
 TEST_BIN := $(addprefix $(BUILD)/tests/,$(TESTS))
 FUZZ_BIN := $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
-PREFORK_LIBS := $(BUILD)/librelay-prefork.a $(BUILD)/librelay-prefork.so.0
-# Programs that end-to-end scripts need.
-PREFORK_TEST := $(addprefix $(BUILD)/,tests/prefork-call tests/prefork-probe examples/prefork-service)
-MAN      := $(addprefix $(BUILD)/man/,relayd.8 relay-exporter.8 relayctl.1 relay.conf.5 relay-prefork.3)
-C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay relay/prefork bench deploy/man deploy/examples tests tests/e2e tests/fuzz))
+MAN      := $(addprefix $(BUILD)/man/,relayd.8 relay-exporter.8 relayctl.1 relay.conf.5)
+C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
-UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c $(PREFORK_SRC) \
-	    tests/e2e/prefork_call.c tests/e2e/prefork_probe.c deploy/examples/prefork-service.c \
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
-all: $(PROGRAMS) $(PREFORK_LIBS) man ## the programs and their manual pages, below build/ (default)
+all: $(PROGRAMS) man ## the programs and their manual pages, below build/ (default)
 
 # What has to be installed: asked once, and again when the list changes.
 $(BUILD)/deps-%: deploy/deps.sh
@@ -105,18 +99,6 @@ $(BUILD)/lib%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-# Of the libraries for other programs only what their headers declare is to be seen, also in the static ones.
-$(call obj,$(PREFORK_SRC)): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
-$(BUILD)/libprefork.a: $(call obj,$(PREFORK_SRC))
-$(BUILD)/librelay-prefork.a: $(call obj,$(PREFORK_SRC))
-	$(call say,AR)
-	@rm -f $@
-	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o) && ar rcs $@ $(@:.a=.o)
-$(BUILD)/librelay-prefork.so.0: $(call obj,$(PREFORK_SRC)) relay/prefork/exports.map
-	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/prefork/exports.map \
-	    -o $@ $(filter %.o,$^)
-
 LINK = -fno-lto
 # Across files gcc no longer sees which call says whether a structure was filled.
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
@@ -144,6 +126,53 @@ $(BUILD)/pump-epoll: $(call obj,bench/pump_epoll.c) $(BUILD)/libbench.a
 $(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring
+
+# ---- librelay-prefork: for other programs, and so built for any compiler; relayd does not link it ----
+
+PREFORK_SRC  := $(call sources,relay/prefork/*.c)
+PREFORK_LIBS := $(BUILD)/librelay-prefork.a $(BUILD)/librelay-prefork.so.0
+PREFORK_TEST := $(addprefix $(BUILD)/,tests/prefork-call tests/prefork-probe examples/prefork-service)
+PREFORK_MAN  := $(BUILD)/man/relay-prefork.3
+MAN      += $(PREFORK_MAN)
+C_FILES  += $(wildcard $(addsuffix /*.[ch],relay/prefork deploy/examples))
+UNLISTED := $(filter-out tests/e2e/prefork_call.c tests/e2e/prefork_probe.c,$(UNLISTED))
+
+all: $(PREFORK_LIBS)
+# Only what the header declares is to be seen, also in the static one.
+$(call obj,$(PREFORK_SRC)): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
+$(BUILD)/libprefork.a: $(call obj,$(PREFORK_SRC))
+$(BUILD)/librelay-prefork.a: $(call obj,$(PREFORK_SRC))
+	$(call say,AR)
+	@rm -f $@
+	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o) && ar rcs $@ $(@:.a=.o)
+$(BUILD)/librelay-prefork.so.0: $(call obj,$(PREFORK_SRC)) relay/prefork/exports.map
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/prefork/exports.map \
+	    -o $@ $(filter %.o,$^)
+
+# What its tests take, and the example.
+programs: $(PREFORK_TEST)
+$(addprefix $(BUILD)/tests/test_prefork_,handover message request): $(BUILD)/libprefork.a
+$(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
+$(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
+$(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a
+$(PREFORK_TEST):
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
+# The .pc file says where it was installed to.
+install: install-prefork
+install-prefork: $(PREFORK_LIBS) $(PREFORK_MAN)
+	install -d $(DESTDIR)$(prefix)/lib/pkgconfig $(DESTDIR)$(prefix)/share/doc/relay/examples
+	install -D -m 644 relay/prefork.h $(DESTDIR)$(prefix)/include/relay/prefork.h
+	install -m 644 $(BUILD)/librelay-prefork.a $(DESTDIR)$(prefix)/lib
+	install -m 755 $(BUILD)/librelay-prefork.so.0 $(DESTDIR)$(prefix)/lib
+	ln -sf librelay-prefork.so.0 $(DESTDIR)$(prefix)/lib/librelay-prefork.so
+	sed 's|@PREFIX@|$(prefix)|' deploy/relay-prefork.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/relay-prefork.pc
+	install -D -m 644 $(PREFORK_MAN) $(DESTDIR)$(prefix)/share/man/man3/relay-prefork.3
+	install -m 644 deploy/examples/prefork-service.c $(DESTDIR)$(prefix)/share/doc/relay/examples
+.PHONY: install-prefork
 
 # The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
 man: $(MAN) ## the manual pages: man -l build/man/relayctl.1
@@ -176,13 +205,6 @@ $(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
-$(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
-$(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
-$(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a
-$(PREFORK_TEST):
-	$(call say,LD)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 # One source, two rings.
 $(BUILD)/obj/tests/test_uring_contract_fake.o: tests/test_uring_contract.c | $(BUILD)/deps-test
 	$(call say,CC)
@@ -194,7 +216,6 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcriterion
 $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
-$(filter $(BUILD)/tests/test_prefork_%,$(TEST_BIN)): $(BUILD)/libprefork.a
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -217,7 +238,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 demo: all ## two peers, the relay and a client of the old kind, shown at work
 	@deploy/demo/run $(BUILD)
 
-programs: all $(TEST_BIN) $(BUILD)/tests/deny $(PREFORK_TEST) $(BUILD)/relay-sim
+programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
 
 CHECKS = 'tests/run-unit $(TEST_BIN)' '$(BUILD)/relay-sim $(SIM)' 'tests/e2e/run --build $(BUILD)'
 SIM    = --require-coverage 1 1000
@@ -263,7 +284,7 @@ idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, be
 stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microseconds per reading of the statistics
 	@$(BUILD)/stats-bench
 
-install: all install-prefork ## into $(DESTDIR)$(prefix)
+install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
 	install -m 755 $(BUILD)/relayctl $(BUILD)/relay-peer $(BUILD)/relay-bench $(DESTDIR)$(prefix)/bin
@@ -275,17 +296,6 @@ install: all install-prefork ## into $(DESTDIR)$(prefix)
 	install -m 644 bench/lib/RelayBench/*.pm $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay
 
-# The library for C programs that are prefork services; its .pc file says where it was installed to.
-install-prefork: $(PREFORK_LIBS) $(BUILD)/man/relay-prefork.3
-	install -d $(DESTDIR)$(prefix)/lib/pkgconfig $(DESTDIR)$(prefix)/share/doc/relay/examples
-	install -D -m 644 relay/prefork.h $(DESTDIR)$(prefix)/include/relay/prefork.h
-	install -m 644 $(BUILD)/librelay-prefork.a $(DESTDIR)$(prefix)/lib
-	install -m 755 $(BUILD)/librelay-prefork.so.0 $(DESTDIR)$(prefix)/lib
-	ln -sf librelay-prefork.so.0 $(DESTDIR)$(prefix)/lib/librelay-prefork.so
-	sed 's|@PREFIX@|$(prefix)|' deploy/relay-prefork.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/relay-prefork.pc
-	install -D -m 644 $(BUILD)/man/relay-prefork.3 $(DESTDIR)$(prefix)/share/man/man3/relay-prefork.3
-	install -m 644 deploy/examples/prefork-service.c $(DESTDIR)$(prefix)/share/doc/relay/examples
-
 clean: ## removes all that was built
 	rm -rf build build-*
 
@@ -294,5 +304,5 @@ help: ## this list
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
-	idea-bench stats-bench install install-prefork clean help
+	idea-bench stats-bench install clean help
 .SECONDARY:

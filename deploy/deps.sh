@@ -30,8 +30,8 @@ clang-format        have clang-format
 clang-tidy          have clang-tidy
 prometheus          have promtool
 chiark-utils-bin    have prefork-interp
-chiark-scripts      perl -MProc::Prefork::Interp -e 1
 libio-fdpass-perl   perl -MIO::FDPass -e 1
+chiark-scripts      perl -MProc::Prefork::Interp -e 1
 '
 bench_packages='
 haproxy             system haproxy

@@ -188,42 +188,57 @@ is_open(const struct prefork_server *server, int64_t *when_ms)
 	return prefork_children_may_accept(&server->children, when_ms);
 }
 
-/* One wake-up.  1 in an executor, 0 in the server. */
+/* Starts who may be started; then waits: how many of `wait` have something to say, 0 if none has.
+ */
 static int
-turn(struct prefork_server *server, struct prefork_invocation *invocation)
+await(struct prefork_server *server, struct pollfd *wait)
 {
 	struct prefork_children *children = &server->children;
-	struct pollfd *wait = calloc(children->count + OWN, sizeof *wait);
 	int64_t when_ms = INT64_MAX;
 
-	if (wait == NULL)
-		fail(server, "waiting for calls");
+	prefork_children_start(children);
 	wait[LISTEN] = (struct pollfd){ .fd = server->handover.listen, .events = POLLIN };
 	if (!is_open(server, &when_ms))
 		wait[LISTEN].fd = -1;
 	wait[ORDERS] = (struct pollfd){ .fd = server->handover.orders, .events = POLLIN };
-	prefork_children_start(children);
 	prefork_children_poll(children, wait + OWN);
 	int found = poll(wait, children->count + OWN, time_left(server, when_ms));
-	bool called = found > 0 && wait[LISTEN].revents != 0;
-	bool ordered = found > 0 && wait[ORDERS].revents != 0;
 	if (found < 0 && errno != EINTR)
 		fail(server, "waiting for calls");
-	if (found > 0 && children->count > 0) {
-		size_t before = children->count;
+	if (found == 0 && is_idle(server))
+		quit(server, "nobody calls");
+	return found > 0 ? found : 0;
+}
 
-		prefork_children_attend(children, wait + OWN);
-		if (children->count < before)
-			server->busy_ms = prefork_clock_ms();
+static void
+attend_children(struct prefork_server *server, const struct pollfd *wait)
+{
+	size_t before = server->children.count;
+
+	prefork_children_attend(&server->children, wait);
+	if (server->children.count < before)
+		server->busy_ms = prefork_clock_ms();
+}
+
+/* One wake-up.  1 in an executor, 0 in the server. */
+static int
+turn(struct prefork_server *server, struct prefork_invocation *invocation)
+{
+	struct pollfd *wait = calloc(server->children.count + OWN, sizeof *wait);
+	bool called = false, ordered = false;
+
+	if (wait == NULL)
+		fail(server, "waiting for calls");
+	if (await(server, wait) > 0) {
+		called = wait[LISTEN].revents != 0;
+		ordered = wait[ORDERS].revents != 0;
+		attend_children(server, wait + OWN);
 	}
 	free(wait);
 	if (ordered)
 		follow_orders(server);
-	if (!called) {
-		if (found == 0 && is_idle(server))
-			quit(server, "nobody calls");
+	if (!called)
 		return 0;
-	}
 	check_sources(server);
 	return let_in(server, invocation);
 }
