@@ -192,8 +192,11 @@ control_do_stop(struct control_call *call)
 {
 	struct channel_message message = { .type = CHANNEL_STOP };
 
-	if (!call->request->dry_run)
-		channel_send(call->control->keeper, &message, -1);
+	if (!call->request->dry_run && channel_send(call->control->keeper, &message, -1) != 0) {
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "the keeper cannot be told now");
+		return;
+	}
 	/* Who waits is answered at the end (control_calls_stop()). */
 	if (call->request->dry_run || call->request->wait_ms == 0)
 		control_answer_ok(call);

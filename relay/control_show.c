@@ -235,7 +235,11 @@ check_workers(struct control_call *call, Relay__Control__Health *health)
 		if (control_worker_ready(&control->workers[i]))
 			continue;
 		all = false;
-		add_reason(health, control_text(call, "worker-%" PRIu32 " is not serving", i));
+		add_reason(health,
+			   control_text(call,
+					control->loaded ? "worker-%" PRIu32 " is not serving"
+							: "worker-%" PRIu32 " was told of no host",
+					i));
 	}
 	return all;
 }
@@ -295,11 +299,13 @@ control_do_health(struct control_call *call)
 	if (!control->last_load_ok)
 		add_reason(&health, control_text(call, "the last reload was refused"));
 	check_hosts(call, &health);
+	/* If nothing could be read, the workers go on with what the process before this said. */
+	bool starts = !control->ready_once && control->last_load_ok;
 	health.ready = serving && control->loaded && !control->ending;
-	health.status = control_clean(call, control->ending        ? "stopping"
-					    : !control->ready_once ? "starting"
-					    : health.n_reason > 0  ? "degraded"
-								   : "ready");
+	health.status = control_clean(call, control->ending       ? "stopping"
+					    : starts              ? "starting"
+					    : health.n_reason > 0 ? "degraded"
+								  : "ready");
 	reply.body_case = RELAY__CONTROL__REPLY__BODY_HEALTH;
 	reply.health = &health;
 	control_answer(call, &reply);

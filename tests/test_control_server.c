@@ -8,6 +8,7 @@
 #include "relay/log.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -279,6 +280,24 @@ Test(control_server, who_asks_much_at_once_takes_turns)
 	cr_expect_eq(answered, COUNT);
 	all_gone();
 	close(fd);
+}
+
+Test(control_server, what_the_keeper_cannot_be_told_is_not_said_to_be_done)
+{
+	const struct channel_message message = { .type = CHANNEL_SYNC_END };
+	int fd = connect_and_greet();
+	int sent = 0;
+
+	for (int i = 0; i < 1000000 && sent == 0; i++)
+		sent = channel_send(stage.control.keeper, &message, -1);
+	cr_assert_eq(sent, -ENOBUFS);
+	ask(fd, 1, "stop", 0);
+	ask(fd, 2, "stop", 100000);
+	rounds(1);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__FAILED);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__FAILED);
+	close(fd);
+	all_gone();
 }
 
 Test(control_server, one_too_many)
