@@ -4,6 +4,7 @@
 #include "uring/fds.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -81,6 +82,17 @@ uring_send_fd(int fd, const void *data, size_t len, int passed)
 }
 
 int
+uring_accept_waiting(int listener)
+{
+	struct pollfd poll_fd = { .fd = listener, .events = POLLIN };
+
+	if (poll(&poll_fd, 1, 0) != 1 || (poll_fd.revents & POLLIN) == 0)
+		return -EAGAIN;
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int
 uring_unix_connect(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -103,6 +115,12 @@ void
 uring_end_output(int fd)
 {
 	(void)shutdown(fd, SHUT_WR); /* fails when the other side is gone: then it knows */
+}
+
+void
+uring_end_stream(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR);
 }
 
 void

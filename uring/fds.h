@@ -31,6 +31,12 @@ ssize_t uring_recv_fds(int fd, void *data, size_t len, int fds[URING_FDS_MAX], u
 ssize_t uring_send_fd(int fd, const void *data, size_t len, int passed);
 
 /*
+ * Accepts one who waits already, close-on-exec: -EAGAIN if nobody does.  Only for a listener whose
+ * other holders do not accept.
+ */
+int uring_accept_waiting(int listener);
+
+/*
  * A connection to the UNIX socket at `path`, close-on-exec.  Its descriptor or a negative errno:
  * -EAGAIN = its listen queue is full.
  */
@@ -38,6 +44,9 @@ int uring_unix_connect(const char *path);
 
 /* Says that no more bytes will come from this side. */
 void uring_end_output(int fd);
+
+/* Says the same for both directions: the other side notices at once, whoever still holds it. */
+void uring_end_stream(int fd);
 
 /*
  * Closes a descriptor that a stranger passed.  He can have prepared a socket so that whoever closes
