@@ -1,6 +1,6 @@
 /*
- * call_internal.h - what the two sides of a call share: call.c is the life of it and what its
- * client says, call_give.c what is said to its service, and what that answers.
+ * call_internal.h - what the files of a call share: call.c is the life of it, call_client.c what
+ * its client says, call_give.c what is said to its service and what that answers.
  */
 #ifndef RELAY_CALL_INTERNAL_H
 #define RELAY_CALL_INTERNAL_H
@@ -27,8 +27,13 @@ void call_interrupt(struct call *call);
  * the call if that is what it means. */
 void call_pass_signal(struct call *call, uint8_t code);
 
+/* The time until it ends, from now; 0 = as long as it takes. */
+void call_set_clock(struct call *call, uint64_t timeout_ms);
+
 /* For call_accept(). */
+void call_init_client(struct call *call);
 void call_init_server(struct call *call);
+void call_await_request(struct call *call);
 
 /* Closes the connection to the service, now or when the ring has let go of it. */
 void call_disconnect(struct call *call);

@@ -39,6 +39,9 @@
 /* Messages of the channel that are handled in one turn. */
 #define CHANNEL_MESSAGES_PER_TURN 64
 
+/* Services of one worker's table. */
+#define SERVICES_MAX 4096u
+
 /* Clients of one service whose request is not complete, and calls that wait for a slot of it.  With
  * as many, accepting pauses: the next ones wait in the listen queue. */
 #define CALLS_COLLECTING_MAX 1024u

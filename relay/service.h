@@ -28,8 +28,9 @@ enum call_state {
 #define X(name, text) name,
 	CALL_STATES(X)
 #undef X
-	CALL_STATE_COUNT
 };
+
+#define CALL_STATE_COUNT (CALL_CLOSING + 1)
 
 /* One public socket, and the accept that is armed on it. */
 struct service_door {
@@ -57,6 +58,7 @@ struct service_generation {
 	bool urgent;      /* control waits for one of them */
 	char path[SERVICE_PATH_MAX];
 };
+
 TAILQ_HEAD(service_generation_list, service_generation);
 
 struct service {
