@@ -35,6 +35,7 @@ Test(service, waits_for_a_generation)
 	refused_once(1);
 	int listener = site_listen("svc3", 128);
 	site_generation(3, SERVICE_GENERATION_USE, "svc3");
+	cr_assert_eq(site_found()->not_before, 0u, "not later because another one refused");
 	service_end(service_begin(listener, "x"), 4 << 8);
 	caller_expect_status(caller, 4 << 8);
 	site_all_over();
@@ -143,6 +144,9 @@ Test(service, drains)
 	int second = caller_call("second");
 	int other = service_begin(listener, "second");
 	cr_assert_lt(site_accepted(old), 0);
+	/* Control waits for this: it is not kept until all the rest is told. */
+	turn_for_nothing();
+	site_found()->tell_at = UINT64_MAX;
 	service_end(running, 1 << 8);
 	caller_expect_status(first, 1 << 8);
 	TURN_UNTIL(site_told.generation == 1 && site_told.running == 0 && site_told.calls == 1);
