@@ -40,9 +40,9 @@ URING_SRC := $(call sources,uring/*.c)
 RELAY_SRC := $(call sources,relay/*.c)
 BENCH_SRC := $(call sources,bench/*.c)
 SIM_SRC   := $(call sources,tests/fake_*.c tests/sim*.c)
-# The contract is tested twice: on the ring and on the fake of it.
 # Used by more than one test: what stands in for the rest of a process.
 STAGE_SRC := $(call sources,tests/*_stage.c)
+# The contract is tested twice: on the ring and on the fake of it.
 TESTS     := $(patsubst tests/%.c,%,$(call sources,tests/test_*.c)) test_uring_contract_fake
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,tests/fuzz/fuzz_*.c))
 

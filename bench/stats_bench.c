@@ -67,12 +67,14 @@ bench_init(struct bench *bench)
 static void
 count_request(const struct bench *bench, struct stats_host *host, uint32_t number)
 {
-	uint64_t taken = 1 + bench->waits[number % TIMES];
+	uint64_t wait = bench->waits[number % TIMES];
 
 	histogram_bump(&host->bytes_in, 33);
 	stats_count(&host->requests);
-	stats_count(&host->results[REQUEST_ANSWERED]);
-	stats_answered(host, 1, taken, taken + bench->replies[number % TIMES]);
+	if (wait == 0)
+		stats_answered(host, bench->replies[number % TIMES]);
+	else
+		stats_answered_late(host, wait, bench->replies[number % TIMES]);
 	histogram_bump(&host->bytes_out, 65);
 }
 

@@ -97,6 +97,7 @@ struct channel_host {
 struct channel_name {
 	uint32_t index;
 	uint32_t up;   /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t down; /* HOST_STATE: whether it is known not to */
 	uint32_t hold; /* HOST_STATE: enum host_hold */
 };
 

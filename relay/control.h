@@ -66,6 +66,7 @@ struct control_host {
 	int listener;   /* ours; -1 = none */
 	bool listed;    /* `listen` was sent */
 	bool resolving;
+	bool nowhere;      /* its name could not be resolved, and it has no address from before */
 	uint32_t question; /* number of the last one asked of the resolver */
 	char *address;     /* text */
 	uint16_t port;
@@ -75,7 +76,7 @@ struct control_host {
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
-	uint64_t reported;     /* bit N: worker N has said whether it has one */
+	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -163,6 +164,13 @@ static inline bool
 control_host_held(const struct control_host *host)
 {
 	return host->hold == HOST_HOLD_PAUSED || host->hold == HOST_HOLD_DRAINING;
+}
+
+/* No worker reaches its peer, and one at least has tried or cannot. */
+static inline bool
+control_host_down(const struct control_host *host)
+{
+	return host->up == 0 && (host->down != 0 || host->nowhere);
 }
 
 /* The workers are told what the host is now. */

@@ -186,7 +186,7 @@ sync_begin(struct control *control, uint32_t number)
 		if (control->hosts[i] != NULL) {
 			control->hosts[i]->homes &= ~bit;
 			control->hosts[i]->up &= ~bit;
-			control->hosts[i]->reported &= ~bit;
+			control->hosts[i]->down &= ~bit;
 		}
 	}
 	worker->sync_next = 0;
@@ -328,6 +328,7 @@ set_address(struct control *control, struct control_host *host,
 {
 	if (host->resolved_len == length && memcmp(&host->resolved, address, length) == 0)
 		return;
+	host->nowhere = false;
 	host->resolved = *address;
 	host->resolved_len = length;
 	tell_workers(control, host, true);
@@ -360,11 +361,13 @@ control_on_resolved(struct control *control)
 		if (host == NULL || !host->resolving || answer.token >> 32 != host->question)
 			continue; /* of a name that it has no more */
 		host->resolving = false;
-		if (answer.error != 0)
-			log_error(host->id, "address %s cannot be resolved: %s", host->address,
-				  resolve_error_text(answer.error));
-		else
+		if (answer.error != 0) {
+			host->nowhere = host->resolved_len == 0;
+			log_error(host->id, "%s: address %s cannot be resolved: %s", host->id,
+				  host->address, resolve_error_text(answer.error));
+		} else {
 			set_address(control, host, &answer.address, answer.length);
+		}
 	}
 }
 

@@ -147,12 +147,14 @@ on_host_state(struct control *control, uint32_t number, const struct channel_nam
 	if (host == NULL)
 		return;
 	bool was_up = host->up != 0;
-	bool known = host->reported != 0;
-	host->reported |= bit;
+	bool was_down = control_host_down(host);
 	host->up = message->up ? host->up | bit : host->up & ~bit;
-	if (!known || was_up != (host->up != 0))
-		control_event(control, host->up != 0 ? "host_up" : "host_down", host->id, "%s",
-			      host->last_log.text);
+	host->down = message->down ? host->down | bit : host->down & ~bit;
+	/* Its line of the log came just before. */
+	if (host->up != 0 && !was_up)
+		control_event(control, "host_up", host->id, "%s", host->last_log.text);
+	else if (control_host_down(host) && !was_down)
+		control_event(control, "host_down", host->id, "%s", host->last_log.text);
 	control_set_text(&host->status, host->up != 0 ? "online" : "Trying to connect");
 	if (message->up)
 		control_delayed_host_up(control, host);

@@ -55,6 +55,7 @@ struct control_connection {
 	struct control_server *server;
 	int fd;
 	enum control_role role;
+	uid_t uid;
 	bool deaf;   /* its end came: no more frames */
 	bool ending; /* closed as soon as everything is sent */
 	bool dead;   /* closed at the end of the round */

@@ -98,7 +98,8 @@ add_limit(struct limits *limits, const char *name, uint64_t used, uint64_t max, 
 {
 	Relay__Control__Limit *limit = control_alloc(limits->call, sizeof *limit);
 
-	if (limit == NULL || limits->message.n_limit == limits->room)
+	if (limit == NULL || limits->message.limit == NULL ||
+	    limits->message.n_limit == limits->room)
 		return;
 	relay__control__limit__init(limit);
 	limit->name = control_clean(limits->call, name);
@@ -192,8 +193,6 @@ control_do_limits(struct control_call *call)
 	relay__control__reply__init(&reply);
 	relay__control__limits__init(&limits.message);
 	limits.message.limit = control_alloc(call, limits.room * sizeof(void *));
-	if (limits.message.limit == NULL)
-		limits.room = 0;
 	add_limit(&limits, "hosts", control->config.host_count, CONFIG_HOSTS_MAX, "hosts");
 	add_limit(&limits, "control_connections", control->server->count,
 		  relay->control_connections_max, "connections");
@@ -231,6 +230,19 @@ check_workers(struct control_call *call, Relay__Control__Health *health)
 	return all;
 }
 
+/* Most lines of the log name the host they are about. */
+static char *
+down_text(struct control_call *call, const struct control_host *host)
+{
+	const char *last = host->last_log.text;
+
+	if (last[0] == '\0')
+		return control_text(call, "%s is down", host->id);
+	if (strstr(last, host->id) != NULL)
+		return control_clean(call, last);
+	return control_text(call, "%s is down: %s", host->id, last);
+}
+
 static void
 check_hosts(struct control_call *call, Relay__Control__Health *health)
 {
@@ -240,7 +252,7 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 	for (uint32_t i = 0; i < control->hosts_cap; i++) {
 		const struct control_host *host = control->hosts[i];
 		bool held = host != NULL && control_host_held(host);
-		if (host == NULL || (!held && (host->up != 0 || host->reported == 0)))
+		if (host == NULL || (!held && !control_host_down(host)))
 			continue;
 		if (health->n_reason < REASONS_MAX - 1 && held)
 			add_reason(
@@ -248,9 +260,7 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 			    control_text(call, "%s is %s by an operator", host->id,
 					 host->hold == HOST_HOLD_PAUSED ? "paused" : "drained"));
 		else if (health->n_reason < REASONS_MAX - 1)
-			add_reason(health, host->last_log.text[0] == '\0'
-					       ? control_text(call, "%s is down", host->id)
-					       : control_clean(call, host->last_log.text));
+			add_reason(health, down_text(call, host));
 		else
 			more++;
 	}
@@ -296,7 +306,7 @@ state_of(const struct control_host *host)
 		return host->hold == HOST_HOLD_PAUSED ? "paused" : "draining";
 	if (host->up != 0)
 		return "up";
-	return host->reported != 0 ? "down" : "connecting";
+	return control_host_down(host) ? "down" : "connecting";
 }
 
 static char *

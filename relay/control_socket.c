@@ -214,6 +214,7 @@ open_connection(struct control_server *server, int fd)
 	connection->server = server;
 	connection->fd = fd;
 	connection->role = control_roles_of(&server->roles, &peer);
+	connection->uid = peer.uid;
 	connection->idle_since = child_clock_ms();
 	control_peer_fini(&peer);
 	TAILQ_INIT(&connection->calls);

@@ -9,6 +9,7 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/log.h"
 
 #include <stdalign.h>
 #include <stdarg.h>
@@ -351,6 +352,21 @@ check(struct control_call *call)
 
 /* --- a request -------------------------------------------------------------------------------- */
 
+/* Who changes something is in the log; what a body says is not. */
+static void
+note_operator(struct control_call *call, uid_t uid)
+{
+	const Relay__Control__Request *request = call->request;
+	const char *about = request->n_arguments > 0 ? request->arguments[0] : "";
+
+	if (call->verb->role == CONTROL_ROLE_VIEW || request->dry_run)
+		return;
+	log_info(NULL, "operator (uid %lu): %s%s%s", (unsigned long)uid, call->verb->name,
+		 about[0] == '\0' ? "" : " ", about);
+	control_event(call->control, "operator", NULL, "uid %lu: %s%s%s", (unsigned long)uid,
+		      call->verb->name, about[0] == '\0' ? "" : " ", about);
+}
+
 /* The arena stands at the start of the memory that it gives out. */
 static struct control_arena *
 new_arena(struct control_server *server, size_t len)
@@ -414,8 +430,10 @@ control_request(struct control_connection *connection, const uint8_t *bytes, siz
 	};
 	TAILQ_INSERT_TAIL(&connection->calls, pending, entry);
 	connection->calls_count++;
-	if (check(&pending->call))
-		pending->call.verb->handler(&pending->call);
+	if (!check(&pending->call))
+		return;
+	note_operator(&pending->call, connection->uid);
+	pending->call.verb->handler(&pending->call);
 }
 
 /* --- times and ends --------------------------------------------------------------------------- */

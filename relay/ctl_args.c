@@ -17,6 +17,7 @@
 #define TIMEOUT_MS  5000
 #define WAIT_MS     60000
 #define DURATION_MS ((uint64_t)24 * 60 * 60 * 1000)
+#define USAGE_SIZE  64
 
 enum option_value {
 	OPTION_HELP = 'h',
@@ -63,8 +64,8 @@ static const char intro[] =
     "usage: relayctl [OPTION...] NOUN VERB [ARGUMENT...]\n"
     "       relayctl [OPTION...] top\n"
     "\n"
-    "  -s, --socket PATH      the daemon's control socket; else $RELAY_CONTROL, else "
-    "/run/relay/relay.control\n"
+    "  -s, --socket PATH      the daemon's control socket; else $RELAY_CONTROL,\n"
+    "                         else /run/relay/relay.control\n"
     "  -t, --timeout TIME     how long to wait for an answer (5s)\n"
     "  -o, --output FORMAT    table (for people) or json\n"
     "      --wait[=TIME]      wait for the effect (60s)          verbs marked *\n"
@@ -75,13 +76,9 @@ static const char intro[] =
 
 static const char outro[] =
     "\n"
-    "  top                                 view     All of it on the screen, each second.\n"
-    "\n"
     "FILE may be - for standard input.  TIME is a number with ms, s, m or h.\n"
-    "Exit status: 0 ok, 1 failed, 2 usage, 3 daemon unreachable, 4 degraded, 5 not found, 6 "
-    "denied, "
-    "7 wait expired,\n"
-    "8 the configuration is at another generation.\n";
+    "Exit status: 0 ok, 1 failed, 2 usage, 3 daemon unreachable, 4 degraded,\n"
+    "5 not found, 6 denied, 7 wait expired, 8 the configuration is at another generation.\n";
 
 __attribute__((format(printf, 2, 3))) static bool
 wrong(struct ctl_args *args, const char *format, ...)
@@ -387,27 +384,45 @@ ctl_args_parse(struct ctl_args *args, int argc, char **argv)
 
 /* --- help */
 
-static void
-help_verb(FILE *out, const struct ctl_verb *verb)
+/* "hosts show HOST" into `usage`; its length. */
+static int
+usage_of(const struct ctl_verb *verb, char *usage, size_t size)
 {
-	char usage[64];
+	return snprintf(usage, size, "%s%s%s", verb->name, verb->arguments[0] != '\0' ? " " : "",
+			verb->arguments);
+}
 
-	snprintf(usage, sizeof usage, "%s %s", verb->name, verb->arguments);
-	fprintf(out, "  %-33s %c %-8s %s\n", usage,
+static void
+help_verb(FILE *out, const struct ctl_verb *verb, int width)
+{
+	char usage[USAGE_SIZE];
+
+	usage_of(verb, usage, sizeof usage);
+	fprintf(out, "  %-*s %c %-7s  %s\n", width, usage,
 		verb->options & CONTROL_OPTION_MUTATES ? '*' : ' ', verb->role, verb->help);
 }
 
 void
 ctl_args_help(FILE *out, const char *noun)
 {
+	static const struct ctl_verb top = { "top", ROLE_VIEW, "", 0,
+					     "All of it on the screen, each second." };
+
+	char usage[USAGE_SIZE];
+	int width = 0;
+
+	for (size_t i = 0; i < ctl_verbs_len; i++) {
+		int len = usage_of(&ctl_verbs[i], usage, sizeof usage);
+
+		width = len > width ? len : width;
+	}
 	if (!noun)
 		fputs(intro, out);
-	fprintf(out, "%s  %-35s %s\n", noun ? "" : "\n", "verb", "needs");
+	fprintf(out, "%s  %-*s   needs\n", noun ? "" : "\n", width, "verb");
 	for (size_t i = 0; i < ctl_verbs_len; i++)
 		if (!noun || ctl_verb_has_noun(&ctl_verbs[i], noun))
-			help_verb(out, &ctl_verbs[i]);
+			help_verb(out, &ctl_verbs[i], width);
 	if (!noun)
-		fputs(outro, out);
-	else
-		fputs("\n* takes --wait[=TIME], --dry-run, --if-generation N\n", out);
+		help_verb(out, &top, width);
+	fputs(noun ? "\n* takes --wait[=TIME], --dry-run, --if-generation N\n" : outro, out);
 }

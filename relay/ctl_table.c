@@ -402,6 +402,9 @@ ctl_table_findings(FILE *out, const Relay__Control__Reply *reply)
 	for (size_t i = 0; i < reply->n_findings; i++) {
 		const Relay__Control__Finding *finding = reply->findings[i];
 
+		/* What the error says is not said twice. */
+		if (finding->text[0] != '\0' && strstr(reply->error, finding->text))
+			continue;
 		put_clean(out, finding->severity, strlen(finding->severity), false);
 		fputs(": ", out);
 		if (finding->file[0] != '\0') {

@@ -21,7 +21,7 @@
  */
 void ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb, size_t width);
 
-/* One line for each. */
+/* One line for each, but for what the reply's error says itself. */
 void ctl_table_findings(FILE *out, const Relay__Control__Reply *reply);
 void ctl_table_event(FILE *out, const Relay__Control__Event *event);
 

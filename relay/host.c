@@ -1,9 +1,6 @@
 /*
- * host.c - queue, pool and listener of one host.  Decides when links are opened and what waits; the
- * bytes are the business of client.c and link.c.
- *
- * Requests wait in one queue, oldest first.  A client has at most one request at a time, so the
- * queue is a round robin between clients.
+ * host.c - pool and listener of one host.  Decides when links are opened; what waits is the
+ * business of host_queue.c, bytes are that of client.c and link.c.
  */
 #include "relay/host.h"
 
@@ -53,7 +50,7 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 	/* The index of one that leaves may be another's by now.  That the first attempt failed is
 	 * news too. */
 	if ((was_reachable != host_reachable(host) || next == HOST_DOWN) && !host->leaving)
-		worker_tell_state(host->worker, host->index, host_reachable(host), host->hold);
+		worker_tell_state(host);
 	if (next == HOST_DOWN)
 		host->down_since = worker_now(host->worker);
 }
@@ -105,207 +102,6 @@ void
 host_on_client_closed(struct host *host)
 {
 	host_arm_accepts(host);
-}
-
-/* --- queue ------------------------------------------------------------------------------------ */
-
-static void
-count_queue(struct host *host, uint64_t requests, uint64_t bytes)
-{
-	const struct request *oldest = TAILQ_FIRST(&host->queue);
-
-	histogram_bump(&host->stats->queue_length, requests);
-	histogram_bump(&host->stats->queue_bytes, bytes);
-	if (oldest != NULL)
-		stats_set(&host->stats->queue_since, oldest->since);
-}
-
-static void
-queue_remove(struct host *host, struct request *request)
-{
-	size_t len = buffer_len(&request->body);
-
-	TAILQ_REMOVE(&host->queue, request, entry);
-	host->queue_count--;
-	host->queue_bytes -= len;
-	count_queue(host, (uint64_t)-1, -(uint64_t)len);
-}
-
-static void
-queue_added(struct host *host, struct request *request)
-{
-	size_t len = buffer_len(&request->body);
-
-	request->state = REQUEST_QUEUED;
-	host->queue_count++;
-	host->queue_bytes += len;
-	count_queue(host, 1, len);
-}
-
-/* When a queued request has waited long enough. */
-static uint64_t
-patience(const struct host *host, const struct request *request)
-{
-	uint64_t at = request->since + ms_to_ns(host->settings.queue_timeout_ms);
-
-	if (host->state == HOST_DOWN) {
-		uint64_t from =
-		    request->since > host->down_since ? request->since : host->down_since;
-		uint64_t grace = from + ms_to_ns(host->settings.down_grace_ms);
-		if (grace < at)
-			at = grace;
-	}
-	return at;
-}
-
-void
-host_count_refused(struct host *host, enum request_result result)
-{
-	stats_count(&host->stats->requests);
-	stats_count(&host->stats->results[result]);
-}
-
-void
-host_end(struct host *host, struct request *request, enum request_result result)
-{
-	if (request->asked != 0) {
-		stats_count(&host->stats->results[result]);
-		if (result == REQUEST_ANSWERED)
-			stats_answered(host->stats, request->asked, request->since,
-				       worker_now(host->worker));
-	}
-	request->done(request, result);
-}
-
-static void
-end_queued(struct host *host, struct request *request, enum request_result result)
-{
-	queue_remove(host, request);
-	buffer_release(&request->body, &host->worker->memory);
-	request->state = REQUEST_IDLE;
-	host_end(host, request, result);
-}
-
-static void
-expire_queue(struct host *host)
-{
-	uint64_t now = worker_now(host->worker);
-	struct request *request;
-
-	while ((request = TAILQ_FIRST(&host->queue)) != NULL && patience(host, request) <= now)
-		end_queued(host, request,
-			   host->state == HOST_DOWN ? REQUEST_HOST_DOWN : REQUEST_QUEUE_TIMEOUT);
-}
-
-/* false = there is no room. */
-static bool
-append(struct host *host, struct request *request, struct wire_span line)
-{
-	if (host->queue_count >= host->settings.queue_max ||
-	    host->queue_bytes + line.len > host->settings.queue_bytes_max ||
-	    !buffer_append(&request->body, &host->worker->memory, line.data, line.len))
-		return false;
-	request->since = request->asked;
-	TAILQ_INSERT_TAIL(&host->queue, request, entry);
-	queue_added(host, request);
-	return true;
-}
-
-static bool
-enqueue(struct host *host, struct request *request, struct wire_span line)
-{
-	if (!append(host, request, line))
-		return false;
-	want_links(host);
-	arm(host);
-	return true;
-}
-
-void
-host_answer_queue(struct host *host, enum request_result result)
-{
-	struct request *request;
-
-	while ((request = TAILQ_FIRST(&host->queue)) != NULL)
-		end_queued(host, request, result);
-}
-
-enum host_answer
-host_submit(struct host *host, struct request *request, struct wire_span line,
-	    enum request_result *why)
-{
-	struct link *link = TAILQ_FIRST(&host->ready);
-
-	assert(request->state == REQUEST_IDLE);
-	stats_count(&host->stats->requests);
-	request->asked = worker_now(host->worker);
-	bool at_once = host->queue_count == 0 && link != NULL && host->hold == HOST_HOLD_NONE;
-	if (at_once ? link_take(link, request, line) : enqueue(host, request, line))
-		return HOST_TAKEN;
-	*why = REQUEST_OVERLOAD;
-	stats_count(&host->stats->results[REQUEST_OVERLOAD]);
-	return HOST_REFUSED;
-}
-
-enum host_answer
-host_wait(struct host *host, struct request *request, struct wire_span line,
-	  enum request_result *why)
-{
-	stats_count(&host->stats->requests);
-	request->asked = worker_now(host->worker);
-	if (!append(host, request, line)) {
-		*why = REQUEST_OVERLOAD;
-		stats_count(&host->stats->results[REQUEST_OVERLOAD]);
-		return HOST_REFUSED;
-	}
-	host_pump(host); /* first: with a link that has room no other one is wanted */
-	host_go_on(host);
-	return HOST_TAKEN;
-}
-
-void
-host_withdraw(struct host *host, struct request *request)
-{
-	assert(request->state == REQUEST_QUEUED);
-	queue_remove(host, request);
-	buffer_release(&request->body, &host->worker->memory);
-	request->state = REQUEST_IDLE;
-	if (request->asked != 0)
-		stats_count(&host->stats->results[REQUEST_CLIENT_GONE]);
-}
-
-void
-host_requeue(struct host *host, struct request *request)
-{
-	const struct request *next = TAILQ_FIRST(&host->queue);
-
-	/* Only the head's time is looked at: it may not be later than that of those behind. */
-	if (next != NULL && next->since < request->since)
-		request->since = next->since;
-	TAILQ_INSERT_HEAD(&host->queue, request, entry);
-	queue_added(host, request);
-	stats_count(&host->worker->stats->moved);
-}
-
-void
-host_pump(struct host *host)
-{
-	struct link *link;
-
-	while (host->queue_count > 0 && host->hold == HOST_HOLD_NONE &&
-	       (link = TAILQ_FIRST(&host->ready)) != NULL) {
-		struct request *request = TAILQ_FIRST(&host->queue);
-		struct wire_span line =
-		    wire_span(buffer_at(&request->body), buffer_len(&request->body));
-		queue_remove(host, request);
-		if (link_take(link, request, line)) {
-			buffer_release(&request->body, &host->worker->memory);
-			continue;
-		}
-		buffer_release(&request->body, &host->worker->memory);
-		request->state = REQUEST_IDLE;
-		host_end(host, request, REQUEST_OVERLOAD);
-	}
 }
 
 /* --- pool ------------------------------------------------------------------------------------- */
@@ -435,7 +231,7 @@ arm(struct host *host)
 	uint64_t at = UINT64_MAX;
 
 	if (host->queue_count > 0)
-		at = patience(host, TAILQ_FIRST(&host->queue));
+		at = host_patience(host, TAILQ_FIRST(&host->queue));
 	if (wants_another(host) && host->next_connect < at)
 		at = host->next_connect;
 	/* Never moved to later: a due timer looks again, and a busy queue costs nothing here. */
@@ -455,7 +251,7 @@ on_due(struct uring_timer *timer)
 {
 	struct host *host = uring_container_of(timer, struct host, timer);
 
-	expire_queue(host);
+	host_expire_queue(host);
 	host_go_on(host);
 }
 

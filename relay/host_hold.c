@@ -63,7 +63,7 @@ host_set_hold(struct host *host, enum host_hold hold)
 	host_pump(host);
 	host_go_on(host);
 	if (was_reachable != host_reachable(host))
-		worker_tell_state(host->worker, host->index, host_reachable(host), host->hold);
+		worker_tell_state(host);
 }
 
 void

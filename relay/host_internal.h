@@ -1,6 +1,6 @@
 /*
- * host_internal.h - what host.c (queue, pool, listener) and host_hold.c (pause, drain, resume)
- * share.  Nobody else includes it.
+ * host_internal.h - what host.c (pool, listener), host_queue.c and host_hold.c (pause, drain,
+ * resume) share.  Nobody else includes it.
  */
 #ifndef RELAY_HOST_INTERNAL_H
 #define RELAY_HOST_INTERNAL_H
@@ -14,6 +14,12 @@ void host_set_state(struct host *host, enum host_state next, const char *why);
 
 /* Opens the links that are wanted now, and sets the clock for what is to come. */
 void host_go_on(struct host *host);
+
+/* --- host_queue.c */
+
+/* When a queued request has waited long enough; and ends those that have. */
+uint64_t host_patience(const struct host *host, const struct request *request);
+void host_expire_queue(struct host *host);
 
 /* Ends every request of the queue. */
 void host_answer_queue(struct host *host, enum request_result result);

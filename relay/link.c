@@ -370,7 +370,7 @@ link_retire(struct link *link)
 {
 	assert(usable(link->state));
 	if (link->in_flight_count == 0)
-		link_dismiss(link, LINK_REASON_RETIRED);
+		link_dismiss(link, link_retired(link));
 	else
 		link_set_state(link, LINK_RETIRING);
 }

@@ -20,6 +20,13 @@ link_memory(const struct link *link)
 	return &link->host->worker->memory;
 }
 
+/* Why a link that retires ends. */
+static inline enum link_reason
+link_retired(const struct link *link)
+{
+	return link->host->hold == HOST_HOLD_DRAINING ? LINK_REASON_DRAINED : LINK_REASON_RETIRED;
+}
+
 /* --- link.c */
 
 /* The only writer of link->state: checks the change, moves the link between its host's lists. */

@@ -192,7 +192,7 @@ on_reply(struct link *link, struct wire_span line, struct buffer *whole)
 	host_end(host, request, delivered ? REQUEST_ANSWERED : REQUEST_TOO_LONG);
 	/* Not before: the end of its link would be the end of a courier that has its answer. */
 	if (link->state == LINK_RETIRING && link->in_flight_count == 0)
-		link_dismiss(link, LINK_REASON_RETIRED);
+		link_dismiss(link, link_retired(link));
 	host_pump(host);
 }
 

@@ -172,11 +172,12 @@ stats_take(struct worker_stats *stats, uint32_t index, const char *id)
 }
 
 void
-stats_answered_late(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now)
+stats_answered_late(struct stats_host *host, uint64_t wait_ns, uint64_t ns)
 {
-	histogram_add(&host->queue_wait, taken - asked);
-	histogram_add(&host->upstream, now - taken);
-	stats_count(&host->duration[histogram_bucket(now - asked)]);
+	stats_count(&host->results[REQUEST_ANSWERED]);
+	histogram_add(&host->queue_wait, wait_ns);
+	histogram_add(&host->upstream, ns);
+	stats_count(&host->duration[histogram_bucket(wait_ns + ns)]);
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */

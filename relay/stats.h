@@ -103,23 +103,21 @@ stats_set(_Atomic uint64_t *number, uint64_t value)
 	atomic_store_explicit(number, value, memory_order_relaxed);
 }
 
-/* stats_answered() for one that waited in the queue. */
-void stats_answered_late(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now);
-
-/* Of an answered request: when it was complete, when a link took it, now; in ns. */
+/* A request that was answered `ns` after it was asked, and did not have to wait for a link. */
 static inline void
-stats_answered(struct stats_host *host, uint64_t asked, uint64_t taken, uint64_t now)
+stats_answered(struct stats_host *host, uint64_t ns)
 {
-	if (taken != asked) {
-		stats_answered_late(host, asked, taken, now);
-		return;
-	}
-	uint32_t bucket = histogram_bucket(now - asked);
+	uint32_t bucket = histogram_bucket(ns);
+
+	stats_count(&host->results[REQUEST_ANSWERED]);
 	stats_count(&host->queue_wait.count[0]);
 	stats_count(&host->duration[bucket]);
 	stats_count(&host->upstream.count[bucket]);
-	histogram_bump(&host->upstream.sum_ns, now - asked);
+	histogram_bump(&host->upstream.sum_ns, ns);
 }
+
+/* The same for one that waited `wait_ns` until a link took it, and then `ns`. */
+void stats_answered_late(struct stats_host *host, uint64_t wait_ns, uint64_t ns);
 
 /* --- readers ---------------------------------------------------------------------------------- */
 

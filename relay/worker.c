@@ -67,14 +67,17 @@ worker_tell_control(struct worker *worker, const struct channel_message *message
 }
 
 void
-worker_tell_state(struct worker *worker, uint32_t index, bool up, enum host_hold hold)
+worker_tell_state(const struct host *host)
 {
 	struct channel_message message = {
 		.type = CHANNEL_HOST_STATE,
-		.name = { index, up, hold },
+		.name = { .index = host->index,
+			  .up = host_reachable(host),
+			  .down = host->state == HOST_DOWN,
+			  .hold = host->hold },
 	};
 
-	worker_tell_control(worker, &message);
+	worker_tell_control(host->worker, &message);
 }
 
 void

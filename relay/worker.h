@@ -114,7 +114,7 @@ struct stats_host *worker_host_stats(struct worker *worker, uint32_t index, cons
 
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);
-void worker_tell_state(struct worker *worker, uint32_t index, bool up, enum host_hold hold);
+void worker_tell_state(const struct host *host);
 void worker_ask_address(struct worker *worker, uint32_t index);
 bool worker_accepting(const struct worker *worker);
 void worker_pause_accepting(struct worker *worker);

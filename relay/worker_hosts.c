@@ -114,7 +114,7 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 			known.address_len = host->address_len;
 		}
 		host_change(host, &known);
-		worker_tell_state(worker, host->index, host_reachable(host), host->hold);
+		worker_tell_state(host);
 		if (listener >= 0)
 			uring_close(worker->ring, listener);
 		return;

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "relay/link_reason.h"
 #include "relay/request.h"
 #include "tests/fake_uring.h"
 
@@ -123,6 +124,7 @@ struct sim_cover {
 	uint64_t events[SIM_EVENT_COUNT];
 	uint64_t ring[FAKE_EVENT_COUNT];
 	uint64_t results[REQUEST_RESULT_COUNT];
+	uint64_t closes[LINK_REASON_COUNT];
 	uint64_t requests;
 	uint64_t replies;
 	uint64_t turns;

@@ -35,8 +35,7 @@ crash_among_requests(struct sim *sim, struct stats_host *block)
 	uint64_t answered = sim_below(sim, 100);
 
 	for (uint64_t i = 0; i < answered; i++)
-		stats_answered(block, 0, sim_below(sim, MS(10)), MS(10) + sim_below(sim, MS(10)));
-	stats_set(&block->results[REQUEST_ANSWERED], answered);
+		stats_answered_late(block, sim_below(sim, MS(10)), sim_below(sim, MS(10)));
 	stats_set(&block->results[REQUEST_LINK_LOST], sim_below(sim, 5));
 	stats_set(&block->requests, answered + 5 + sim_below(sim, 10));
 	stats_set(&block->connects, 3 + sim_below(sim, 3));
@@ -229,6 +228,8 @@ sim_stats_end(struct sim *sim)
 		sim_fail(sim, "more bytes were read than counted");
 	for (int i = 0; i < REQUEST_RESULT_COUNT; i++)
 		sim->cover->results[i] += stats_get(&results[i]);
+	for (int i = 0; i < LINK_REASON_COUNT; i++)
+		sim->cover->closes[i] += stats_get(&sim->seen->closes[i]);
 	sim->cover->events[SIM_MOVED] += stats_get(&sim->stats->moved);
 	sim->cover->events[SIM_ACCEPT_PAUSED] += stats_get(&sim->stats->accept_pauses);
 }

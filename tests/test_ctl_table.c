@@ -297,6 +297,7 @@ Test(ctl_table, says_what_changed_and_what_is_wrong)
 	char severity[] = "error";
 	char file[] = "hosts.tab";
 	char why[] = "no port\x1b";
+	char error[] = "refused: hosts.tab:12: no port\x1b";
 	char *text = NULL;
 	size_t len;
 	FILE *out;
@@ -328,5 +329,11 @@ Test(ctl_table, says_what_changed_and_what_is_wrong)
 	ctl_table_findings(out, &reply);
 	fclose(out);
 	cr_assert_str_eq(text, "error: hosts.tab:12: no port?\n");
+	free(text);
+	reply.error = error;
+	out = open_memstream(&text, &len);
+	ctl_table_findings(out, &reply);
+	fclose(out);
+	cr_assert_str_eq(text, "");
 	free(text);
 }

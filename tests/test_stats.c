@@ -224,8 +224,9 @@ Test(stats, times_add_up)
 	struct worker_stats *stats = fresh();
 	struct stats_host *host = stats_take(stats, 0, "msul1");
 
-	stats_answered(host, 1000000, 1000000, 1900000);
-	stats_answered(host, 1000000, 3000000, 8000000);
+	stats_answered(host, 900000);
+	stats_answered_late(host, 2000000, 5000000);
+	cr_assert_eq(host->results[REQUEST_ANSWERED], 2);
 	cr_assert_eq(host->queue_wait.sum_ns, 2000000);
 	cr_assert_eq(host->upstream.sum_ns, 5900000);
 	cr_assert_eq(host->queue_wait.count[0], 1);
