@@ -21,22 +21,11 @@
 #define SUBDIR "svc"
 
 enum {
-	LOOK_EVERY_MS = 1000, /* whether a public path is still ours */
-	END_MS = 10000,       /* a server that was let go of has so long */
-	STOP_END_MS = 1000,   /* at the relay's stop, when its calls are over */
+	END_MS = 10000,     /* a server that was let go of has so long */
+	STOP_END_MS = 1000, /* at the relay's stop, when its calls are over */
 	KILL_EVERY_MS = 100,
 	KILL_GIVE_UP_MS = 3000, /* what does not die of SIGKILL is left to itself */
 	STATUS_NONE = -1,
-};
-
-struct keeper_service_socket {
-	LIST_ENTRY(keeper_service_socket) entry;
-	uint32_t index;
-	mode_t mode;
-	bool named; /* since the sync began */
-	int said;   /* error of the last attempt to bind it anew, logged once */
-	char path[SERVICE_PATH_MAX];
-	struct listener listener;
 };
 
 enum generation_state {
@@ -55,125 +44,8 @@ struct keeper_generation {
 	uint64_t give_up_at; /* ENDING */
 	char name[SERVICE_NAME_MAX + 1];
 	char path[SERVICE_PATH_MAX];
-	struct service_process process;
+	struct service_child child;
 };
-
-static void
-tell(struct keeper_services *services, const struct channel_message *message, int fd)
-{
-	if (services->control->channel != NULL)
-		channel_send(services->control->channel, message, fd);
-}
-
-/* --- public sockets --------------------------------------------------------------------------- */
-
-static struct keeper_service_socket *
-find_socket(struct keeper_services *services, const char *path)
-{
-	struct keeper_service_socket *socket;
-
-	LIST_FOREACH(socket, &services->sockets, entry) {
-		if (strcmp(socket->path, path) == 0)
-			return socket;
-	}
-	return NULL;
-}
-
-static int
-bind_socket(struct listener *listener, const char *path, mode_t mode)
-{
-	struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
-
-	return listener_open_path(listener, path, mode, nobody);
-}
-
-static void
-tell_socket(struct keeper_services *services, const struct keeper_service_socket *socket)
-{
-	struct channel_message message = { .type = CHANNEL_SERVICE_LISTENER };
-
-	message.service_socket.index = socket->index;
-	message.service_socket.mode = socket->mode;
-	memcpy(message.service_socket.path, socket->path, sizeof socket->path);
-	tell(services, &message, socket->listener.fd);
-}
-
-static int
-make_socket(struct keeper_services *services, const struct channel_service_socket *wanted,
-	    struct keeper_service_socket **made)
-{
-	if (services->socket_count >= KEEPER_SERVICE_SOCKETS_MAX)
-		return -ENOSPC;
-	struct keeper_service_socket *socket = calloc(1, sizeof *socket);
-	if (socket == NULL)
-		return -ENOMEM;
-	int error = bind_socket(&socket->listener, wanted->path, (mode_t)wanted->mode);
-	if (error != 0) {
-		free(socket);
-		return error;
-	}
-	memcpy(socket->path, wanted->path, sizeof socket->path);
-	LIST_INSERT_HEAD(&services->sockets, socket, entry);
-	services->socket_count++;
-	*made = socket;
-	return 0;
-}
-
-static void
-on_listen(struct keeper_services *services, const struct channel_service_socket *wanted)
-{
-	struct keeper_service_socket *socket = find_socket(services, wanted->path);
-	struct channel_message refusal = { .type = CHANNEL_SERVICE_LISTENER,
-					   .service_socket = *wanted };
-	int error = 0;
-
-	if (socket == NULL)
-		error = make_socket(services, wanted, &socket);
-	else if (socket->mode != (mode_t)wanted->mode &&
-		 chmod(socket->path, (mode_t)wanted->mode) != 0)
-		error = -errno;
-	if (error != 0) {
-		refusal.service_socket.error = error;
-		tell(services, &refusal, -1);
-		return;
-	}
-	socket->index = wanted->index;
-	socket->mode = (mode_t)wanted->mode;
-	socket->named = true;
-	tell_socket(services, socket);
-}
-
-static void
-close_socket(struct keeper_services *services, struct keeper_service_socket *socket)
-{
-	LIST_REMOVE(socket, entry);
-	services->socket_count--;
-	listener_close_path(&socket->listener, socket->path);
-	free(socket);
-}
-
-/* Callers that wait at the old socket are taken from it as long as somebody has it open. */
-static void
-look_at_path(struct keeper_services *services, struct keeper_service_socket *socket)
-{
-	struct listener fresh;
-	struct stat st;
-
-	if (lstat(socket->path, &st) == 0 && st.st_dev == socket->listener.device &&
-	    st.st_ino == socket->listener.inode)
-		return;
-	int error = bind_socket(&fresh, socket->path, socket->mode);
-	if (error != 0 && error != socket->said)
-		log_error(NULL, "service socket %s cannot be bound anew: %s", socket->path,
-			  strerror(-error));
-	socket->said = error;
-	if (error != 0)
-		return;
-	log_warning(NULL, "service socket %s was replaced or removed: bound anew", socket->path);
-	close(socket->listener.fd);
-	socket->listener = fresh;
-	tell_socket(services, socket);
-}
 
 /* --- generations ------------------------------------------------------------------------------ */
 
@@ -183,7 +55,8 @@ tell_process(struct keeper_services *services, const struct channel_service_proc
 	struct channel_message message = { .type = CHANNEL_SERVICE_PROCESS,
 					   .service_process = *what };
 
-	tell(services, &message, -1);
+	if (services->control->channel != NULL)
+		channel_send(services->control->channel, &message, -1);
 }
 
 static void
@@ -204,8 +77,8 @@ free_generation(struct keeper_services *services, struct keeper_generation *gene
 {
 	LIST_REMOVE(generation, entry);
 	services->generation_count--;
-	service_process_end(&generation->process, generation->path);
-	service_process_fini(&generation->process);
+	service_child_end(&generation->child, generation->path);
+	service_child_fini(&generation->child);
 	free(generation);
 }
 
@@ -216,7 +89,7 @@ end_generation(struct keeper_services *services, struct keeper_generation *gener
 {
 	uint64_t deadline = child_clock_ms() + grace_ms;
 
-	service_process_end(&generation->process, generation->path);
+	service_child_end(&generation->child, generation->path);
 	if (generation->state == GENERATION_ENDING && deadline > generation->deadline)
 		return;
 	generation->state = GENERATION_ENDING;
@@ -282,14 +155,14 @@ start_process(struct keeper_services *services, struct keeper_generation *genera
 		return -EAGAIN;
 	if (!is_ours(services, generation->path))
 		return -EINVAL;
-	int error = service_process_make_dir(services->dir);
+	int error = service_child_make_dir(services->dir);
 	if (error != 0)
 		return error;
 	char *command = read_command(fd, wanted->length);
 	if (command == NULL)
 		return -errno;
 	start.command = command;
-	error = service_process_start(&generation->process, &start);
+	error = service_child_start(&generation->child, &start);
 	free(command);
 	return error;
 }
@@ -326,28 +199,27 @@ on_start(struct keeper_services *services, const struct channel_service_start *w
 	services->next_at = 0;
 }
 
-/* A server that is no more, told of once. */
+/* There is no server any more.  Of a set-up that still runs its own end tells. */
 static void
 server_gone(struct keeper_services *services, struct keeper_generation *generation)
 {
+	if (generation->child.setup != 0)
+		return;
 	if (generation->state == GENERATION_WARM)
 		report(services, generation, SERVICE_PROCESS_GONE, 0);
-	if (generation->process.setup == 0)
-		free_generation(services, generation);
-	else
-		end_generation(services, generation, 0);
+	free_generation(services, generation);
 }
 
 static void
 setup_ended(struct keeper_services *services, struct keeper_generation *generation, int wait_status)
 {
-	generation->process.setup = 0;
+	generation->child.setup = 0;
 	if (generation->state != GENERATION_SETUP) {
-		if (!service_process_lives(&generation->process))
+		if (!service_child_lives(&generation->child))
 			free_generation(services, generation);
 		return;
 	}
-	if (wait_status == 0 && service_process_lives(&generation->process)) {
+	if (wait_status == 0 && service_child_lives(&generation->child)) {
 		generation->state = GENERATION_WARM;
 		report(services, generation, SERVICE_PROCESS_WARM, 0);
 		return;
@@ -356,7 +228,7 @@ setup_ended(struct keeper_services *services, struct keeper_generation *generati
 		log_error(NULL, "service %s: its set-up left no server behind", generation->name);
 	report(services, generation, SERVICE_PROCESS_FAILED, wait_status);
 	end_generation(services, generation, 0);
-	if (!service_process_lives(&generation->process))
+	if (!service_child_lives(&generation->child))
 		free_generation(services, generation);
 }
 
@@ -366,7 +238,7 @@ keeper_services_reap(struct keeper_services *services, pid_t pid, int wait_statu
 	struct keeper_generation *generation;
 
 	LIST_FOREACH(generation, &services->generations, entry) {
-		if (generation->process.setup == pid) {
+		if (generation->child.setup == pid) {
 			setup_ended(services, generation, wait_status);
 			return;
 		}
@@ -375,53 +247,52 @@ keeper_services_reap(struct keeper_services *services, pid_t pid, int wait_statu
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+static void
+on_end(struct keeper_services *services, const struct channel_service_process *which)
+{
+	struct keeper_generation *generation =
+	    find_generation(services, which->index, which->generation);
+
+	if (generation != NULL)
+		end_generation(services, generation,
+			       generation->state == GENERATION_SETUP ? 0 : END_MS);
+}
+
 /* Control is one program with us, but texts are ended here all the same. */
 bool
 keeper_services_on_message(struct keeper_services *services, const struct channel_message *message,
 			   int fd)
 {
 	struct channel_message own = *message;
-	struct keeper_service_socket *socket;
-	struct keeper_generation *generation;
 
 	switch (message->type) {
 	case CHANNEL_SERVICE_LISTEN:
+		own.service_socket.path[sizeof own.service_socket.path - 1] = '\0';
+		service_sockets_listen(&services->sockets, &own.service_socket);
+		return true;
 	case CHANNEL_SERVICE_UNLISTEN:
 		own.service_socket.path[sizeof own.service_socket.path - 1] = '\0';
-		socket = find_socket(services, own.service_socket.path);
-		if (message->type == CHANNEL_SERVICE_LISTEN)
-			on_listen(services, &own.service_socket);
-		else if (socket != NULL)
-			close_socket(services, socket);
-		break;
+		service_sockets_unlisten(&services->sockets, own.service_socket.path);
+		return true;
 	case CHANNEL_SERVICE_START:
 		own.service_start.name[sizeof own.service_start.name - 1] = '\0';
 		own.service_start.path[sizeof own.service_start.path - 1] = '\0';
 		on_start(services, &own.service_start, fd);
-		break;
+		return true;
 	case CHANNEL_SERVICE_END:
-		generation = find_generation(services, own.service_process.index,
-					     own.service_process.generation);
-		if (generation != NULL)
-			end_generation(services, generation,
-				       generation->state == GENERATION_SETUP ? 0 : END_MS);
-		break;
+		on_end(services, &own.service_process);
+		return true;
 	default:
 		return false;
 	}
-	if (fd >= 0)
-		close(fd);
-	return true;
 }
 
 void
 keeper_services_mark(struct keeper_services *services)
 {
-	struct keeper_service_socket *socket;
 	struct keeper_generation *generation;
 
-	LIST_FOREACH(socket, &services->sockets, entry)
-		socket->named = false;
+	service_sockets_mark(&services->sockets);
 	LIST_FOREACH(generation, &services->generations, entry)
 		generation->named = false;
 }
@@ -429,15 +300,9 @@ keeper_services_mark(struct keeper_services *services)
 void
 keeper_services_sweep(struct keeper_services *services)
 {
-	struct keeper_service_socket *socket = LIST_FIRST(&services->sockets);
 	struct keeper_generation *generation;
 
-	while (socket != NULL) {
-		struct keeper_service_socket *next = LIST_NEXT(socket, entry);
-		if (!socket->named)
-			close_socket(services, socket);
-		socket = next;
-	}
+	service_sockets_sweep(&services->sockets);
 	LIST_FOREACH(generation, &services->generations, entry) {
 		if (!generation->named)
 			end_generation(services, generation,
@@ -455,7 +320,7 @@ keeper_services_fill(const struct keeper_services *services, struct pollfd *slot
 
 	LIST_FOREACH(generation, &services->generations, entry)
 		slots[count++] =
-		    (struct pollfd){ .fd = generation->process.sentinel, .events = POLLIN };
+		    (struct pollfd){ .fd = generation->child.sentinel, .events = POLLIN };
 	return count;
 }
 
@@ -468,7 +333,7 @@ keeper_services_run(struct keeper_services *services, const struct pollfd *slots
 	for (nfds_t i = 0; i < count && generation != NULL; i++) {
 		struct keeper_generation *next = LIST_NEXT(generation, entry);
 		if (slots[i].fd >= 0 && slots[i].revents != 0 &&
-		    !service_process_lives(&generation->process))
+		    !service_child_lives(&generation->child))
 			server_gone(services, generation);
 		generation = next;
 	}
@@ -494,7 +359,7 @@ generation_clock(struct keeper_services *services, struct keeper_generation *gen
 		free_generation(services, generation);
 		return UINT64_MAX;
 	}
-	service_process_kill(&generation->process);
+	service_child_kill(&generation->child);
 	return now + KILL_EVERY_MS;
 }
 
@@ -516,18 +381,12 @@ run_generations(struct keeper_services *services, uint64_t now)
 uint64_t
 keeper_services_clock(struct keeper_services *services, uint64_t now)
 {
-	struct keeper_service_socket *socket;
+	uint64_t look_at =
+	    services->stopping ? UINT64_MAX : service_sockets_clock(&services->sockets, now);
 
-	if (services->look_at <= now) {
-		services->look_at = now + LOOK_EVERY_MS;
-		LIST_FOREACH(socket, &services->sockets, entry)
-			look_at_path(services, socket);
-	}
 	if (services->next_at <= now)
 		run_generations(services, now);
-	if (LIST_EMPTY(&services->sockets) || services->stopping)
-		return services->next_at;
-	return services->look_at < services->next_at ? services->look_at : services->next_at;
+	return look_at < services->next_at ? look_at : services->next_at;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -538,13 +397,13 @@ keeper_services_init(struct keeper_services *services, const char *run_dir,
 {
 	*services =
 	    (struct keeper_services){ .control = control, .silent = silent, .next_at = UINT64_MAX };
-	LIST_INIT(&services->sockets);
+	service_sockets_init(&services->sockets, control);
 	LIST_INIT(&services->generations);
 	int len = snprintf(services->dir, sizeof services->dir, "%s/" SUBDIR, run_dir);
 	if (len < 0 || (size_t)len >= sizeof services->dir)
 		services->dir[0] = '\0';
 	else
-		service_process_sweep_dir(services->dir);
+		service_child_sweep_dir(services->dir);
 }
 
 bool
@@ -567,6 +426,5 @@ keeper_services_fini(struct keeper_services *services)
 {
 	while (!LIST_EMPTY(&services->generations))
 		free_generation(services, LIST_FIRST(&services->generations));
-	while (!LIST_EMPTY(&services->sockets))
-		close_socket(services, LIST_FIRST(&services->sockets));
+	service_sockets_fini(&services->sockets);
 }

@@ -2,12 +2,9 @@
  * keeper_services.h - what the keeper does for services: their public sockets, and the processes of
  * those that the relay starts itself.  What a service is, and when one is started, control says.
  *
- * A public socket is held until control wants it no more; one whose path was unlinked or replaced
- * is bound anew within a second.  It is found by its path, so that another control process gets the
- * same one.
- *
- * A new control process knows of no generation: at the end of its sync those of the one before are
- * ended (what they have begun they finish), and their sockets that it did not name are closed.
+ * A new control process knows of no generation: at the end of its sync those that it has not
+ * started itself are ended (what they have begun they finish), and public sockets that it did not
+ * name are closed.  Calls that come meanwhile wait for the new generation.
  */
 #ifndef RELAY_KEEPER_SERVICES_H
 #define RELAY_KEEPER_SERVICES_H
@@ -19,14 +16,13 @@
 
 #include "relay/channel.h"
 #include "relay/child.h"
-#include "relay/service_process.h"
+#include "relay/service_child.h"
+#include "relay/service_sockets.h"
 
 enum {
-	KEEPER_SERVICE_SOCKETS_MAX = 256,
 	KEEPER_GENERATIONS_MAX = 512, /* slots of the loop */
 };
 
-struct keeper_service_socket;
 struct keeper_generation;
 
 struct keeper_services {
@@ -34,12 +30,10 @@ struct keeper_services {
 	bool silent;
 	bool dir_made;
 	char dir[SERVICE_PATH_MAX]; /* of private sockets; "" = its path is too long */
-	LIST_HEAD(, keeper_service_socket) sockets;
+	struct service_sockets sockets;
 	LIST_HEAD(, keeper_generation) generations; /* the loop's slots are in this order */
-	uint32_t socket_count;
 	uint32_t generation_count;
-	uint32_t generation_last; /* the greatest that was ever started */
-	uint64_t look_at;         /* ms: the paths of the sockets */
+	uint32_t generation_last; /* the greatest that was ever started, for the next control */
 	uint64_t next_at;         /* ms: a generation's clock; UINT64_MAX = none */
 	bool stopping;
 };
@@ -49,7 +43,7 @@ void keeper_services_init(struct keeper_services *services, const char *run_dir,
 			  const struct child *control, bool silent);
 void keeper_services_fini(struct keeper_services *services);
 
-/* One of control's messages; false: it is not about services, nothing was done with `fd`. */
+/* One of control's messages; `fd` stays the caller's.  False: it is not about services. */
 bool keeper_services_on_message(struct keeper_services *services,
 				const struct channel_message *message, int fd);
 

@@ -1,12 +1,12 @@
 /*
- * service_process.c - see service_process.h.
+ * service_child.c - see service_child.h.
  *
  * The keeper's copies of what the service alone may hold are closed as soon as it is forked: one
  * that stayed would keep a dead socket alive, and callers waiting on it.
  *
  * Never reads what a service says.  Owns nothing but the struct's descriptors.
  */
-#include "relay/service_process.h"
+#include "relay/service_child.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +25,8 @@
 #include "relay/child.h"
 
 #define VARIABLE "PREFORK_INTERP"
+/* A server that knows it may greet with it; to others it means nothing. */
+#define EXTENSION "rlx1"
 
 enum {
 	STATUS_NOT_STARTED = 127,
@@ -46,7 +48,7 @@ enum given {
 /* --- the directory ---------------------------------------------------------------------------- */
 
 int
-service_process_make_dir(const char *dir)
+service_child_make_dir(const char *dir)
 {
 	struct stat st;
 
@@ -60,7 +62,7 @@ service_process_make_dir(const char *dir)
 }
 
 void
-service_process_sweep_dir(const char *dir)
+service_child_sweep_dir(const char *dir)
 {
 	DIR *all = opendir(dir);
 	struct dirent *entry;
@@ -137,9 +139,9 @@ set_variable(struct timespec made)
 {
 	char value[128];
 
-	snprintf(value, sizeof value, "v1,%lld.%09ld %d,%d,%d,%d", (long long)made.tv_sec,
-		 made.tv_nsec, FIRST_FD + GIVEN_LISTEN, FIRST_FD + GIVEN_CALL,
-		 FIRST_FD + GIVEN_SENTINEL, FIRST_FD + GIVEN_LEASH);
+	snprintf(value, sizeof value, "v1,%lld.%09ld," EXTENSION " %d,%d,%d,%d",
+		 (long long)made.tv_sec, made.tv_nsec, FIRST_FD + GIVEN_LISTEN,
+		 FIRST_FD + GIVEN_CALL, FIRST_FD + GIVEN_SENTINEL, FIRST_FD + GIVEN_LEASH);
 	return setenv(VARIABLE, value, 1) == 0;
 }
 
@@ -180,7 +182,7 @@ split_command(const struct service_start *start, char *text, char **words)
 }
 
 static int
-open_socket(struct service_process *process, const char *path, struct timespec *made)
+open_socket(struct service_child *process, const char *path, struct timespec *made)
 {
 	struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 	struct stat st;
@@ -199,7 +201,7 @@ open_socket(struct service_process *process, const char *path, struct timespec *
 
 /* given[GIVEN_LISTEN] is there already; ours are put into the process. */
 static int
-open_pipes(struct service_process *process, int given[GIVEN_COUNT])
+open_pipes(struct service_child *process, int given[GIVEN_COUNT])
 {
 	int call[2];
 	int sentinel[2];
@@ -225,7 +227,7 @@ open_pipes(struct service_process *process, int given[GIVEN_COUNT])
 }
 
 static int
-fork_setup(struct service_process *process, const struct service_start *start, char **words,
+fork_setup(struct service_child *process, const struct service_start *start, char **words,
 	   const int given[GIVEN_COUNT], struct timespec made)
 {
 	pid_t pid = fork();
@@ -239,14 +241,14 @@ fork_setup(struct service_process *process, const struct service_start *start, c
 }
 
 int
-service_process_start(struct service_process *process, const struct service_start *start)
+service_child_start(struct service_child *process, const struct service_start *start)
 {
 	static char text[SERVICE_COMMAND_BYTES_MAX];
 	static char *words[SERVICE_COMMAND_WORDS_MAX + 1];
 	int given[GIVEN_COUNT] = { -1, -1, -1, -1 };
-	struct timespec made;
+	struct timespec made = { 0 };
 
-	*process = (struct service_process){ .sentinel = -1, .leash = -1, .socket = { .fd = -1 } };
+	*process = (struct service_child){ .sentinel = -1, .leash = -1, .socket = { .fd = -1 } };
 	if (!split_command(start, text, words))
 		return -EINVAL;
 	int error = open_socket(process, start->path, &made);
@@ -266,14 +268,14 @@ service_process_start(struct service_process *process, const struct service_star
 		return 0;
 	}
 	listener_close_path(&process->socket, start->path);
-	service_process_fini(process);
+	service_child_fini(process);
 	return error;
 }
 
 /* --- its life and end ------------------------------------------------------------------------- */
 
 bool
-service_process_lives(struct service_process *process)
+service_child_lives(struct service_child *process)
 {
 	char rest[512];
 
@@ -290,7 +292,7 @@ service_process_lives(struct service_process *process)
 
 /* Only if the path is still this generation's. */
 static void
-unlink_socket(const struct service_process *process, const char *path)
+unlink_socket(const struct service_child *process, const char *path)
 {
 	struct stat st;
 
@@ -300,7 +302,7 @@ unlink_socket(const struct service_process *process, const char *path)
 }
 
 void
-service_process_end(struct service_process *process, const char *path)
+service_child_end(struct service_child *process, const char *path)
 {
 	if (process->leash < 0)
 		return;
@@ -356,7 +358,7 @@ kill_holders(const char *target)
 }
 
 void
-service_process_kill(const struct service_process *process)
+service_child_kill(const struct service_child *process)
 {
 	struct stat st;
 	char target[LINK_MAX_LEN];
@@ -372,7 +374,7 @@ service_process_kill(const struct service_process *process)
 }
 
 void
-service_process_fini(struct service_process *process)
+service_child_fini(struct service_child *process)
 {
 	if (process->sentinel >= 0)
 		close(process->sentinel);

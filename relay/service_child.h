@@ -1,5 +1,5 @@
 /*
- * service_process.h - the process of one generation of a service: how it is started by the
+ * service_child.h - the process of one generation of a service: how it is started by the
  * convention of PREFORK_INTERP, how its end is noticed, and how it is ended.
  *
  * The set-up process gets four descriptors: the listening socket, one end of a call's socket, the
@@ -12,8 +12,8 @@
  *
  * Nothing here waits, but for a fork.
  */
-#ifndef RELAY_SERVICE_PROCESS_H
-#define RELAY_SERVICE_PROCESS_H
+#ifndef RELAY_SERVICE_CHILD_H
+#define RELAY_SERVICE_CHILD_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ enum {
 	SERVICE_COMMAND_WORDS_MAX = 1024,
 };
 
-struct service_process {
+struct service_child {
 	pid_t setup;  /* not yet reaped; 0 = none.  Leads the session of all that is not warm */
 	int sentinel; /* -1 = end of file was read */
 	int leash;    /* -1 = it was told to end */
@@ -44,22 +44,22 @@ struct service_start {
 };
 
 /* 0, or a negative errno: then nothing was started and *process is empty. */
-int service_process_start(struct service_process *process, const struct service_start *start);
+int service_child_start(struct service_child *process, const struct service_start *start);
 
 /* What the sentinel says now; true = there is a server, or a set-up process. */
-bool service_process_lives(struct service_process *process);
+bool service_child_lives(struct service_child *process);
 
 /* Lets go of the leash, and unlinks the socket: no new call comes. */
-void service_process_end(struct service_process *process, const char *path);
+void service_child_end(struct service_child *process, const char *path);
 
 /* SIGKILL to all that is left of it: the set-up's session, and who holds the sentinel. */
-void service_process_kill(const struct service_process *process);
+void service_child_kill(const struct service_child *process);
 
 /* Closes what is open. */
-void service_process_fini(struct service_process *process);
+void service_child_fini(struct service_child *process);
 
 /* Makes the directory for private sockets, or removes the sockets that are left in it. */
-int service_process_make_dir(const char *dir);
-void service_process_sweep_dir(const char *dir);
+int service_child_make_dir(const char *dir);
+void service_child_sweep_dir(const char *dir);
 
 #endif
