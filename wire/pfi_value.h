@@ -1,0 +1,60 @@
+/*
+ * pfi_value.h - the value of PREFORK_INTERP, by which a service finds its descriptors at its start.
+ *
+ *   v1,SECS.NNNNNNNNN LISTEN,CALL,WATCHI,WATCHE
+ *
+ * Items behind a further comma and words behind a further space mean nothing, whatever they hold.
+ *
+ * Source: prefork-interp 7.0.0.  Its prose names the last two descriptors the other way round; this
+ * is the order in which it gives them.
+ */
+#ifndef WIRE_PFI_VALUE_H
+#define WIRE_PFI_VALUE_H
+
+#include "wire/wire.h"
+
+#define PFI_VALUE_NAME "PREFORK_INTERP"
+/* Room for any formatted value. */
+#define PFI_VALUE_SIZE_MAX 80
+
+#define PFI_VALUE_FAULTS(X)                                           \
+	X(PFI_VALUE_FINE, "no fault")                                 \
+	X(PFI_VALUE_NOT_V1, "not protocol v1")                        \
+	X(PFI_VALUE_BAD_TIME, "the time is not SECS.NNNNNNNNN")       \
+	X(PFI_VALUE_ONE_WORD, "there are no descriptors")             \
+	X(PFI_VALUE_FEW_FDS, "there are fewer than four descriptors") \
+	X(PFI_VALUE_BAD_FD, "a descriptor is not a number")           \
+	X(PFI_VALUE_SAME_FD, "a descriptor is there twice")
+
+enum pfi_value_fault {
+#define X(name, text) name,
+	PFI_VALUE_FAULTS(X)
+#undef X
+};
+
+/* What the descriptors are, in order. */
+enum pfi_value_fd {
+	PFI_LISTEN, /* the listening socket, non-blocking */
+	PFI_CALL,   /* the service's end of the first call, blocking */
+	PFI_WATCHI, /* held open by the service: who has the other end sees when it is gone */
+	PFI_WATCHE, /* non-blocking; its end or a message on it tells the service to end */
+	PFI_VALUE_FDS,
+};
+
+struct pfi_value {
+	uint64_t seconds; /* since 1970, at most INT64_MAX: when the socket was made, ... */
+	uint32_t nanoseconds;
+	int fds[PFI_VALUE_FDS]; /* ... which files of the service that changed later are newer than
+				 */
+};
+
+const char *pfi_value_fault_text(enum pfi_value_fault fault);
+
+/* On anything but PFI_VALUE_FINE *value is untouched: nothing is guessed. */
+WIRE_MUST_CHECK enum pfi_value_fault pfi_value_parse(struct pfi_value *value,
+						     struct wire_span text);
+
+/* Appends the value, without a NUL.  Takes what pfi_value_parse() gives; descriptors >= 0. */
+void pfi_value_put(struct wire_out *out, const struct pfi_value *value);
+
+#endif
