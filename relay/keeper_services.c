@@ -18,8 +18,6 @@
 
 #include "relay/log.h"
 
-#define SUBDIR "svc"
-
 enum {
 	END_MS = 10000,     /* a server that was let go of has so long */
 	STOP_END_MS = 1000, /* at the relay's stop, when its calls are over */
@@ -399,7 +397,7 @@ keeper_services_init(struct keeper_services *services, const char *run_dir,
 	    (struct keeper_services){ .control = control, .silent = silent, .next_at = UINT64_MAX };
 	service_sockets_init(&services->sockets, control);
 	LIST_INIT(&services->generations);
-	int len = snprintf(services->dir, sizeof services->dir, "%s/" SUBDIR, run_dir);
+	int len = snprintf(services->dir, sizeof services->dir, "%s/" KEEPER_SERVICES_DIR, run_dir);
 	if (len < 0 || (size_t)len >= sizeof services->dir)
 		services->dir[0] = '\0';
 	else

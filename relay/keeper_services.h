@@ -19,6 +19,9 @@
 #include "relay/service_child.h"
 #include "relay/service_sockets.h"
 
+/* In run_dir: the directory of private sockets. */
+#define KEEPER_SERVICES_DIR "svc"
+
 enum {
 	KEEPER_GENERATIONS_MAX = 512, /* slots of the loop */
 };
