@@ -462,6 +462,9 @@ control_hosts_apply(struct control *control, const struct config_diff *diff)
 		case CONFIG_DIFF_DEFAULT:
 		case CONFIG_DIFF_VARIABLE:
 		case CONFIG_DIFF_UNCHANGED:
+		case CONFIG_DIFF_SERVICE_REMOVED:
+		case CONFIG_DIFF_SERVICE_ADDED:
+		case CONFIG_DIFF_SERVICE_CHANGED:
 		case CONFIG_DIFF_KIND_COUNT:
 			break;
 		}
