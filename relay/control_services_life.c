@@ -156,6 +156,34 @@ on_process(struct control *control, const struct channel_service_process *messag
 	}
 }
 
+/* Who took a socket away (prefork-interp's -f and --kill do) wants another server. */
+static void
+on_bound_anew(struct control *control, struct control_service *service)
+{
+	if (service->config->settings.connect != NULL || is_starting(service) || service->asleep)
+		return;
+	say(control, service, LOG_INFO, "service_restart",
+	    "its socket was taken away: another generation follows");
+	service->start_at = child_clock_ms();
+}
+
+static void
+take_socket(struct control *control, struct control_service *service, int which, int fd)
+{
+	struct control_service_socket *socket = &service->sockets[which];
+	int own = dup(fd);
+
+	if (own < 0)
+		return;
+	if (socket->fd >= 0) {
+		close(socket->fd);
+		if (which == CONTROL_SERVICE_PUBLIC)
+			on_bound_anew(control, service);
+	}
+	socket->fd = own;
+	socket->told = false;
+}
+
 static void
 on_listener(struct control *control, const struct channel_service_socket *message, int fd)
 {
@@ -170,15 +198,9 @@ on_listener(struct control *control, const struct channel_service_socket *messag
 			socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
 			say(control, service, LOG_ERROR, "service_failed",
 			    "cannot listen on %s: %s", message->path, strerror(-message->error));
-			return;
+		} else if (fd >= 0) {
+			take_socket(control, service, i, fd);
 		}
-		int own = fd < 0 ? -1 : dup(fd);
-		if (own < 0)
-			return;
-		if (socket->fd >= 0)
-			close(socket->fd);
-		socket->fd = own;
-		socket->told = false;
 	}
 }
 

@@ -65,6 +65,8 @@ close $file;
 prefork_initialisation_complete(log_facility => '', @OPTIONS@);
 
 $| = 1;
+# prefork-interp says first how the script is called.
+splice @ARGV, 0, 2 if $ARGV[0] eq 'perl';
 my ($what, @rest) = @ARGV;
 print "$version\n" if $what eq 'version';
 print join(' ', @rest) . "\n" if $what eq 'echo';
@@ -73,6 +75,8 @@ print "$$\n" if $what eq 'sleep';
 Time::HiRes::sleep($rest[0]) if $what eq 'sleep';
 print $ENV{$rest[0]} // 'unset', "\n" if $what eq 'variable';
 print <STDIN> if $what eq 'cat';
+print join(' ', map { join ',', (stat $_)[0, 1] } *STDIN, *STDOUT, *STDERR), "\n" if $what eq 'inodes';
+kill $rest[0], $$ if $what eq 'kill';
 POSIX::_exit($what eq 'exit' ? $rest[0] : 0);
 END
 
