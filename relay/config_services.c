@@ -68,16 +68,17 @@ no_memory(struct services *all)
 static struct runner
 find_runner(const struct relay_settings *relay, bool serving)
 {
-	const struct passwd *user;
+	struct runner runner = { .uid = geteuid(), .known = true };
 
-	if (serving || geteuid() != 0 || relay->user == NULL)
-		return (
-		    struct runner){ .uid = geteuid(), .known = true, .may_switch = geteuid() == 0 };
-	user = getpwnam(relay->user);
-	if (user == NULL)
-		return (struct runner){ .known = false };
-	return (
-	    struct runner){ .uid = user->pw_uid, .known = true, .may_switch = user->pw_uid == 0 };
+	if (!serving && runner.uid == 0 && relay->user != NULL) {
+		const struct passwd *user = getpwnam(relay->user);
+
+		runner.known = user != NULL;
+		if (user != NULL)
+			runner.uid = user->pw_uid;
+	}
+	runner.may_switch = runner.known && runner.uid == 0;
+	return runner;
 }
 
 static bool
@@ -189,20 +190,47 @@ set_ident_paths(const struct subject *subject, uid_t uid)
 	}
 }
 
+/* Two paths that differ only in such parts would be one socket. */
+static bool
+is_plain(const char *path)
+{
+	for (; path != NULL; path = strchr(path + 1, '/')) {
+		size_t len = strcspn(path + 1, "/");
+
+		if (len == 0 || (len == 1 && path[1] == '.') ||
+		    (len == 2 && memcmp(path + 1, "..", 2) == 0))
+			return false;
+	}
+	return true;
+}
+
+/* Whether the directory holds the path itself, not one below it. */
+static bool
+holds(const char *dir, const char *path)
+{
+	size_t len = (size_t)(strrchr(path, '/') - path);
+
+	return strlen(dir) == len && memcmp(dir, path, len) == 0;
+}
+
 static void
 set_socket_path(const struct subject *subject)
 {
 	const struct relay_settings *relay = &subject->all->config->relay;
 	const char *socket = subject->service->settings.socket;
-	size_t dir = (size_t)(strrchr(socket, '/') - socket);
+	char private[SETTINGS_RUN_DIR_MAX + sizeof "/" SERVICE_PRIVATE_DIR];
 
-	if (socket[dir + 1] == '\0')
-		say(subject, REPORT_FATAL, "socket: \"%s\" ends with a slash", socket);
+	snprintf(private, sizeof private, "%s/" SERVICE_PRIVATE_DIR, relay->run_dir);
+	if (!is_plain(socket))
+		say(subject, REPORT_FATAL,
+		    "socket: \"%s\" has a part that is empty, \".\" or \"..\"", socket);
 	else if (strcmp(socket, relay->control_socket) == 0)
 		say(subject, REPORT_FATAL, "socket: %s is the control socket", socket);
-	else if (strlen(relay->socket_dir) == dir && strncmp(relay->socket_dir, socket, dir) == 0)
+	else if (holds(relay->socket_dir, socket))
 		say(subject, REPORT_FATAL, "socket: %s is for the sockets of hosts",
 		    relay->socket_dir);
+	else if (holds(private, socket))
+		say(subject, REPORT_FATAL, "socket: %s is for the relay's own sockets", private);
 	else
 		subject->service->path = copy_text(subject, socket);
 }
@@ -300,7 +328,7 @@ check_service(const struct subject *subject)
 		set_ident_paths(subject, uid);
 	if (settings->command != NULL)
 		check_command(subject);
-	else
+	else if (settings->connect != NULL)
 		check_unused(subject);
 	find_callers(subject);
 	say(subject, REPORT_WARNING, "configured, but this version does not serve services yet");

@@ -88,7 +88,6 @@ struct control_worker {
 	struct channel *channel; /* NULL = none at the moment */
 	struct worker_stats *stats;
 	int32_t pid;
-	uint32_t restarts;
 	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
 };
 
@@ -103,7 +102,8 @@ struct control {
 	bool listed; /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
 	bool ready_once;
-	bool stopping;
+	bool ending;                 /* the keeper stops the workers; this process goes last */
+	bool stopping;               /* now it is this one's turn */
 	struct control_host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
 	void *by_id;      /* tsearch(3) of control_host */
@@ -112,6 +112,7 @@ struct control {
 	struct resolver *resolver;
 	struct storage *storage;
 	struct watch *watch;                             /* NULL unless hosts_watch */
+	uint64_t watched;                                /* generation that it follows */
 	LIST_HEAD(, control_apply_wait) apply_waits;     /* for the workers */
 	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
 	uint64_t delayed_token;                          /* of the last one */

@@ -230,7 +230,6 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	control_services_forget_worker(control, number);
 	control_asks_worker_gone(control, number);
 	worker->channel = channel_new(fd);
-	worker->restarts += worker->pid != 0 && worker->pid != message->pid;
 	if (worker->pid != 0 && worker->pid != message->pid)
 		control_event(control, "restart", NULL, "worker-%u was started again", number);
 	worker->pid = message->pid;

@@ -81,6 +81,9 @@ on_signal(struct control *control, int number)
 		control_tell_all(control, CHANNEL_RETRY);
 		control_write_status(control);
 		break;
+	case SIGTERM:
+		control->ending = true;
+		break;
 	default:
 		log_warning(NULL, "signal %d has no effect", number);
 	}
@@ -282,6 +285,7 @@ watch_files(struct control *control)
 static void
 update_watch(struct control *control)
 {
+	control->watched = control->generation;
 	if (settings_now(control)->hosts_watch) {
 		watch_files(control);
 	} else if (control->watch != NULL) {
@@ -299,6 +303,18 @@ load(struct control *control)
 		update_watch(control);
 	control_load(control);
 	update_watch(control);
+}
+
+/* What an operator's verb took over may want other files to be watched, or any at all. */
+static void
+follow(struct control *control)
+{
+	if (control->watched == control->generation)
+		return;
+	bool before = control->watch != NULL;
+	update_watch(control);
+	if (!before && control->watch != NULL)
+		load(control); /* they may have changed since they were read */
 }
 
 static void
@@ -391,6 +407,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 		return false; /* the keeper is gone: so are we */
 	nfds_t before = SLOT_WORKERS + control->options->worker_count;
 	control_server_run(control->server, &slots[before], count - before);
+	follow(control);
 	read_watch(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());

@@ -25,6 +25,15 @@ enum {
 
 /* --- info ------------------------------------------------------------------------------------- */
 
+/* The worker's memory counts them for every control process. */
+static uint64_t
+restarts_of(const struct control_worker *worker)
+{
+	uint64_t starts = worker->stats == NULL ? 0 : stats_get(&worker->stats->starts);
+
+	return starts > 0 ? starts - 1 : 0;
+}
+
 static void
 fill_workers(struct control_call *call, Relay__Control__Info *info)
 {
@@ -41,7 +50,7 @@ fill_workers(struct control_call *call, Relay__Control__Info *info)
 		workers[i].number = i;
 		workers[i].pid = worker->channel == NULL ? 0 : (uint32_t)worker->pid;
 		workers[i].ready = control_worker_ready(worker);
-		workers[i].restarts = worker->restarts;
+		workers[i].restarts = restarts_of(worker);
 		list[i] = &workers[i];
 	}
 	info->n_worker = count;
@@ -285,8 +294,8 @@ control_do_health(struct control_call *call)
 	if (!control->last_load_ok)
 		add_reason(&health, control_text(call, "the last reload was refused"));
 	check_hosts(call, &health);
-	health.ready = serving && control->loaded && !control->stopping;
-	health.status = control_clean(call, control->stopping      ? "stopping"
+	health.ready = serving && control->loaded && !control->ending;
+	health.status = control_clean(call, control->ending        ? "stopping"
 					    : !control->ready_once ? "starting"
 					    : health.n_reason > 0  ? "degraded"
 								   : "ready");

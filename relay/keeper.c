@@ -215,6 +215,7 @@ begin_stop(struct keeper *keeper)
 		return;
 	keeper->stopping_at = child_clock_ms();
 	service_manager_stopping(keeper->options->manager);
+	keeper_pass_on(keeper, SIGTERM); /* control says so to who asks */
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		stop_child(keeper, &keeper->workers[i].child);
 	if (!workers_alive(keeper))

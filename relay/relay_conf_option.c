@@ -12,10 +12,9 @@
 
 #include "relay/setting_list.h"
 
-/* `-o` taken apart; the strings are copies in `text`. */
+/* `-o` taken apart; the strings are in a copy of it. */
 struct option {
 	const char *whole;
-	char *text;
 	const char *name;  /* of the section */
 	const char *title; /* of a host or service, else NULL */
 	const char *key;
@@ -34,24 +33,24 @@ has_title(const char *name)
 
 /* NULL, or what is wrong with its shape. */
 static const char *
-split_option(struct option *option)
+split_option(struct option *option, char *text)
 {
 	static const char shape[] =
 	    "write SECTION.KEY=VALUE, with relay, control, exporter, defaults, host ID or "
 	    "service NAME as the section";
-	char *equal = strchr(option->text, '=');
+	char *equal = strchr(text, '=');
 
 	if (equal == NULL)
 		return shape;
 	*equal = '\0';
 	option->value = equal + 1;
-	char *dot = strrchr(option->text, '.');
+	char *dot = strrchr(text, '.');
 	if (dot == NULL)
 		return shape;
 	*dot = '\0';
 	option->key = dot + 1;
-	option->name = option->text;
-	char *space = strchr(option->text, ' ');
+	option->name = text;
+	char *space = strchr(text, ' ');
 	if (space != NULL) {
 		*space = '\0';
 		option->title = space + 1 + strspn(space + 1, " ");
@@ -128,17 +127,18 @@ set_option(struct relay_conf *conf, struct option *option)
 void
 relay_conf_option(struct relay_conf *conf, const char *whole, struct report *report)
 {
-	struct option option = { .whole = whole, .text = strdup(whole) };
+	struct option option = { .whole = whole };
+	char *text = strdup(whole);
 	char file[256];
 	char why[768];
 
 	snprintf(file, sizeof file, "-o %s", whole);
-	const char *wrong = option.text == NULL ? "out of memory" : split_option(&option);
+	const char *wrong = text == NULL ? "out of memory" : split_option(&option, text);
 	if (wrong == NULL && !check_option(&option, why, sizeof why))
 		wrong = why;
 	if (wrong == NULL && !set_option(conf, &option))
 		wrong = "out of memory";
 	if (wrong != NULL)
 		report_add(report, REPORT_FATAL, file, 0, "%s", wrong);
-	free(option.text);
+	free(text);
 }

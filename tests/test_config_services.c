@@ -172,7 +172,16 @@ Test(config_services, values)
 	refused("service a {\n calls_max = 0 }", 2, "service.calls_max: \"0\" is out of range");
 	refused("service a { pipeline = 3 }", 1,
 		"'pipeline' in section service: allowed are ident, socket, command, connect,");
-	refused("service a { socket = /tmp/ connect = /c }", 1, "socket: \"/tmp/\" ends with");
+	static const char *const roundabout[] = { "/tmp/",     "/",      "//tmp/s", "/tmp/./s",
+						  "/tmp/../s", "/tmp/.", "/.." };
+	for (size_t i = 0; i < COUNT_OF(roundabout); i++) {
+		char text[128];
+
+		snprintf(text, sizeof text, "service a { socket = \"%s\" connect = /c }",
+			 roundabout[i]);
+		refused(text, 1, "\" has a part that is empty, \".\" or \"..\"");
+	}
+	taken("service a { socket = /tmp/.../.s connect = /c }");
 	refused("service a { command = { ./svc } ident = i }", 1,
 		"command: \"./svc\" is neither an absolute path nor the name of a program");
 	refused("service a { command = { \"\", x } ident = i }", 1, "command: \"\" is neither");
@@ -253,6 +262,10 @@ Test(config_services, sockets_are_nobody_elses)
 	}
 	snprintf(text, sizeof text, "service a { socket = %s/sockets/msul1 connect = /c }", dir);
 	refused(text, 1, "sockets is for the sockets of hosts");
+	snprintf(text, sizeof text, "service a { socket = %s/logs/svc/x connect = /c }", dir);
+	refused(text, 1, "logs/svc is for the relay's own sockets");
+	snprintf(text, sizeof text, "service a { socket = %s/logs/svc.x connect = /c }", dir);
+	taken(text);
 	snprintf(text, sizeof text, "service a { socket = %s/logs/relay.control connect = /c }",
 		 dir);
 	refused(text, 1, "relay.control is the control socket");
