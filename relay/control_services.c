@@ -1,6 +1,6 @@
 /*
- * control_services.c - the table of services: what the configuration wants, what the keeper made,
- * what the home workers were told.
+ * control_services.c - the table of services: what the configuration wants, and what the keeper is
+ * asked for.
  *
  * Each service is looked at in every round: what it lacks is sent as far as the channels take it.
  * Never waits, never starts a process itself.  Owns the table, the sockets' duplicates and what is
@@ -22,111 +22,6 @@
 #include "relay/log.h"
 #include "relay/setting_list.h"
 
-/* --- telling the home worker ------------------------------------------------------------------ */
-
-static struct channel *
-home_of(const struct control *control, const struct control_service *service)
-{
-	uint32_t home = service->index % control->options->worker_count;
-
-	/* Before the keeper has answered for everything no sync has begun. */
-	return control->listed ? control->workers[home].channel : NULL;
-}
-
-static bool
-send_to(struct channel *channel, const struct channel_message *message, int fd)
-{
-	return channel_queued(channel) < CONTROL_SERVICES_BACKLOG &&
-	       channel_send(channel, message, fd) == 0;
-}
-
-static bool
-tell_socket(struct channel *home, const struct control_service *service,
-	    const struct control_service_socket *socket, bool extended)
-{
-	const struct config_service *config = service->config;
-	struct channel_message message = { .type = CHANNEL_SERVICE_ADD };
-	struct channel_service *to = &message.service;
-
-	to->index = service->index;
-	to->extended = extended;
-	to->calls_max = config->settings.calls_max;
-	to->call_timeout_ms = config->settings.call_timeout_ms;
-	to->request_timeout_ms = config->settings.request_timeout_ms;
-	snprintf(to->name, sizeof to->name, "%s", config->name);
-	for (; to->uid_count < config->caller_count && to->uid_count < SERVICE_UIDS_MAX;
-	     to->uid_count++)
-		to->uids[to->uid_count] = config->callers[to->uid_count];
-	/* A list of users of whom none exists lets nobody in. */
-	if (config->settings.allow_uids != NULL && to->uid_count == 0)
-		to->uids[to->uid_count++] = OWNER_NOBODY_UID;
-	return send_to(home, &message, socket->fd);
-}
-
-static bool
-tell_generation(struct channel *home, const struct control_service *service,
-		const struct control_generation *generation, enum service_generation_state state)
-{
-	struct channel_message message = { .type = CHANNEL_SERVICE_GENERATION };
-
-	message.service_generation.index = service->index;
-	message.service_generation.generation = generation->number;
-	message.service_generation.state = state;
-	memcpy(message.service_generation.path, generation->path, sizeof generation->path);
-	return send_to(home, &message, -1);
-}
-
-/* A service without its public socket is none to a worker. */
-static bool
-can_be_told(const struct control_service *service)
-{
-	return service->sockets[CONTROL_SERVICE_PUBLIC].fd >= 0;
-}
-
-static void
-tell_worker(struct control *control, struct control_service *service)
-{
-	struct channel *home = home_of(control, service);
-	struct control_generation *generation;
-
-	if (home == NULL || !can_be_told(service))
-		return;
-	for (int i = 0; i < CONTROL_SERVICE_SOCKETS; i++) {
-		struct control_service_socket *socket = &service->sockets[i];
-		if (socket->fd >= 0 && !socket->told)
-			socket->told = tell_socket(home, service, socket, i > 0);
-	}
-	if (!service->sockets[CONTROL_SERVICE_PUBLIC].told)
-		return;
-	if (service->current != NULL && !service->current->use_told)
-		service->current->use_told =
-		    tell_generation(home, service, service->current, SERVICE_GENERATION_USE);
-	TAILQ_FOREACH(generation, &service->draining, entry) {
-		if (generation->use_told && !generation->drain_told)
-			generation->drain_told =
-			    tell_generation(home, service, generation, SERVICE_GENERATION_DRAIN);
-	}
-}
-
-bool
-control_services_told(const struct control *control, uint32_t worker)
-{
-	uint32_t workers = control->options->worker_count;
-
-	for (uint32_t i = worker; i < CONFIG_SERVICES_MAX; i += workers) {
-		const struct control_service *service = control->services.table[i];
-		if (service == NULL || !can_be_told(service))
-			continue;
-		for (int k = 0; k < CONTROL_SERVICE_SOCKETS; k++) {
-			if (service->sockets[k].fd >= 0 && !service->sockets[k].told)
-				return false;
-		}
-		if (service->current != NULL && !service->current->use_told)
-			return false;
-	}
-	return true;
-}
-
 /* --- generations ------------------------------------------------------------------------------ */
 
 static void
@@ -147,10 +42,10 @@ void
 control_generation_forget(struct control *control, struct control_service *service,
 			  struct control_generation *generation)
 {
-	struct channel *home = home_of(control, service);
+	struct channel *home = control_service_home(control, service);
 
 	if (home != NULL && generation->use_told)
-		tell_generation(home, service, generation, SERVICE_GENERATION_GONE);
+		control_generation_tell(home, service, generation, SERVICE_GENERATION_GONE);
 	service->calls += generation->calls;
 	if (generation == service->starting)
 		service->starting = NULL;
@@ -197,10 +92,10 @@ control_generation_use(struct control *control, struct control_service *service,
 		control_generation_drain(control, service);
 	service->starting = NULL;
 	service->current = generation;
-	service->asleep = false;
+	service->asleep = service->failed = false;
 	generation->warm_at = now;
 	service->used_at = now;
-	tell_worker(control, service);
+	control_service_tell(control, service);
 	control_service_settled(control, service, number, NULL);
 }
 
@@ -240,7 +135,7 @@ ask_start(struct control *control, const struct control_service *service,
 	int fd = pack_command(config->settings.command, &to->length);
 	if (fd < 0)
 		return false;
-	bool sent = send_to(control->keeper, &message, fd);
+	bool sent = control_service_send(control->keeper, &message, fd);
 	close(fd);
 	return sent;
 }
@@ -318,7 +213,7 @@ listen_to(struct control *control, struct control_service *service, uint64_t now
 						       .extended = i == CONTROL_SERVICE_EXTENDED,
 						       .uid = socket->uid };
 		memcpy(to->path, socket->path, sizeof to->path);
-		socket->listed = send_to(control->keeper, &message, -1);
+		socket->listed = control_service_send(control->keeper, &message, -1);
 		socket->retry_at = 0;
 	}
 }
@@ -397,6 +292,17 @@ same_process(const struct config_service *a, const struct config_service *b)
 	       a->run_as.uid == b->run_as.uid && a->run_as.gid == b->run_as.gid;
 }
 
+/*
+ * Whether one can become the other.  A worker is never told that a socket is no more, and what was
+ * started is ended otherwise than what was only connected to.
+ */
+static bool
+same_kind(const struct config_service *a, const struct config_service *b)
+{
+	return (a->extended_path == NULL) == (b->extended_path == NULL) &&
+	       (a->settings.connect == NULL) == (b->settings.connect == NULL);
+}
+
 /* Whether callers find the same thing. */
 static bool
 same_front(const struct config_service *a, const struct config_service *b)
@@ -426,7 +332,7 @@ static void
 service_delete(struct control *control, struct control_service *service)
 {
 	struct channel_message message = { .type = CHANNEL_SERVICE_REMOVE };
-	struct channel *home = home_of(control, service);
+	struct channel *home = control_service_home(control, service);
 
 	control_service_settled(control, service, UINT32_MAX, "it was removed meanwhile");
 	message.service_generation.index = service->index;
@@ -472,11 +378,6 @@ service_change(struct control *control, struct control_service *service,
 {
 	const struct config_service *from = service->config;
 
-	/* What runs is ended as what it is: before the service is another one. */
-	bool was_connected = from->settings.connect != NULL;
-	bool is_connected = to->settings.connect != NULL;
-	if (was_connected != is_connected)
-		end_all(control, service);
 	if (!same_process(from, to))
 		control_service_restart(control, service, child_clock_ms());
 	service->config = to;
@@ -521,7 +422,7 @@ control_services_apply(struct control *control)
 		if (service == NULL)
 			continue;
 		const struct config_service *to = find_config(config, service->config->name);
-		if (to == NULL)
+		if (to == NULL || !same_kind(service->config, to))
 			service_delete(control, service);
 		else
 			service_change(control, service, to);
@@ -549,7 +450,7 @@ control_services_run(struct control *control, uint64_t now_ms)
 		    service->start_at <= now_ms &&
 		    channel_queued(control->keeper) < CONTROL_SERVICES_BACKLOG)
 			begin(control, service, now_ms);
-		tell_worker(control, service);
+		control_service_tell(control, service);
 	}
 }
 

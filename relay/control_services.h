@@ -80,6 +80,7 @@ struct control_service {
 	uint64_t calls;   /* of generations that are forgotten */
 	uint64_t starts;
 	uint64_t failures;
+	bool failed; /* the last generation that was begun did not come to be */
 	bool asleep; /* ended because nobody used it: the next call starts it */
 	char last[CONTROL_SERVICE_TEXT_MAX];
 	struct control_service_file files[SETTINGS_LIST_MAX];
@@ -119,6 +120,16 @@ void control_services_on_calls(struct control *control, uint32_t worker,
 
 /* By name; NULL = there is none. */
 struct control_service *control_service_find(const struct control *control, const char *name);
+
+/* It cannot be called: it could not be started, or its socket not be made. */
+static inline bool
+control_service_has_failed(const struct control_service *service)
+{
+	const struct control_service_socket *socket = &service->sockets[CONTROL_SERVICE_PUBLIC];
+
+	return (socket->fd < 0 && socket->retry_at != 0) ||
+	       (service->current == NULL && service->failed);
+}
 
 /* Another generation takes the place of what runs, and of what is being started. */
 void control_service_restart(struct control *control, struct control_service *service,

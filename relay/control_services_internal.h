@@ -2,7 +2,8 @@
  * control_services_internal.h - what the files of the table of services share; nobody else includes
  * it.
  *
- *   control_services.c       the table, telling the keeper and the workers, beginning a generation
+ *   control_services.c       the table, telling the keeper, beginning a generation
+ *   control_services_tell.c  telling the home worker
  *   control_services_life.c  what becomes of generations, and why another one is begun
  */
 #ifndef RELAY_CONTROL_SERVICES_INTERNAL_H
@@ -31,6 +32,20 @@ void control_generation_end(struct control *control, struct control_service *ser
 /* It has ended by itself, or never was. */
 void control_generation_forget(struct control *control, struct control_service *service,
 			       struct control_generation *generation);
+
+/* --- control_services_tell.c */
+
+/* The channel to its home worker; NULL = there is none, or nothing may be said yet. */
+struct channel *control_service_home(const struct control *control,
+				     const struct control_service *service);
+
+/* Unless too much is queued there. */
+bool control_service_send(struct channel *channel, const struct channel_message *message, int fd);
+
+void control_service_tell(struct control *control, struct control_service *service);
+bool control_generation_tell(struct channel *home, const struct control_service *service,
+			     const struct control_generation *generation,
+			     enum service_generation_state state);
 
 /* --- control_services_life.c */
 

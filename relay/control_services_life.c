@@ -65,6 +65,7 @@ control_service_failed(struct control *control, struct control_service *service,
 		       const char *why, uint64_t now)
 {
 	service->failures++;
+	service->failed = true;
 	start_later(service, now);
 	say(control, service, LOG_ERROR, "service_failed",
 	    "generation %u was not started: %s; again in %u ms", number, why, service->backoff_ms);
@@ -273,9 +274,7 @@ control_services_on_calls(struct control *control, uint32_t worker,
 	if (service == NULL || calls->index % control->options->worker_count != worker)
 		return;
 	struct control_generation *generation = find_generation(service, calls->generation);
-	if (calls->running > 0 || calls->waiting > 0 ||
-	    (generation != NULL && calls->calls != generation->calls))
-		service->used_at = now;
+	service->used_at = now; /* it only says what is new */
 	service->waiting = calls->waiting;
 	if (service->waiting > 0 && service->asleep) {
 		service->asleep = false;

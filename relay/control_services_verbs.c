@@ -33,7 +33,7 @@ state_of(const struct control_service *service)
 		return "up";
 	if (service->asleep)
 		return "asleep";
-	return service->starting == NULL && service->failures > 0 ? "failed" : "starting";
+	return service->starting == NULL && service->failed ? "failed" : "starting";
 }
 
 static Relay__Control__ServiceGeneration *

@@ -146,6 +146,7 @@ start_process(struct keeper_services *services, struct keeper_generation *genera
 		.length = wanted->length,
 		.uid = (uid_t)wanted->uid,
 		.gid = (gid_t)wanted->gid,
+		.nofile = services->nofile,
 		.silent = services->silent,
 	};
 
@@ -397,6 +398,8 @@ keeper_services_init(struct keeper_services *services, const char *run_dir,
 	    (struct keeper_services){ .control = control, .silent = silent, .next_at = UINT64_MAX };
 	service_sockets_init(&services->sockets, control);
 	LIST_INIT(&services->generations);
+	struct rlimit limit;
+	services->nofile = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 	int len = snprintf(services->dir, sizeof services->dir, "%s/" KEEPER_SERVICES_DIR, run_dir);
 	if (len < 0 || (size_t)len >= sizeof services->dir)
 		services->dir[0] = '\0';

@@ -31,6 +31,7 @@ struct keeper_generation;
 struct keeper_services {
 	const struct child *control; /* who is told */
 	bool silent;
+	rlim_t nofile; /* as it was before the keeper raised it */
 	bool dir_made;
 	char dir[SERVICE_PATH_MAX]; /* of private sockets; "" = its path is too long */
 	struct service_sockets sockets;
@@ -41,7 +42,8 @@ struct keeper_services {
 	bool stopping;
 };
 
-/* Removes what an earlier relay left in `run_dir`.  `control` must outlive it. */
+/* Removes what an earlier relay left in `run_dir`.  `control` must outlive it.  To be called before
+ * limits are raised. */
 void keeper_services_init(struct keeper_services *services, const char *run_dir,
 			  const struct child *control, bool silent);
 void keeper_services_fini(struct keeper_services *services);

@@ -113,6 +113,17 @@ default_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void
+lower_limit(rlim_t nofile)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= nofile)
+		return;
+	limit.rlim_cur = nofile;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Standard input is empty, standard output is standard error; the given ones follow, no other. */
 static bool
 place_descriptors(const int given[GIVEN_COUNT])
@@ -153,6 +164,7 @@ become(const struct service_start *start, char **words, const int given[GIVEN_CO
 		child_silence();
 	setsid();
 	default_signals();
+	lower_limit(start->nofile);
 	if (place_descriptors(given) && switch_user(start) && set_variable(made))
 		execvp(words[0], words);
 	dprintf(STDERR_FILENO, "relay: service %s cannot be started: %s\n", words[0],

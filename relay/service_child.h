@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "relay/listener.h"
@@ -38,9 +39,10 @@ struct service_start {
 	const char *path;    /* of its private socket, with a directory in it */
 	const char *command; /* `length` bytes: the words, each with its NUL */
 	size_t length;
-	uid_t uid;   /* OWNER_NOBODY_UID: nobody else */
-	gid_t gid;   /* OWNER_NOBODY_GID: the user's own */
-	bool silent; /* nobody reads what it writes to standard error */
+	uid_t uid;     /* OWNER_NOBODY_UID: nobody else */
+	gid_t gid;     /* OWNER_NOBODY_GID: the user's own */
+	rlim_t nofile; /* soft limit of open files: programs that use select(2) rely on it */
+	bool silent;   /* nobody reads what it writes to standard error */
 };
 
 /* 0, or a negative errno: then nothing was started and *process is empty. */
