@@ -191,6 +191,7 @@ control_service_restart(struct control *control, struct control_service *service
 {
 	if (service->starting != NULL)
 		control_generation_end(control, service, service->starting);
+	service->backoff_ms = 0;
 	service->start_at = at_ms;
 }
 

@@ -54,6 +54,14 @@ start_later(struct control_service *service, uint64_t now)
 	service->start_at = now + service->backoff_ms;
 }
 
+/* There is a reason: what failed before does not delay it. */
+static void
+start_now(struct control_service *service, uint64_t now)
+{
+	service->backoff_ms = 0;
+	service->start_at = now;
+}
+
 static bool
 is_starting(const struct control_service *service)
 {
@@ -112,13 +120,10 @@ on_gone(struct control *control, struct control_service *service,
 	control_generation_forget(control, service, generation);
 	if (!in_use)
 		return;
-	if (good_life) {
-		service->backoff_ms = 0;
-		if (service->starting == NULL)
-			service->start_at = now;
-	} else if (!is_starting(service)) {
+	if (good_life && service->starting == NULL)
+		start_now(service, now);
+	else if (!is_starting(service))
 		start_later(service, now);
-	}
 	say(control, service, LOG_WARNING, "service_gone",
 	    "generation %u has ended by itself; another one follows", number);
 }
@@ -165,7 +170,7 @@ on_bound_anew(struct control *control, struct control_service *service)
 		return;
 	say(control, service, LOG_INFO, "service_restart",
 	    "its socket was taken away: another generation follows");
-	service->start_at = child_clock_ms();
+	start_now(service, child_clock_ms());
 }
 
 static void
@@ -256,7 +261,7 @@ on_current_calls(struct control *control, struct control_service *service,
 		    service->current->number);
 	} else if (settings->recycle_calls != 0 && calls->calls >= settings->recycle_calls &&
 		   !is_starting(service)) {
-		service->start_at = now;
+		start_now(service, now);
 		say(control, service, LOG_INFO, "service_restart",
 		    "generation %u had %llu calls: another one follows", service->current->number,
 		    (unsigned long long)calls->calls);
@@ -278,7 +283,7 @@ control_services_on_calls(struct control *control, uint32_t worker,
 	service->waiting = calls->waiting;
 	if (service->waiting > 0 && service->asleep) {
 		service->asleep = false;
-		service->start_at = now;
+		start_now(service, now);
 	}
 	if (generation == NULL)
 		return;
@@ -387,7 +392,7 @@ look(struct control *control, struct control_service *service, uint64_t now)
 	const char *changed = changed_file(service);
 
 	if (changed != NULL) {
-		service->start_at = now;
+		start_now(service, now);
 		say(control, service, LOG_INFO, "service_restart",
 		    "%s has changed: another generation follows", changed);
 	} else if (is_unused(service, now)) {

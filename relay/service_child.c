@@ -351,7 +351,11 @@ holds(pid_t pid, const char *target)
 	return found;
 }
 
-/* A server has lost its parent, so it is a child of the keeper, as the children of a killed one. */
+/*
+ * A server has lost its parent, so it is a child of the keeper, as the children of a killed one.
+ * The relay's own processes have the keeper's session: into their hands a service could only play
+ * its sentinel, by a call.
+ */
 static void
 kill_holders(const char *target)
 {
@@ -363,7 +367,7 @@ kill_holders(const char *target)
 	if (children == NULL)
 		return;
 	for (int i = 0; i < CHILDREN_MAX && fscanf(children, "%ld", &child) == 1; i++) {
-		if (holds((pid_t)child, target))
+		if (getsid((pid_t)child) != getsid(0) && holds((pid_t)child, target))
 			kill((pid_t)child, SIGKILL);
 	}
 	fclose(children);
