@@ -425,7 +425,12 @@ keeper_services_stop(struct keeper_services *services, bool at_once)
 void
 keeper_services_fini(struct keeper_services *services)
 {
-	while (!LIST_EMPTY(&services->generations))
-		free_generation(services, LIST_FIRST(&services->generations));
+	struct keeper_generation *generation = LIST_FIRST(&services->generations);
+
+	while (generation != NULL) {
+		struct keeper_generation *next = LIST_NEXT(generation, entry);
+		free_generation(services, generation);
+		generation = next;
+	}
 	service_sockets_fini(&services->sockets);
 }

@@ -279,6 +279,6 @@ service_sockets_init(struct service_sockets *sockets, const struct child *contro
 void
 service_sockets_fini(struct service_sockets *sockets)
 {
-	while (!LIST_EMPTY(&sockets->all))
-		close_socket(sockets, LIST_FIRST(&sockets->all));
+	service_sockets_mark(sockets);
+	service_sockets_sweep(sockets);
 }

@@ -73,6 +73,9 @@ print join(' ', @rest) . "\n" if $what eq 'echo';
 print getppid . "\n" if $what eq 'monitor';
 print "$$\n" if $what eq 'sleep';
 Time::HiRes::sleep($rest[0]) if $what eq 'sleep';
+if ($what eq 'until') {
+	Time::HiRes::sleep(0.01) until -e $rest[0];
+}
 print $ENV{$rest[0]} // 'unset', "\n" if $what eq 'variable';
 print <STDIN> if $what eq 'cat';
 print join(' ', map { join ',', (stat $_)[0, 1] } *STDIN, *STDOUT, *STDERR), "\n" if $what eq 'inodes';
