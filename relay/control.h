@@ -9,6 +9,7 @@
  *   control_delayed.c  delayed messages between disk and workers
  *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
  *                      control_query.c and control_request.c
+ *   control_services.h services of fd-passing
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -23,6 +24,7 @@
 #include "relay/channel.h"
 #include "relay/config.h"
 #include "relay/control_process.h"
+#include "relay/control_services.h"
 
 #define CONTROL_INDEX_NONE  UINT32_MAX
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
@@ -127,6 +129,7 @@ struct control {
 	uint32_t asks_count;
 	uint32_t listings; /* of links or clients, under way */
 	uint32_t requests; /* of operators to peers, likewise */
+	struct control_services services;
 	struct control_server *server;
 	uint64_t generation; /* of config: another one for each that is taken over */
 	uint64_t loaded_us;  /* since 1970, as are the others */

@@ -100,6 +100,11 @@ map_stats(struct control *control, uint32_t number, int fd)
 static void
 on_keeper(struct control *control, struct channel_message *message, int fd)
 {
+	if (control_services_on_keeper(control, message, fd)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
 	switch (message->type) {
 	case CHANNEL_LISTENER:
 		message->listen.id[sizeof message->listen.id - 1] = '\0';
@@ -190,6 +195,9 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 	case CHANNEL_DELAYED_DONE:
 		control_on_delayed_done(control, &message->delayed);
 		break;
+	case CHANNEL_SERVICE_CALLS:
+		control_services_on_calls(control, number, &message->service_calls);
+		break;
 	case CHANNEL_HOST_IS:
 	case CHANNEL_ROWS:
 	case CHANNEL_KILLED:
@@ -237,6 +245,7 @@ read_worker(struct control *control, uint32_t number)
 	worker->channel = NULL;
 	worker->sync_next = 0;
 	control_delayed_worker_gone(control, number);
+	control_services_forget_worker(control, number);
 	control_asks_worker_gone(control, number);
 }
 
@@ -346,6 +355,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = watch_deadline(control->watch);
 	if (control_asks_deadline(control) < next)
 		next = control_asks_deadline(control);
+	if (control_services_deadline(control) < next)
+		next = control_services_deadline(control);
 	if (control_server_deadline(control->server) < next)
 		next = control_server_deadline(control->server);
 	if (next == UINT64_MAX)

@@ -283,6 +283,20 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 			   control_text(call, "%" PRIu32 " more hosts are down or held", more));
 }
 
+/* Those that cannot be called. */
+static void
+check_services(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+
+	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		const struct control_service *service = control->services.table[i];
+		if (service != NULL && control_service_has_failed(service))
+			add_reason(health, control_text(call, "service %s: %s",
+							service->config->name, service->last));
+	}
+}
+
 void
 control_do_health(struct control_call *call)
 {
@@ -298,6 +312,7 @@ control_do_health(struct control_call *call)
 	bool serving = check_workers(call, &health) && control->listed;
 	if (!control->last_load_ok)
 		add_reason(&health, control_text(call, "the last reload was refused"));
+	check_services(call, &health);
 	check_hosts(call, &health);
 	/* If nothing could be read, the workers go on with what the process before this said. */
 	bool starts = !control->ready_once && control->last_load_ok;
