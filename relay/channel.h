@@ -179,7 +179,7 @@ struct channel_service_process {
 /* What a worker has to know to take calls. */
 struct channel_service {
 	uint32_t index;
-	uint32_t extended;  /* 1: the socket that comes with this is the one for forwarded signals */
+	uint32_t extended; /* 1: the socket that comes with this is the one for forwarded signals */
 	uint32_t calls_max; /* under way at a time; 0 = no bound */
 	uint32_t uid_count; /* 0: whoever may connect */
 	uint32_t uids[SERVICE_UIDS_MAX];
