@@ -6,16 +6,9 @@
  */
 #include "wire/pfi.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#include <signal.h>
 
-/* Signals have these numbers on every Linux; headers of the system are not for this folder. */
-enum {
-	SIGNAL_HUP = 1,
-	SIGNAL_INT = 2,
-	SIGNAL_KILL = 9,
-	SIGNAL_PIPE = 13,
-	SIGNAL_TERM = 15,
-};
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* How wait(2) packs a status: the signal, 0 for an exit, 0x7f for a process that was stopped. */
 #define STATUS_SIGNAL  0x7fu
@@ -247,28 +240,28 @@ pfi_outcome_text(enum pfi_outcome_kind kind)
 
 /* Signals that look the same to who started the client, whether the service or the client died. */
 static bool
-is_passed_on(unsigned signal)
+is_passed_on(int number)
 {
-	return signal == SIGNAL_HUP || signal == SIGNAL_INT || signal == SIGNAL_KILL ||
-	       signal == SIGNAL_PIPE || signal == SIGNAL_TERM;
+	return number == SIGHUP || number == SIGINT || number == SIGKILL || number == SIGPIPE ||
+	       number == SIGTERM;
 }
 
 struct pfi_outcome
 pfi_outcome(uint32_t status)
 {
 	struct pfi_outcome outcome = { .kind = PFI_GARBLED, .exit_code = PFI_EXIT_FAILED };
-	unsigned signal = status & STATUS_SIGNAL;
+	unsigned number = status & STATUS_SIGNAL;
 
-	if (status > STATUS_MAX || signal == STATUS_STOPPED)
+	if (status > STATUS_MAX || number == STATUS_STOPPED)
 		return outcome;
-	if (signal == 0) {
+	if (number == 0) {
 		outcome.kind = PFI_EXITED;
 		outcome.exit_code = (int)(status >> 8 & 0xff);
 		return outcome;
 	}
-	outcome.signal = (int)signal;
+	outcome.signal = (int)number;
 	outcome.core = (status & STATUS_CORE) != 0;
-	outcome.kind = is_passed_on(signal) && !outcome.core ? PFI_KILLED : PFI_CRASHED;
+	outcome.kind = is_passed_on(outcome.signal) && !outcome.core ? PFI_KILLED : PFI_CRASHED;
 	return outcome;
 }
 
@@ -279,7 +272,7 @@ pfi_status_exited(uint8_t code)
 }
 
 uint32_t
-pfi_status_killed(unsigned signal, bool core)
+pfi_status_killed(unsigned number, bool core)
 {
-	return (signal & STATUS_SIGNAL) | (core ? STATUS_CORE : 0);
+	return (number & STATUS_SIGNAL) | (core ? STATUS_CORE : 0);
 }

@@ -41,6 +41,7 @@
 	X(PFI_NO_EQUALS, "an environment string without =")       \
 	X(PFI_NO_NUL, "the message does not end in NUL")          \
 	X(PFI_EARLY_END, "the end came before the whole message") \
+	X(PFI_UNKNOWN_SIGNAL, "no signal has this code")          \
 	/* of a service */                                        \
 	X(PFI_BAD_MAGIC, "the greeting is not of this protocol")  \
 	X(PFI_EXTRA_DATA, "the greeting announces more data")     \
@@ -173,6 +174,6 @@ struct pfi_outcome pfi_outcome(uint32_t status);
 
 /* The words for a process that exited, and for one that died of a signal (1 to 126). */
 uint32_t pfi_status_exited(uint8_t code);
-uint32_t pfi_status_killed(unsigned signal, bool core);
+uint32_t pfi_status_killed(unsigned number, bool core);
 
 #endif

@@ -5,6 +5,7 @@
  * struct pfi_client; a failed one stays failed.
  */
 #include "wire/pfi_client.h"
+#include "wire/pfi_signal.h"
 
 #define MAGIC_SIZE 4
 
@@ -27,6 +28,12 @@ pfi_client_init(struct pfi_client *client)
 	*client = (struct pfi_client){ .state = PFI_CLIENT_GREETING };
 }
 
+void
+pfi_client_allow_extended(struct pfi_client *client)
+{
+	client->may_extend = true;
+}
+
 static enum pfi_client_event
 fail(struct pfi_client *client, enum pfi_fault fault)
 {
@@ -38,12 +45,17 @@ fail(struct pfi_client *client, enum pfi_fault fault)
 static enum pfi_client_event
 on_greeting(struct pfi_client *client, uint8_t byte)
 {
-	uint8_t greeting[PFI_GREETING_SIZE];
+	uint8_t plain[PFI_GREETING_SIZE], extended[PFI_EXTENDED_GREETING_SIZE];
+	size_t at = client->have;
 
-	pfi_put_greeting(greeting);
-	if (byte != greeting[client->have])
-		return fail(client, client->have < MAGIC_SIZE ? PFI_BAD_MAGIC : PFI_EXTRA_DATA);
-	if (++client->have < PFI_GREETING_SIZE)
+	pfi_put_greeting(plain);
+	pfi_put_extended_greeting(extended);
+	/* Here the two part. */
+	if (at == PFI_GREETING_SIZE - 1)
+		client->extended = client->may_extend && byte == extended[at];
+	if (byte != (client->extended ? extended[at] : plain[at]))
+		return fail(client, at < MAGIC_SIZE ? PFI_BAD_MAGIC : PFI_EXTRA_DATA);
+	if (++client->have < (client->extended ? sizeof extended : sizeof plain))
 		return PFI_ANSWER_MORE;
 	client->have = 0;
 	client->state = PFI_CLIENT_STATUS;

@@ -6,6 +6,7 @@
  * pfi_server; a failed one stays failed.
  */
 #include "wire/pfi_server.h"
+#include "wire/pfi_signal.h"
 
 const char *
 pfi_server_state_text(enum pfi_server_state state)
@@ -24,6 +25,12 @@ void
 pfi_server_init(struct pfi_server *server, uint32_t message_max)
 {
 	*server = (struct pfi_server){ .state = PFI_SERVER_SIGNAL, .message_max = message_max };
+}
+
+void
+pfi_server_allow_signals(struct pfi_server *server)
+{
+	server->takes_signals = true;
 }
 
 static enum pfi_server_event
@@ -128,6 +135,22 @@ on_message(struct pfi_server *server, struct pfi_input *input, struct wire_span 
 }
 
 static enum pfi_server_event
+on_byte_behind(struct pfi_server *server, struct pfi_input *input)
+{
+	uint8_t code = input->data[0];
+
+	if (!server->takes_signals)
+		return fail(server, PFI_EXTRA_BYTES);
+	if (fds_here(input) > 0)
+		return fail(server, PFI_STRAY_FD);
+	if (pfi_signal_number(code) == 0)
+		return fail(server, PFI_UNKNOWN_SIGNAL);
+	consume(input, 1);
+	server->signal = code;
+	return PFI_REQUEST_SIGNAL;
+}
+
+static enum pfi_server_event
 step(struct pfi_server *server, struct pfi_input *input, struct wire_span *body)
 {
 	switch (server->state) {
@@ -140,7 +163,7 @@ step(struct pfi_server *server, struct pfi_input *input, struct wire_span *body)
 	case PFI_SERVER_MESSAGE:
 		return on_message(server, input, body);
 	case PFI_SERVER_WHOLE:
-		return fail(server, PFI_EXTRA_BYTES);
+		return on_byte_behind(server, input);
 	case PFI_SERVER_FAILED:
 		break;
 	}

@@ -3,6 +3,8 @@
  *
  *   signalling byte | three bytes with a descriptor each | length | message
  *
+ * Behind the message of a client that was greeted so (pfi_signal.h): one byte per signal.
+ *
  * The caller greets first (pfi_put_greeting), owns every descriptor it receives, whatever is
  * answered, and writes the status word at the end.  After a fault it closes without one.
  */
@@ -33,6 +35,8 @@ struct pfi_server {
 	uint32_t message_have; /* bytes of it so far */
 	uint8_t fds;           /* descriptors that are complete */
 	uint8_t length_have;   /* bytes of the length so far */
+	bool takes_signals;    /* of a client that got the extended greeting */
+	uint8_t signal;        /* the last one: an enum pfi_signal */
 	struct pfi_scan scan;  /* counts the strings of the message */
 };
 
@@ -50,6 +54,7 @@ enum pfi_server_event {
 	PFI_REQUEST_LENGTH, /* server->message_len is known, and allowed: time to take memory */
 	PFI_REQUEST_BODY,   /* *body is a piece of the message: append it */
 	PFI_REQUEST_WHOLE,  /* *body is the last piece, and the message is well-formed */
+	PFI_REQUEST_SIGNAL, /* server->signal is a signal that the client forwards */
 	PFI_REQUEST_BAD,    /* server->fault */
 };
 
@@ -57,6 +62,9 @@ const char *pfi_server_state_text(enum pfi_server_state state);
 
 /* `message_max` is the longest message to be accepted. */
 void pfi_server_init(struct pfi_server *server, uint32_t message_max);
+
+/* Before the first byte: the client was greeted by the extended greeting. */
+void pfi_server_allow_signals(struct pfi_server *server);
 
 /*
  * Takes the next thing out of *input, which moves behind it; to be called until PFI_REQUEST_MORE or

@@ -104,6 +104,17 @@ take_fds(struct pfi_value *value, struct wire_span word)
 	return PFI_VALUE_FINE;
 }
 
+static bool
+has_item(struct wire_span items, const char *wanted)
+{
+	struct wire_span item;
+
+	while (take_part(&item, &items, ','))
+		if (wire_span_equal(item, wire_span_str(wanted)))
+			return true;
+	return false;
+}
+
 enum pfi_value_fault
 pfi_value_parse(struct pfi_value *value, struct wire_span text)
 {
@@ -116,6 +127,7 @@ pfi_value_parse(struct pfi_value *value, struct wire_span text)
 		return PFI_VALUE_NOT_V1;
 	if (!take_part(&item, &first, ',') || !take_time(&found, item))
 		return PFI_VALUE_BAD_TIME;
+	found.extended = has_item(first, PFI_VALUE_EXTENDED);
 	if (!take_part(&second, &text, ' '))
 		return PFI_VALUE_ONE_WORD;
 	fault = take_fds(&found, second);
@@ -149,6 +161,10 @@ pfi_value_put(struct wire_out *out, const struct pfi_value *value)
 	put_number(out, value->seconds, 1);
 	wire_out_bytes(out, ".", 1);
 	put_number(out, value->nanoseconds, NANOSECOND_DIGITS);
+	if (value->extended) {
+		wire_out_bytes(out, ",", 1);
+		wire_out_bytes(out, PFI_VALUE_EXTENDED, strlen(PFI_VALUE_EXTENDED));
+	}
 	for (int i = 0; i < PFI_VALUE_FDS; i++) {
 		wire_out_bytes(out, i == 0 ? " " : ",", 1);
 		put_number(out, (uint64_t)value->fds[i], 1);

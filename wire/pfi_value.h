@@ -1,9 +1,10 @@
 /*
  * pfi_value.h - the value of PREFORK_INTERP, by which a service finds its descriptors at its start.
  *
- *   v1,SECS.NNNNNNNNN LISTEN,CALL,WATCHI,WATCHE
+ *   v1,SECS.NNNNNNNNN[,rlx1] LISTEN,CALL,WATCHI,WATCHE
  *
- * Items behind a further comma and words behind a further space mean nothing, whatever they hold.
+ * Items behind a further comma and words behind a further space mean nothing, whatever they hold;
+ * but one such item tells the service that it may greet by the extended greeting (pfi_signal.h).
  *
  * Source: prefork-interp 7.0.0.  Its prose names the last two descriptors the other way round; this
  * is the order in which it gives them.
@@ -13,9 +14,10 @@
 
 #include "wire/wire.h"
 
-#define PFI_VALUE_NAME "PREFORK_INTERP"
+#define PFI_VALUE_NAME     "PREFORK_INTERP"
+#define PFI_VALUE_EXTENDED "rlx1"
 /* Room for any formatted value. */
-#define PFI_VALUE_SIZE_MAX 80
+#define PFI_VALUE_SIZE_MAX 96
 
 #define PFI_VALUE_FAULTS(X)                                           \
 	X(PFI_VALUE_FINE, "no fault")                                 \
@@ -42,10 +44,12 @@ enum pfi_value_fd {
 };
 
 struct pfi_value {
-	uint64_t seconds; /* since 1970, at most INT64_MAX: when the socket was made, ... */
+	/* Since 1970, when the socket was made: files of the service that changed later are newer
+	 * than the service.  At most INT64_MAX. */
+	uint64_t seconds;
 	uint32_t nanoseconds;
-	int fds[PFI_VALUE_FDS]; /* ... which files of the service that changed later are newer than
-				 */
+	bool extended; /* who starts the service knows the extension */
+	int fds[PFI_VALUE_FDS];
 };
 
 const char *pfi_value_fault_text(enum pfi_value_fault fault);
