@@ -97,6 +97,7 @@ prefork_ident_compute(char ident[static PREFORK_IDENT_DIGITS + 1],
 	add_tag(&hash, COMPOSITION);
 	add_tag(&hash, 'u');
 	add_number(&hash, sizeof facts->system);
+	add_tag(&hash, 'u');
 	sha256_add(&hash, &facts->system, sizeof facts->system);
 	add_inode(&hash, '.', facts->working);
 	add_inode(&hash, '/', facts->root);

@@ -3,7 +3,7 @@
  * over what shall tell services apart, as 64 hexadecimal digits.
  *
  *   1
- *   'u' 390:64 struct utsname
+ *   'u' 390:64 'u' struct utsname
  *   '.' st_dev:64 'i' st_ino:64    of the working directory
  *   '/' st_dev:64 'i' st_ino:64    of the root
  *   'E' NAME 0, then 'v' VALUE 0 or, if it is not set, 0     -E NAME     } in the order
