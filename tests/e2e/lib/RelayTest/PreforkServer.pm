@@ -1,6 +1,6 @@
-package RelayTest::Prefork;
+package RelayTest::PreforkServer;
 
-# Prefork - a prefork-interp server of the test's own, step by step: it greets as it is told to, records what a client sends, byte
+# PreforkServer - a prefork-interp server of the test's own, step by step: it greets as it is told to, records what a client sends, byte
 # for byte and with every descriptor, and answers or goes away whenever the test likes.
 #
 # Runs in the test's process, and waits for nothing longer than a deadline.  Received descriptors are closed with the call.
