@@ -31,7 +31,7 @@ static const char help_text[] =
     "  -E NAME        the computed ident depends on this environment variable\n"
     "  -G STRING      the computed ident depends on this string\n"
     "  -f             refused: no fresh service can be started from here\n"
-    "  --kill         end a server that prefork-interp started; run nothing\n"
+    "  --kill         run nothing; relayd starts the service anew, if it is one of its own\n"
     "  --socket PATH  the service of this socket, whatever its ident\n"
     "  --help         this text\n"
     "  --version      the version\n";
@@ -166,8 +166,8 @@ run(const struct prefork_args *args)
 	case PREFORK_CALL:
 		return call_service(args);
 	case PREFORK_FRESH:
-		fputs(NAME ": -f: services are started by relayd alone, which has to be told to "
-			   "restart one\n",
+		fputs(NAME ": -f: no server is started from here; --kill makes relayd start the "
+			   "service anew\n",
 		      stderr);
 		return PREFORK_EXIT_FAILED;
 	case PREFORK_KILL:

@@ -178,24 +178,12 @@ take_lock(const char *path)
 	}
 }
 
-static bool
-is_served_by_relay(const struct prefork_place *place)
-{
-	int fd = prefork_place_connect(place->extended);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0 || fd == -EAGAIN;
-}
-
 bool
 prefork_place_kill(struct prefork_place *place)
 {
 	bool done = true;
 	int fd;
 
-	if (is_served_by_relay(place))
-		return failed(place, "relayd serves this ident: its services are restarted there");
 	fd = take_lock(place->lock);
 	if (fd < 0)
 		return errno == ENOENT || failed(place, "%s: %s", place->lock, strerror(errno));

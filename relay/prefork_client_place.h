@@ -31,9 +31,8 @@ bool prefork_place_of_path(struct prefork_place *place, const char *path);
 int prefork_place_connect(const char *path);
 
 /*
- * What --kill of the original does: removes socket and lock, so that the server which was started
- * for them ends.  True if there is none now.  False also if a relay serves the ident: its services
- * are not a client's to end.
+ * What --kill of the original does: removes its socket and lock.  A server that it started ends; a
+ * relay makes the socket again and starts the service anew.  True if nothing is there now.
  */
 bool prefork_place_kill(struct prefork_place *place);
 
