@@ -184,8 +184,9 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^) -lprotobuf-c
 
-# What stands behind the control socket is all of the control process.
-$(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(RELAY_SRC) $(URING_SRC) $(WIRE_SRC) \
+# What stands behind the control socket is all of the daemon, without the programs that ask it.
+DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter%,$(RELAY_SRC))
+$(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(DAEMON_SRC) $(URING_SRC) $(WIRE_SRC) \
     $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h relay/*.h uring/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
 	@mkdir -p $(@D)

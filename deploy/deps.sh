@@ -29,6 +29,9 @@ libclang-rt-14-dev  runtime fuzzer
 clang-format        have clang-format
 clang-tidy          have clang-tidy
 prometheus          have promtool
+chiark-utils-bin    have prefork-interp
+libio-fdpass-perl   perl -MIO::FDPass -e 1
+chiark-scripts      perl -MProc::Prefork::Interp -e 1
 '
 bench_packages='
 haproxy             system haproxy

@@ -147,6 +147,7 @@ struct channel_service_socket {
 	int32_t error; /* LISTENER: 0, or the negative errno (then without a socket) */
 	uint32_t mode;
 	uint32_t extended; /* 1: the socket on which signals are forwarded (wire/pfi_signal.h) */
+	uint32_t uid;      /* whose it is; OWNER_NOBODY_UID: the relay's */
 	char path[SERVICE_PATH_MAX];
 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "relay/config_services.h"
 #include "relay/control_roles.h"
 #include "relay/listen_address.h"
 #include "relay/hosts_file.h"
@@ -212,18 +213,10 @@ build_relay(struct builder *builder)
 	return complete_control(builder) && check_people(builder) && check_exporter(builder);
 }
 
-/* A warning about a section, under the name of the file or the option that it comes from. */
 static void
 warn_section(struct builder *builder, struct conf_origin origin, const char *text)
 {
-	const char *file = origin.line != 0 ? builder->source->conf_file : NULL;
-	char option[256];
-
-	if (origin.option != NULL) {
-		snprintf(option, sizeof option, "-o %s", origin.option);
-		file = option;
-	}
-	report_add(builder->report, REPORT_WARNING, file, origin.line, "%s", text);
+	relay_conf_say(&builder->conf, origin, REPORT_WARNING, text, builder->report);
 }
 
 /* Two settings that make little sense together. */
@@ -342,7 +335,10 @@ build(struct builder *builder)
 	check_dir(builder, SETTING_relay_socket_dir);
 	check_dir(builder, SETTING_relay_run_dir);
 	check_dir(builder, SETTING_relay_state_dir);
-	return build_hosts(builder);
+	/* Both, so that one look shows all that is wrong. */
+	bool services = config_services_load(builder->config, &builder->conf,
+					     source->accepted != NULL, builder->report);
+	return build_hosts(builder) && services;
 }
 
 bool
@@ -363,6 +359,7 @@ void
 config_free(struct config *config)
 {
 	hosts_file_drop(config);
+	config_services_drop(config);
 	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);

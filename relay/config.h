@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "relay/host_settings.h"
+#include "relay/owner.h"
 #include "relay/report.h"
 #include "relay/settings.h"
 
@@ -34,6 +35,12 @@ struct hosts_accepted {
 /* Hosts of one hosts.tab, at most. */
 #define CONFIG_HOSTS_MAX 65536
 
+/* Services of one configuration; bytes of the name of one; users who may call one, if not all may.
+ */
+#define CONFIG_SERVICES_MAX        128
+#define CONFIG_SERVICE_NAME_MAX    64
+#define CONFIG_SERVICE_CALLERS_MAX SETTINGS_CALLERS_MAX
+
 struct config_host {
 	char *id;
 	char *domain;
@@ -43,6 +50,17 @@ struct config_host {
 	uint16_t port;
 	unsigned line; /* in the hosts file */
 	struct host_settings settings;
+};
+
+/* A service, and what follows from its settings: all of it found once, while it is loaded. */
+struct config_service {
+	char *name;
+	char *path;          /* where it is called: `socket`, or the socket of `ident` */
+	char *extended_path; /* of `ident`: where signals are forwarded too; else NULL */
+	struct owner run_as; /* of `user`, with its group; nobody = as the relay */
+	uid_t *callers;      /* of `allow_uids`, those who exist, in ascending order */
+	uint32_t caller_count;
+	struct service_settings settings;
 };
 
 /* Everything in it is owned.  Zeroed = empty. */
@@ -58,6 +76,8 @@ struct config {
 	struct hosts_accepted accepted; /* if this configuration is taken over */
 	struct config_host *hosts;      /* in the order of their lines, ids unique */
 	size_t host_count;
+	struct config_service *services; /* by name, names and paths unique */
+	size_t service_count;
 };
 
 /* Where the configuration comes from; the strings must live during config_load only. */
@@ -82,13 +102,13 @@ struct config_table {
 
 /*
  * Reads everything.  True: *config is complete; the report may hold warnings, and errors for hosts
- * that were left out. False: there are fatal entries, *config is empty.  Opens files, resolves no
- * names.  Not for two threads at once.
+ * that were left out. False: there are fatal entries, *config is empty.  Opens files, asks the user
+ * database, resolves no names of hosts.  Not for two threads at once.
  */
 bool config_load(struct config *config, const struct config_source *source, struct report *report);
 
-/* Prints all effective values and hosts in the form of a relay.conf, the hosts' addresses as
- * comments. */
+/* Prints all effective values, hosts and services in the form of a relay.conf, the hosts' addresses
+ * and the services' sockets as comments. */
 void config_print(FILE *out, const struct config *config);
 
 void config_free(struct config *config);

@@ -36,10 +36,7 @@ text_differs(const char *a, const char *b)
 static bool
 setting_differs(const struct setting *setting, const void *before, const void *after)
 {
-	struct setting_value a = setting_load(setting, before);
-	struct setting_value b = setting_load(setting, after);
-
-	return a.number != b.number || text_differs(a.text, b.text);
+	return !setting_equal(setting, setting_load(setting, before), setting_load(setting, after));
 }
 
 static void
@@ -102,16 +99,14 @@ compare_parts(const struct config_host *before, const struct config_host *after)
 }
 
 static uint64_t
-compare_settings(const struct host_settings *before, const struct host_settings *after,
-		 bool *restart)
+compare_settings(enum setting_section section, const void *before, const void *after, bool *restart)
 {
 	uint64_t settings = 0;
 
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
 
-		if (setting->section == SETTING_SECTION_HOST &&
-		    setting_differs(setting, before, after)) {
+		if (setting->section == section && setting_differs(setting, before, after)) {
 			settings |= UINT64_C(1) << i;
 			*restart |= setting->apply == SETTING_RESTART;
 		}
@@ -127,7 +122,8 @@ compare_host(struct config_diff *diff, uint32_t before, uint32_t after)
 	struct config_diff_entry entry = { .before = before, .after = after };
 
 	entry.parts = compare_parts(a, b);
-	entry.settings = compare_settings(&a->settings, &b->settings, &entry.restart);
+	entry.settings =
+	    compare_settings(SETTING_SECTION_HOST, &a->settings, &b->settings, &entry.restart);
 	entry.kind =
 	    entry.parts != 0 || entry.settings != 0 ? CONFIG_DIFF_CHANGED : CONFIG_DIFF_UNCHANGED;
 	add(diff, entry);
@@ -232,6 +228,80 @@ compare_hosts(struct config_diff *diff, const struct pairs *pairs)
 	}
 }
 
+static uint32_t
+compare_service_parts(const struct config_service *before, const struct config_service *after)
+{
+	uint32_t parts = 0;
+
+	if (text_differs(before->path, after->path) ||
+	    text_differs(before->extended_path, after->extended_path))
+		parts |= CONFIG_DIFF_PATH;
+	if (before->run_as.uid != after->run_as.uid || before->run_as.gid != after->run_as.gid)
+		parts |= CONFIG_DIFF_RUN_AS;
+	if (before->caller_count != after->caller_count ||
+	    (before->caller_count > 0 &&
+	     memcmp(before->callers, after->callers, before->caller_count * sizeof(uid_t)) != 0))
+		parts |= CONFIG_DIFF_CALLERS;
+	return parts;
+}
+
+static void
+compare_service(struct config_diff *diff, uint32_t before, uint32_t after)
+{
+	const struct config_service *a = &diff->before->services[before];
+	const struct config_service *b = &diff->after->services[after];
+	struct config_diff_entry entry = {
+		.kind = CONFIG_DIFF_SERVICE_CHANGED,
+		.before = before,
+		.after = after,
+		.parts = compare_service_parts(a, b),
+	};
+
+	entry.settings =
+	    compare_settings(SETTING_SECTION_SERVICE, &a->settings, &b->settings, &entry.restart);
+	if (entry.parts != 0 || entry.settings != 0)
+		add(diff, entry);
+}
+
+/* Which configuration the next service by name is from: < 0 before, 0 both, > 0 after. */
+static int
+service_order(const struct config_diff *diff, uint32_t before, uint32_t after)
+{
+	if (after == diff->after->service_count)
+		return -1;
+	if (before == diff->before->service_count)
+		return 1;
+	return strcmp(diff->before->services[before].name, diff->after->services[after].name);
+}
+
+/* One walk over both, which are in the order of the names: what is gone, or the rest. */
+static void
+walk_services(struct config_diff *diff, bool removed)
+{
+	uint32_t i = 0, j = 0;
+
+	while (i < diff->before->service_count || j < diff->after->service_count) {
+		int order = service_order(diff, i, j);
+
+		if (order < 0 && removed)
+			add(diff, (struct config_diff_entry){
+				      .kind = CONFIG_DIFF_SERVICE_REMOVED,
+				      .before = i,
+				      .after = CONFIG_DIFF_NONE,
+				  });
+		else if (order > 0 && !removed)
+			add(diff, (struct config_diff_entry){
+				      .kind = CONFIG_DIFF_SERVICE_ADDED,
+				      .before = CONFIG_DIFF_NONE,
+				      .after = j,
+				  });
+		else if (order == 0 && !removed)
+			compare_service(diff, i, j);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
 static void
 compare_all(struct config_diff *diff, const struct pairs *pairs)
 {
@@ -248,14 +318,17 @@ compare_all(struct config_diff *diff, const struct pairs *pairs)
 	compare_variable(diff, LONCAPA_DAEMONS, true, before->daemons_dir, after->daemons_dir);
 	compare_variable(diff, LONCAPA_DOC_ROOT, false, before->doc_root, after->doc_root);
 	compare_hosts(diff, pairs);
+	walk_services(diff, true);
+	walk_services(diff, false);
 }
 
 bool
 config_diff_make(struct config_diff *diff, const struct config *before, const struct config *after)
 {
 	struct pairs pairs;
-	/* Each setting of each section once, each variable once, each host once or twice. */
-	size_t room = SETTING_COUNT + LONCAPA_VAR_COUNT + before->host_count + after->host_count;
+	/* Each setting of each section once, each variable once, the others once or twice. */
+	size_t room = SETTING_COUNT + LONCAPA_VAR_COUNT + before->host_count + after->host_count +
+		      before->service_count + after->service_count;
 
 	assert(before->host_count <= CONFIG_HOSTS_MAX);
 	assert(after->host_count <= CONFIG_HOSTS_MAX);

@@ -16,14 +16,17 @@
 #define CONFIG_DIFF_TEXT_MAX 2048
 
 /* In the order of the entries. */
-#define CONFIG_DIFF_KINDS(X)                                                     \
-	X(CONFIG_DIFF_RELAY, "relay")         /* of section relay or control */  \
-	X(CONFIG_DIFF_DEFAULT, "default")     /* a setting of `defaults` */      \
-	X(CONFIG_DIFF_VARIABLE, "variable")   /* lonDaemons, lonDocRoot */       \
-	X(CONFIG_DIFF_REMOVED, "removed")     /* hosts, as they stood before */  \
-	X(CONFIG_DIFF_ADDED, "added")         /* hosts, as they stand after, */  \
-	X(CONFIG_DIFF_CHANGED, "changed")     /* these three kinds mixed: the */ \
-	X(CONFIG_DIFF_UNCHANGED, "unchanged") /* order is that of the file */
+#define CONFIG_DIFF_KINDS(X)                                                                     \
+	X(CONFIG_DIFF_RELAY, "relay")                     /* of section relay or control */      \
+	X(CONFIG_DIFF_DEFAULT, "default")                 /* a setting of `defaults` */          \
+	X(CONFIG_DIFF_VARIABLE, "variable")               /* lonDaemons, lonDocRoot */           \
+	X(CONFIG_DIFF_REMOVED, "removed")                 /* hosts, as they stood before */      \
+	X(CONFIG_DIFF_ADDED, "added")                     /* hosts, as they stand after, */      \
+	X(CONFIG_DIFF_CHANGED, "changed")                 /* these three kinds mixed: the */     \
+	X(CONFIG_DIFF_UNCHANGED, "unchanged")             /* order is that of the file */        \
+	X(CONFIG_DIFF_SERVICE_REMOVED, "service removed") /* by name; one that stays as it is */ \
+	X(CONFIG_DIFF_SERVICE_ADDED, "service added")     /* has no entry; these two mixed, */   \
+	X(CONFIG_DIFF_SERVICE_CHANGED, "service changed") /* by name */
 
 enum config_diff_kind {
 #define X(name, text) name,
@@ -46,7 +49,15 @@ enum config_diff_part {
 #undef X
 };
 
-/* No such host in that configuration. */
+/* What of a service changed that follows from its settings and from the user database; a set of
+ * bits. */
+enum config_diff_service_part {
+	CONFIG_DIFF_PATH = 1u << 0, /* its sockets */
+	CONFIG_DIFF_RUN_AS = 1u << 1,
+	CONFIG_DIFF_CALLERS = 1u << 2,
+};
+
+/* No such host or service in that configuration. */
 #define CONFIG_DIFF_NONE UINT32_MAX
 
 struct config_diff_entry {
@@ -54,10 +65,10 @@ struct config_diff_entry {
 	bool restart; /* the change, or a part of it, cannot be taken over while running */
 	enum setting_id setting;   /* RELAY, DEFAULT */
 	enum loncapa_var variable; /* VARIABLE */
-	uint32_t before;           /* hosts: index in the configuration before, or NONE */
-	uint32_t after;            /* hosts: index in the configuration after, or NONE */
-	uint32_t parts;            /* CHANGED: bits of enum config_diff_part */
-	uint64_t settings;         /* CHANGED: bit N set = the setting with enum setting_id N */
+	uint32_t before;           /* hosts, services: index in the configuration before, or NONE */
+	uint32_t after;            /* hosts, services: index in the configuration after, or NONE */
+	uint32_t parts;    /* CHANGED: bits of enum config_diff_part; SERVICE_CHANGED: likewise */
+	uint64_t settings; /* both: bit N set = the setting with enum setting_id N */
 };
 
 /* Zeroed = empty. */
@@ -71,8 +82,8 @@ struct config_diff {
 };
 
 /*
- * Compares, in O(n log n) of the hosts.  A host is the same if its id is; where it stands in the
- * file does not matter.  False: no memory, the diff is empty.
+ * Compares, in O(n log n) of the hosts.  A host is the same if its id is, a service if its name is;
+ * where it stands in the file does not matter.  False: no memory, the diff is empty.
  */
 __attribute__((warn_unused_result)) bool
 config_diff_make(struct config_diff *diff, const struct config *before, const struct config *after);
@@ -88,7 +99,8 @@ const char *config_diff_kind_text(enum config_diff_kind kind);
  * Texts without line ends, in printable ASCII (other bytes as \xNN), NUL-terminated, cut to `size`
  * (which is not 0).
  *
- * _summary  "hosts: 2 added, 1 removed, 1 changed, 120 unchanged; changed: relay.port, lonDocRoot"
+ * _summary  "hosts: 2 added, 1 removed, 1 changed, 120 unchanged; changed: relay.port, lonDocRoot";
+ *           "; services: 1 added, 0 removed, 0 changed" follows the hosts if that is not 0 only
  * _refusal  "relay.workers, lonDaemons need a restart"; "" if nothing does
  * _text     one entry: `host "msul1" changed: address 10.0.0.1 -> 10.0.0.2, pipeline 1 -> 4`,
  *           `relay.workers 2 -> 4 (needs a restart)`

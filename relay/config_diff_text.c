@@ -8,10 +8,12 @@
 #include "relay/config_diff.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "relay/setting_list.h"
 #include "wire/wire.h"
 
 /* Bytes of one value that are shown. */
@@ -58,6 +60,14 @@ put_id(struct wire_out *out, const struct config_host *host)
 {
 	put(out, "host \"");
 	put_printable(out, host->id);
+	put(out, "\"");
+}
+
+static void
+put_name(struct wire_out *out, const struct config_service *service)
+{
+	put(out, "service \"");
+	put_printable(out, service->name);
 	put(out, "\"");
 }
 
@@ -116,6 +126,13 @@ put_subject(struct wire_out *out, const struct config_diff *diff,
 	case CONFIG_DIFF_UNCHANGED:
 		put_id(out, &diff->after->hosts[entry->after]);
 		break;
+	case CONFIG_DIFF_SERVICE_REMOVED:
+		put_name(out, &diff->before->services[entry->before]);
+		break;
+	case CONFIG_DIFF_SERVICE_ADDED:
+	case CONFIG_DIFF_SERVICE_CHANGED:
+		put_name(out, &diff->after->services[entry->after]);
+		break;
 	case CONFIG_DIFF_KIND_COUNT:
 		break;
 	}
@@ -164,6 +181,21 @@ put_part(struct wire_out *out, enum config_diff_part part, const struct config_h
 	put_printable(out, after);
 }
 
+/* Those of a host or service that differ; `between` stands before the first of them. */
+static void
+put_settings(struct wire_out *out, uint64_t settings, const char *between, const void *before,
+	     const void *after)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		if ((settings >> i & 1) == 0)
+			continue;
+		put(out, between);
+		put(out, settings_table[i].key);
+		put_values(out, &settings_table[i], before, after);
+		between = ", ";
+	}
+}
+
 static void
 put_changes(struct wire_out *out, const struct config_diff *diff,
 	    const struct config_diff_entry *entry)
@@ -185,14 +217,62 @@ put_changes(struct wire_out *out, const struct config_diff *diff,
 		put_part(out, parts[i], a, b);
 		between = ", ";
 	}
-	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		if ((entry->settings >> i & 1) == 0)
-			continue;
+	put_settings(out, entry->settings, between, &a->settings, &b->settings);
+}
+
+static void
+put_run_as(struct wire_out *out, struct owner who)
+{
+	if (who.uid == OWNER_NOBODY_UID)
+		put(out, "the relay's");
+	else
+		put_format(out, "%lu:%lu", (unsigned long)who.uid, (unsigned long)who.gid);
+}
+
+/* What does not show from the settings alone: paths of idents, numbers of users. */
+static void
+put_service_changes(struct wire_out *out, const struct config_diff *diff,
+		    const struct config_diff_entry *entry)
+{
+	const struct config_service *a = &diff->before->services[entry->before];
+	const struct config_service *b = &diff->after->services[entry->after];
+	const char *between = " changed: ";
+
+	if ((entry->parts & CONFIG_DIFF_PATH) != 0) {
 		put(out, between);
-		put(out, settings_table[i].key);
-		put_values(out, &settings_table[i], &a->settings, &b->settings);
+		put(out, "path ");
+		put_printable(out, a->path);
+		put(out, " -> ");
+		put_printable(out, b->path);
 		between = ", ";
 	}
+	if ((entry->parts & CONFIG_DIFF_RUN_AS) != 0) {
+		put(out, between);
+		put(out, "user and group ");
+		put_run_as(out, a->run_as);
+		put(out, " -> ");
+		put_run_as(out, b->run_as);
+		between = ", ";
+	}
+	if ((entry->parts & CONFIG_DIFF_CALLERS) != 0) {
+		put_format(out, "%susers who may call %" PRIu32 " -> %" PRIu32, between,
+			   a->caller_count, b->caller_count);
+		between = ", ";
+	}
+	put_settings(out, entry->settings, between, &a->settings, &b->settings);
+}
+
+static void
+put_service_added(struct wire_out *out, const struct config_service *service)
+{
+	const char *connect = service->settings.connect;
+	char command[VALUE_MAX];
+
+	setting_list_format(service->settings.command, command, sizeof command);
+	put(out, " added: path ");
+	put_printable(out, service->path);
+	put(out, connect != NULL ? ", connect " : ", command ");
+	put_printable(out, connect != NULL ? connect : command);
 }
 
 void
@@ -227,6 +307,15 @@ config_diff_text(const struct config_diff *diff, size_t index, char *text, size_
 	case CONFIG_DIFF_UNCHANGED:
 		put_format(&out, " %s", config_diff_kind_text(entry->kind));
 		break;
+	case CONFIG_DIFF_SERVICE_REMOVED:
+		put(&out, " removed");
+		break;
+	case CONFIG_DIFF_SERVICE_ADDED:
+		put_service_added(&out, &diff->after->services[entry->after]);
+		break;
+	case CONFIG_DIFF_SERVICE_CHANGED:
+		put_service_changes(&out, diff, entry);
+		break;
 	case CONFIG_DIFF_KIND_COUNT:
 		break;
 	}
@@ -235,11 +324,23 @@ config_diff_text(const struct config_diff *diff, size_t index, char *text, size_
 	finish(&out);
 }
 
-/* Settings and variables come before all hosts. */
+/* Settings and variables come before all hosts and services. */
 static bool
-is_host(const struct config_diff_entry *entry)
+is_setting(const struct config_diff_entry *entry)
 {
-	return entry->kind >= CONFIG_DIFF_REMOVED;
+	return entry->kind < CONFIG_DIFF_REMOVED;
+}
+
+static void
+put_service_counts(struct wire_out *out, const struct config_diff *diff)
+{
+	size_t added = diff->counts[CONFIG_DIFF_SERVICE_ADDED];
+	size_t removed = diff->counts[CONFIG_DIFF_SERVICE_REMOVED];
+	size_t changed = diff->counts[CONFIG_DIFF_SERVICE_CHANGED];
+
+	if (added + removed + changed > 0)
+		put_format(out, "; services: %zu added, %zu removed, %zu changed", added, removed,
+			   changed);
 }
 
 void
@@ -251,7 +352,8 @@ config_diff_summary(const struct config_diff *diff, char *text, size_t size)
 	put_format(&out, "hosts: %zu added, %zu removed, %zu changed, %zu unchanged",
 		   diff->counts[CONFIG_DIFF_ADDED], diff->counts[CONFIG_DIFF_REMOVED],
 		   diff->counts[CONFIG_DIFF_CHANGED], diff->counts[CONFIG_DIFF_UNCHANGED]);
-	for (size_t i = 0; i < diff->count && !is_host(&diff->entries[i]); i++) {
+	put_service_counts(&out, diff);
+	for (size_t i = 0; i < diff->count && is_setting(&diff->entries[i]); i++) {
 		put(&out, between);
 		put_subject(&out, diff, &diff->entries[i]);
 		between = ", ";
@@ -259,10 +361,10 @@ config_diff_summary(const struct config_diff *diff, char *text, size_t size)
 	finish(&out);
 }
 
-/* A host entry names the settings that are to blame. */
+/* A host or service names the settings that are to blame. */
 static void
-put_host_restarts(struct wire_out *out, const struct config_diff *diff,
-		  const struct config_diff_entry *entry)
+put_restarts(struct wire_out *out, const struct config_diff *diff,
+	     const struct config_diff_entry *entry)
 {
 	const char *between = ": ";
 
@@ -287,10 +389,10 @@ config_diff_refusal(const struct config_diff *diff, char *text, size_t size)
 		if (!entry->restart)
 			continue;
 		put(&out, between);
-		if (is_host(entry))
-			put_host_restarts(&out, diff, entry);
-		else
+		if (is_setting(entry))
 			put_subject(&out, diff, entry);
+		else
+			put_restarts(&out, diff, entry);
 		between = ", ";
 	}
 	if (diff->restarts > 0)

@@ -7,15 +7,10 @@
 
 #include <string.h>
 
-/* A path of 4000 bytes, each of them escaped, in quotes. */
-enum {
-	VALUE_TEXT_MAX = 8192
-};
-
 static void
 print_setting(FILE *out, const struct setting *setting, const void *structure)
 {
-	char text[VALUE_TEXT_MAX];
+	char text[SETTINGS_VALUE_TEXT_MAX];
 	struct setting_value value = setting_load(setting, structure);
 
 	setting_format(setting, value, text, sizeof text);
@@ -35,13 +30,13 @@ print_section(FILE *out, const char *name, enum setting_section section, const v
 	fprintf(out, "}\n\n");
 }
 
-/* A host id in quotes; what would end the quotes early is marked. */
+/* A host's id, a service's name in quotes; what would end the quotes early is marked. */
 static void
-print_id(FILE *out, const char *id)
+print_title(FILE *out, const char *title)
 {
 	putc('"', out);
-	for (; *id != '\0'; id++) {
-		unsigned char c = (unsigned char)*id;
+	for (; *title != '\0'; title++) {
+		unsigned char c = (unsigned char)*title;
 
 		if (c < ' ' || c == 0x7f)
 			fprintf(out, "\\x%02x", c);
@@ -80,12 +75,26 @@ print_host(FILE *out, const struct config *config, const struct config_host *hos
 	fprintf(out, " of ");
 	print_comment(out, host->domain);
 	fprintf(out, "\nhost ");
-	print_id(out, host->id);
+	print_title(out, host->id);
 	fprintf(out, " {\n");
 	for (size_t i = 0; i < SETTING_COUNT; i++)
 		if (is_own(&settings_table[i], config, host))
 			print_setting(out, &settings_table[i], &host->settings);
 	fprintf(out, "}\n");
+}
+
+static void
+print_service(FILE *out, const struct config_service *service)
+{
+	fprintf(out, "# called at ");
+	print_comment(out, service->path);
+	fprintf(out, "\nservice ");
+	print_title(out, service->name);
+	fprintf(out, " {\n");
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (settings_table[i].section == SETTING_SECTION_SERVICE)
+			print_setting(out, &settings_table[i], &service->settings);
+	fprintf(out, "}\n\n");
 }
 
 void
@@ -95,6 +104,8 @@ config_print(FILE *out, const struct config *config)
 	print_section(out, "control", SETTING_SECTION_CONTROL, &config->relay);
 	print_section(out, "exporter", SETTING_SECTION_EXPORTER, &config->relay);
 	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults);
+	for (size_t i = 0; i < config->service_count; i++)
+		print_service(out, &config->services[i]);
 	fprintf(out, "# %zu host%s\n", config->host_count, config->host_count == 1 ? "" : "s");
 	if (config->hosts_path != NULL) {
 		fprintf(out, "# of ");

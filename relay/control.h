@@ -9,6 +9,7 @@
  *   control_delayed.c  delayed messages between disk and workers
  *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
  *                      control_query.c and control_request.c
+ *   control_services.h services of fd-passing
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -23,6 +24,7 @@
 #include "relay/channel.h"
 #include "relay/config.h"
 #include "relay/control_process.h"
+#include "relay/control_services.h"
 
 #define CONTROL_INDEX_NONE  UINT32_MAX
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
@@ -86,7 +88,6 @@ struct control_worker {
 	struct channel *channel; /* NULL = none at the moment */
 	struct worker_stats *stats;
 	int32_t pid;
-	uint32_t restarts;
 	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
 };
 
@@ -101,7 +102,8 @@ struct control {
 	bool listed; /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
 	bool ready_once;
-	bool stopping;
+	bool ending;                 /* the keeper stops the workers; this process goes last */
+	bool stopping;               /* now it is this one's turn */
 	struct control_host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
 	void *by_id;      /* tsearch(3) of control_host */
@@ -110,6 +112,7 @@ struct control {
 	struct resolver *resolver;
 	struct storage *storage;
 	struct watch *watch;                             /* NULL unless hosts_watch */
+	uint64_t watched;                                /* generation that it follows */
 	LIST_HEAD(, control_apply_wait) apply_waits;     /* for the workers */
 	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
 	uint64_t delayed_token;                          /* of the last one */
@@ -124,6 +127,7 @@ struct control {
 	uint32_t asks_count;
 	uint32_t listings; /* of links or clients, under way */
 	uint32_t requests; /* of operators to peers, likewise */
+	struct control_services services;
 	struct control_server *server;
 	uint64_t generation; /* of config: another one for each that is taken over */
 	uint64_t loaded_us;  /* since 1970, as are the others */

@@ -85,14 +85,14 @@ control_do_hosts_diff(struct control_call *call)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-/* The table is in force, and the answer is made; until all were told. */
+/* The configuration is in force, and the answer is made; until all were told. */
 struct control_apply_wait {
 	LIST_ENTRY(control_apply_wait) entry;
 	struct control_call *call;
 	Relay__Control__Reply reply; /* what it points to is the call's */
 };
 
-/* Whether keeper and workers were sent all that the table means for them. */
+/* Whether keeper and workers were sent all that it means for them. */
 static bool
 all_told(struct control *control)
 {
@@ -129,7 +129,7 @@ wait_on_gone(struct control_call *call)
 static void
 wait_on_due(struct control_call *call)
 {
-	static char text[] = "the table is in force, but not every worker was told yet";
+	static char text[] = "it is in force, but not every worker was told yet";
 	Relay__Control__Reply reply = wait_end(call->state);
 
 	reply.code = RELAY__CONTROL__CODE__WAIT_EXPIRED;
@@ -137,8 +137,8 @@ wait_on_due(struct control_call *call)
 	control_answer(call, &reply);
 }
 
-static void
-answer_when_told(struct control_call *call, Relay__Control__Reply *reply)
+void
+control_answer_when_told(struct control_call *call, Relay__Control__Reply *reply)
 {
 	struct control_apply_wait *wait = NULL;
 
@@ -360,7 +360,7 @@ take_table(struct control *control)
 		changes->applied = true;
 	if (call != NULL && good) {
 		make_reply(call, &reply, &report, changes);
-		answer_when_told(call, &reply);
+		control_answer_when_told(call, &reply);
 	}
 	report_fini(&report);
 }

@@ -5,9 +5,14 @@
 #define RELAY_CONTROL_APPLY_H
 
 #include "relay/control.h"
+#include "relay/control_call.h"
 
 /* A file of storage_save() was written, or not. */
 void control_on_saved(struct control *control, uint64_t token, int error);
+
+/* Answers when keeper and workers were told of the configuration in force, at the latest when the
+ * call is due; at once if the call does not wait.  What the reply points to is the call's. */
+void control_answer_when_told(struct control_call *call, Relay__Control__Reply *reply);
 
 /* Once a round: answers who waits for the workers to be told. */
 void control_apply_run(struct control *control);

@@ -12,6 +12,10 @@
 
 #define NO_WORKER UINT32_MAX
 
+/* Messages that wait for a worker above which it is asked nothing: half of what its channel takes
+ * stays for what it has to be told. */
+#define BACKLOG 4096u
+
 static_assert(offsetof(struct channel_ask, token) == 0, "where every question has it");
 static_assert(offsetof(struct channel_host_is, token) == 0, "likewise");
 static_assert(offsetof(struct channel_query, token) == 0, "likewise");
@@ -53,7 +57,8 @@ control_ask(struct control *control, struct control_ask *ask, uint32_t worker,
 {
 	struct channel *channel = control->workers[worker].channel;
 
-	if (channel == NULL || !begin(control, ask, worker, for_ms, answered))
+	if (channel == NULL || channel_queued(channel) >= BACKLOG ||
+	    !begin(control, ask, worker, for_ms, answered))
 		return false;
 	message->ask.token = ask->token;
 	if (channel_send(channel, message, fd) == 0)

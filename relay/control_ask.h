@@ -12,8 +12,9 @@
 #include "relay/channel.h"
 #include "relay/control_call.h"
 
-/* A worker that has not answered by then does not answer at all. */
-#define CONTROL_ASK_MS 5000u
+/* A worker that has not answered by then does not answer at all.  Less than relayctl waits by
+ * default, so that it can still be told. */
+#define CONTROL_ASK_MS 4000u
 
 /* Questions under way, of all calls together. */
 #define CONTROL_ASKS_MAX 256u
@@ -40,7 +41,8 @@ struct control_ask {
 
 /*
  * Asks; the first member of the message's payload is its token, filled in here.  `for_ms`: the
- * longest to wait.  false: the worker is not there or there are too many; nothing is under way.
+ * longest to wait.  false: the worker is not there, takes nothing, or there are too many; nothing
+ * is under way.
  */
 bool control_ask(struct control *control, struct control_ask *ask, uint32_t worker,
 		 struct channel_message *message, int fd, uint64_t for_ms,

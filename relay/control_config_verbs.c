@@ -6,6 +6,7 @@
 
 #include "relay/config.h"
 #include "relay/control.h"
+#include "relay/control_apply.h"
 #include "relay/control_changes.h"
 #include "relay/control_server.h"
 #include "relay/log.h"
@@ -77,6 +78,10 @@ control_do_config_reload(struct control_call *call)
 			reply.changes->applied = applied;
 		reply.code = applied ? RELAY__CONTROL__CODE__OK : RELAY__CONTROL__CODE__FAILED;
 		reply.error = applied ? reply.error : refused;
+		if (applied) {
+			control_answer_when_told(call, &reply);
+			return;
+		}
 	}
 	control_answer(call, &reply);
 }

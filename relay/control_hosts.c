@@ -5,6 +5,7 @@
  * A host's way: configured -> listed (asked of the keeper) -> has index and listener -> told to its
  * home workers. Everything is sent as far as the channels take it; control_pump() goes on later.
  */
+#include "relay/child.h"
 #include "relay/config_diff.h"
 #include "relay/control.h"
 #include "relay/control_ask.h"
@@ -206,7 +207,7 @@ pump_worker(struct control *control, uint32_t number)
 		if (host != NULL && host->listener >= 0)
 			tell_worker(control, host, number, true);
 	}
-	if (worker->sync_next < control->hosts_cap)
+	if (worker->sync_next < control->hosts_cap || !control_services_told(control, number))
 		return;
 	worker->sync_next = CONTROL_INDEX_NONE;
 	channel_send(worker->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
@@ -226,9 +227,9 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	channel_free(worker->channel);
 	worker->channel = NULL; /* nobody asks it again because of what follows */
 	control_delayed_worker_gone(control, number);
+	control_services_forget_worker(control, number);
 	control_asks_worker_gone(control, number);
 	worker->channel = channel_new(fd);
-	worker->restarts += worker->pid != 0 && worker->pid != message->pid;
 	if (worker->pid != 0 && worker->pid != message->pid)
 		control_event(control, "restart", NULL, "worker-%u was started again", number);
 	worker->pid = message->pid;
@@ -258,7 +259,7 @@ pump_keeper(struct control *control)
 		memcpy(message.listen.id, host->id, sizeof message.listen.id);
 		host->listed = channel_send(control->keeper, &message, -1) == 0;
 	}
-	if (control->sync_sent || !control->loaded ||
+	if (control->sync_sent || !control->loaded || !control_services_listed(control) ||
 	    control->list_next < control->config.host_count)
 		return;
 	control->sync_sent = true;
@@ -268,6 +269,7 @@ pump_keeper(struct control *control)
 void
 control_pump(struct control *control)
 {
+	control_services_run(control, child_clock_ms());
 	pump_keeper(control);
 	for (uint32_t i = 0; i < control->options->worker_count; i++)
 		pump_worker(control, i);
@@ -459,6 +461,9 @@ control_hosts_apply(struct control *control, const struct config_diff *diff)
 		case CONFIG_DIFF_DEFAULT:
 		case CONFIG_DIFF_VARIABLE:
 		case CONFIG_DIFF_UNCHANGED:
+		case CONFIG_DIFF_SERVICE_REMOVED:
+		case CONFIG_DIFF_SERVICE_ADDED:
+		case CONFIG_DIFF_SERVICE_CHANGED:
 		case CONFIG_DIFF_KIND_COUNT:
 			break;
 		}

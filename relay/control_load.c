@@ -206,6 +206,7 @@ control_take(struct control *control, struct control_candidate *candidate)
 		next_generation(control);
 	control->loaded_us = control_now_us();
 	control_hosts_apply(control, &candidate->diff);
+	control_services_apply(control);
 	log_taken(control, &candidate->diff, source_changed);
 	note_accepted(control);
 	config_diff_free(&candidate->diff);

@@ -81,6 +81,9 @@ on_signal(struct control *control, int number)
 		control_tell_all(control, CHANNEL_RETRY);
 		control_write_status(control);
 		break;
+	case SIGTERM:
+		control->ending = true;
+		break;
 	default:
 		log_warning(NULL, "signal %d has no effect", number);
 	}
@@ -97,6 +100,11 @@ map_stats(struct control *control, uint32_t number, int fd)
 static void
 on_keeper(struct control *control, struct channel_message *message, int fd)
 {
+	if (control_services_on_keeper(control, message, fd)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
 	switch (message->type) {
 	case CHANNEL_LISTENER:
 		message->listen.id[sizeof message->listen.id - 1] = '\0';
@@ -186,6 +194,9 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 	case CHANNEL_DELAYED_DONE:
 		control_on_delayed_done(control, &message->delayed);
 		break;
+	case CHANNEL_SERVICE_CALLS:
+		control_services_on_calls(control, number, &message->service_calls);
+		break;
 	case CHANNEL_HOST_IS:
 	case CHANNEL_ROWS:
 	case CHANNEL_KILLED:
@@ -233,6 +244,7 @@ read_worker(struct control *control, uint32_t number)
 	worker->channel = NULL;
 	worker->sync_next = 0;
 	control_delayed_worker_gone(control, number);
+	control_services_forget_worker(control, number);
 	control_asks_worker_gone(control, number);
 }
 
@@ -273,6 +285,7 @@ watch_files(struct control *control)
 static void
 update_watch(struct control *control)
 {
+	control->watched = control->generation;
 	if (settings_now(control)->hosts_watch) {
 		watch_files(control);
 	} else if (control->watch != NULL) {
@@ -290,6 +303,18 @@ load(struct control *control)
 		update_watch(control);
 	control_load(control);
 	update_watch(control);
+}
+
+/* What an operator's verb took over may want other files to be watched, or any at all. */
+static void
+follow(struct control *control)
+{
+	if (control->watched == control->generation)
+		return;
+	bool before = control->watch != NULL;
+	update_watch(control);
+	if (!before && control->watch != NULL)
+		load(control); /* they may have changed since they were read */
 }
 
 static void
@@ -329,6 +354,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = watch_deadline(control->watch);
 	if (control_asks_deadline(control) < next)
 		next = control_asks_deadline(control);
+	if (control_services_deadline(control) < next)
+		next = control_services_deadline(control);
 	if (control_server_deadline(control->server) < next)
 		next = control_server_deadline(control->server);
 	if (next == UINT64_MAX)
@@ -380,6 +407,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 		return false; /* the keeper is gone: so are we */
 	nfds_t before = SLOT_WORKERS + control->options->worker_count;
 	control_server_run(control->server, &slots[before], count - before);
+	follow(control);
 	read_watch(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());

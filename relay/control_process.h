@@ -18,6 +18,7 @@ struct control_options {
 	const char *boot_id; /* another after each start of the keeper */
 	uint64_t started_us; /* since 1970: the keeper */
 	uint64_t generation; /* of the configuration: the last one that a control process told */
+	uint32_t service_generation; /* the last one of a service, of all */
 	bool first; /* the relay has not served yet: without a good configuration it ends */
 };
 

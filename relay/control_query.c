@@ -240,8 +240,9 @@ go_on(struct listing *listing)
 	for (; listing->worker < control->options->worker_count &&
 	       listing->count < listing->page_size;
 	     next_worker(listing)) {
+		/* One that is silent leaves half of the time to those behind it. */
 		uint64_t now = child_clock_ms();
-		uint64_t left = now < listing->due_ms ? listing->due_ms - now : 0;
+		uint64_t left = now < listing->due_ms ? (listing->due_ms - now) / 2 : 0;
 		query->kind = listing->kind;
 		query->all = listing->all;
 		query->index = listing->index;

@@ -3,7 +3,8 @@
  * host's queue; its reply is the answer.
  *
  * The line goes to the worker in a memfd and the reply comes back in the same one.  Owns that memfd
- * and a struct request_call for each call under way.
+ * and a struct request_call for each request that a worker has, those of callers that left
+ * included: so memory and descriptors are bounded whoever comes and goes.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -23,30 +24,45 @@
 #define REPLY_MAX    (CONTROL_FRAME_MAX - 1024u) /* the message around it needs less than that */
 
 struct request_call {
-	struct control_call *call;
+	struct control *control;
+	struct control_call *call; /* NULL: it left */
 	struct control_ask ask;
-	int memfd;
+	int memfd; /* -1: nobody reads it */
 };
 
+static void
+close_memfd(struct request_call *request)
+{
+	if (request->memfd >= 0)
+		close(request->memfd);
+	request->memfd = -1;
+}
+
+/* Takes the call out of it, which is over. */
 static struct control_call *
 end(struct request_call *request)
 {
 	struct control_call *call = request->call;
 
 	control_ask_drop(&request->ask);
-	call->control->requests--;
+	request->control->requests--;
+	close_memfd(request);
+	free(request);
+	if (call == NULL)
+		return NULL;
 	call->state = NULL;
 	call->gone = NULL;
-	if (request->memfd >= 0)
-		close(request->memfd);
-	free(request);
 	return call;
 }
 
+/* The worker goes on with it, so it counts until that is over. */
 static void
 on_gone(struct control_call *call)
 {
-	end(call->state);
+	struct request_call *request = call->state;
+
+	request->call = NULL;
+	close_memfd(request);
 }
 
 /* --- the reply -------------------------------------------------------------------------------- */
@@ -95,6 +111,10 @@ on_reply(struct control_ask *ask, const struct channel_message *message)
 	struct request_call *request =
 	    (struct request_call *)(void *)((char *)ask - offsetof(struct request_call, ask));
 
+	if (request->call == NULL) {
+		end(request);
+		return;
+	}
 	if (message == NULL || message->type != CHANNEL_REPLY) {
 		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
 				     "con_lost: the worker ended");
@@ -209,6 +229,7 @@ control_do_request(struct control_call *call)
 		return;
 	}
 	call->control->requests++;
+	request->control = call->control;
 	request->call = call;
 	call->state = request;
 	call->gone = on_gone;

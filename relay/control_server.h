@@ -71,6 +71,7 @@ struct control_connection {
 	uint64_t idle_since;
 	struct control_pending_list calls;
 	uint32_t calls_count;
+	uint32_t turns; /* requests that may still be begun in this round */
 };
 
 TAILQ_HEAD(control_connection_list, control_connection);
@@ -93,7 +94,7 @@ void control_server_init(struct control_server *server, struct control *control)
 /* Takes the listening socket over. */
 void control_server_listen(struct control_server *server, int fd);
 
-/* Limits and rights as configured now; connections that are there keep theirs. */
+/* Limits and rights as configured now, also for those who are connected. */
 void control_server_configure(struct control_server *server, const struct relay_settings *settings);
 
 /* Fills up to CONTROL_SERVER_SLOTS; how many. */
@@ -136,6 +137,9 @@ void control_calls_end(struct control_connection *connection);
 void control_calls_due(struct control_connection *connection, uint64_t now_ms);
 uint64_t control_calls_deadline(const struct control_connection *connection);
 bool control_calls_stream(const struct control_connection *connection);
+
+/* Ends the streams that the connection's role does not allow any more. */
+void control_calls_deny(struct control_connection *connection);
 
 /* Answers all that wait for the relay's end. */
 void control_calls_stop(struct control_connection *connection);

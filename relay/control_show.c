@@ -25,6 +25,15 @@ enum {
 
 /* --- info ------------------------------------------------------------------------------------- */
 
+/* The worker's memory counts them for every control process. */
+static uint64_t
+restarts_of(const struct control_worker *worker)
+{
+	uint64_t starts = worker->stats == NULL ? 0 : stats_get(&worker->stats->starts);
+
+	return starts > 0 ? starts - 1 : 0;
+}
+
 static void
 fill_workers(struct control_call *call, Relay__Control__Info *info)
 {
@@ -41,7 +50,7 @@ fill_workers(struct control_call *call, Relay__Control__Info *info)
 		workers[i].number = i;
 		workers[i].pid = worker->channel == NULL ? 0 : (uint32_t)worker->pid;
 		workers[i].ready = control_worker_ready(worker);
-		workers[i].restarts = worker->restarts;
+		workers[i].restarts = restarts_of(worker);
 		list[i] = &workers[i];
 	}
 	info->n_worker = count;
@@ -269,6 +278,20 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 			   control_text(call, "%" PRIu32 " more hosts are down or held", more));
 }
 
+/* Those that cannot be called. */
+static void
+check_services(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+
+	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		const struct control_service *service = control->services.table[i];
+		if (service != NULL && control_service_has_failed(service))
+			add_reason(health, control_text(call, "service %s: %s",
+							service->config->name, service->last));
+	}
+}
+
 void
 control_do_health(struct control_call *call)
 {
@@ -284,9 +307,10 @@ control_do_health(struct control_call *call)
 	bool serving = check_workers(call, &health) && control->listed;
 	if (!control->last_load_ok)
 		add_reason(&health, control_text(call, "the last reload was refused"));
+	check_services(call, &health);
 	check_hosts(call, &health);
-	health.ready = serving && control->loaded && !control->stopping;
-	health.status = control_clean(call, control->stopping      ? "stopping"
+	health.ready = serving && control->loaded && !control->ending;
+	health.status = control_clean(call, control->ending        ? "stopping"
 					    : !control->ready_once ? "starting"
 					    : health.n_reason > 0  ? "degraded"
 								   : "ready");

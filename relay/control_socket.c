@@ -20,7 +20,8 @@
 enum {
 	ACCEPTS_PER_ROUND = 64,
 	READ_SIZE = 16 * 1024,
-	READ_PER_ROUND = 256 * 1024, /* of one connection, so that none starves another */
+	READ_PER_ROUND = 256 * 1024, /* of one connection, so that none starves another; */
+	REQUESTS_PER_ROUND = 8,      /* likewise: reading the configuration takes its time */
 	STRANGER_FRAME_MAX = 4096,   /* from those who may do nothing anyway */
 	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun */
 	FRAME_MS = 10000,            /* a frame that began is complete by then */
@@ -32,8 +33,10 @@ enum {
 void
 control_server_init(struct control_server *server, struct control *control)
 {
-	*server = (struct control_server){ .control = control, .fd = -1, .connections_max = 1 };
+	*server = (struct control_server){ .control = control, .fd = -1 };
 	TAILQ_INIT(&server->connections);
+	/* A control process that finds a broken configuration is asked about it, too. */
+	control_server_configure(server, &control->options->started->relay);
 }
 
 void
@@ -42,6 +45,24 @@ control_server_listen(struct control_server *server, int fd)
 	if (server->fd >= 0)
 		close(server->fd);
 	server->fd = fd;
+}
+
+/* Whoever is connected may from now on what he may by the new rights. */
+static void
+judge_again(struct control_server *server)
+{
+	struct control_connection *connection;
+	struct control_peer peer;
+
+	TAILQ_FOREACH(connection, &server->connections, entry) {
+		if (control_peer_init(&peer, connection->fd) != 0) {
+			connection->dead = true;
+			continue;
+		}
+		connection->role = control_roles_of(&server->roles, &peer);
+		control_peer_fini(&peer);
+		control_calls_deny(connection);
+	}
 }
 
 void
@@ -56,6 +77,7 @@ control_server_configure(struct control_server *server, const struct relay_setti
 	}
 	control_roles_fini(&server->roles);
 	server->roles = roles;
+	judge_again(server);
 }
 
 bool
@@ -104,6 +126,14 @@ release(struct control_server *server, uint8_t **buffer, size_t *size)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
+/* Whether what it asked so far is enough for now. */
+static bool
+is_busy(const struct control_connection *connection)
+{
+	return connection->calls_count >= CONTROL_CALLS_MAX ||
+	       control_connection_backlog(connection) > BACKLOG_MAX;
+}
+
 static void
 flush(struct control_connection *connection)
 {
@@ -117,8 +147,10 @@ flush(struct control_connection *connection)
 			connection->dead = errno != EAGAIN;
 			return;
 		}
-		connection->out_at += (size_t)sent;
 		connection->out_since = child_clock_ms();
+		if (is_busy(connection))
+			connection->in_since = connection->out_since; /* we did not read */
+		connection->out_at += (size_t)sent;
 	}
 	connection->out_at = connection->out_len = 0;
 	release(connection->server, &connection->out, &connection->out_size);
@@ -201,6 +233,21 @@ say_hello(struct control_connection *connection)
 /* --- coming and going ------------------------------------------------------------------------- */
 
 static void
+close_connection(struct control_connection *connection)
+{
+	struct control_server *server = connection->server;
+
+	connection->dead = true;
+	control_calls_end(connection);
+	release(server, &connection->in, &connection->in_size);
+	release(server, &connection->out, &connection->out_size);
+	close(connection->fd);
+	TAILQ_REMOVE(&server->connections, connection, entry);
+	server->count--;
+	free(connection);
+}
+
+static void
 open_connection(struct control_server *server, int fd)
 {
 	struct control_connection *connection = calloc(1, sizeof *connection);
@@ -223,26 +270,14 @@ open_connection(struct control_server *server, int fd)
 	/* Strangers cannot keep those out who may do something. */
 	uint32_t max = connection->role == CONTROL_ROLE_NONE ? (server->connections_max + 1) / 2
 							     : server->connections_max;
-	if (server->count > max)
-		control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT,
-					  "too many connections");
-	else
+	if (server->count <= max) {
 		say_hello(connection);
-}
-
-static void
-close_connection(struct control_connection *connection)
-{
-	struct control_server *server = connection->server;
-
-	connection->dead = true;
-	control_calls_end(connection);
-	release(server, &connection->in, &connection->in_size);
-	release(server, &connection->out, &connection->out_size);
-	close(connection->fd);
-	TAILQ_REMOVE(&server->connections, connection, entry);
-	server->count--;
-	free(connection);
+		return;
+	}
+	control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT, "too many connections");
+	/* Nor while it waits to be closed. */
+	if (connection->dead || control_connection_backlog(connection) == 0)
+		close_connection(connection);
 }
 
 static void
@@ -270,14 +305,6 @@ static size_t
 frame_max(const struct control_connection *connection)
 {
 	return connection->role == CONTROL_ROLE_NONE ? STRANGER_FRAME_MAX : CONTROL_FRAME_MAX;
-}
-
-/* Whether what it asked so far is enough for now. */
-static bool
-is_busy(const struct control_connection *connection)
-{
-	return connection->calls_count >= CONTROL_CALLS_MAX ||
-	       control_connection_backlog(connection) > BACKLOG_MAX;
 }
 
 static bool
@@ -344,7 +371,8 @@ take_frames(struct control_connection *connection)
 	size_t total;
 
 	while (!connection->ending && !connection->dead && !is_busy(connection) &&
-	       next_frame(connection, at, &total)) {
+	       connection->turns > 0 && next_frame(connection, at, &total)) {
+		connection->turns--;
 		control_request(connection, connection->in + at + CONTROL_FRAME_HEADER,
 				total - CONTROL_FRAME_HEADER);
 		at += total;
@@ -359,19 +387,6 @@ take_frames(struct control_connection *connection)
 		memmove(connection->in, connection->in + at, connection->in_len);
 }
 
-static void
-read_some(struct control_connection *connection)
-{
-	size_t before = connection->in_len;
-
-	/* A frame that is complete waits for its turn: no more is read behind it. */
-	while (listens(connection) && connection->in_len - before < READ_PER_ROUND &&
-	       read_more(connection))
-		take_frames(connection);
-	if (connection->in_len == 0)
-		release(connection->server, &connection->in, &connection->in_size);
-}
-
 /* Complete, and nothing but us is in its way. */
 static bool
 frame_waits(const struct control_connection *connection)
@@ -384,6 +399,19 @@ frame_waits(const struct control_connection *connection)
 				  &total) != CONTROL_FRAME_PARTIAL;
 }
 
+static void
+read_some(struct control_connection *connection)
+{
+	size_t before = connection->in_len;
+
+	/* A frame that is complete waits for its turn: no more is read behind it. */
+	while (listens(connection) && !frame_waits(connection) &&
+	       connection->in_len - before < READ_PER_ROUND && read_more(connection))
+		take_frames(connection);
+	if (connection->in_len == 0)
+		release(connection->server, &connection->in, &connection->in_size);
+}
+
 /* --- times ------------------------------------------------------------------------------------ */
 
 /* When it is closed if nothing happens. */
@@ -392,10 +420,10 @@ patience(const struct control_connection *connection)
 {
 	if (control_connection_backlog(connection) > 0)
 		return connection->out_since + SEND_MS;
+	if (connection->in_len > 0 && listens(connection))
+		return connection->in_since + FRAME_MS;
 	if (connection->calls_count > 0)
 		return UINT64_MAX;
-	if (connection->in_len > 0)
-		return connection->in_since + FRAME_MS;
 	return connection->idle_since +
 	       (connection->role == CONTROL_ROLE_NONE ? FRAME_MS : IDLE_MS);
 }
@@ -463,6 +491,7 @@ control_server_run(struct control_server *server, const struct pollfd *slots, nf
 
 	for (connection = TAILQ_FIRST(&server->connections); connection != NULL && i < count;
 	     connection = TAILQ_NEXT(connection, entry), i++) {
+		connection->turns = REQUESTS_PER_ROUND;
 		if (slots[i].revents & (POLLHUP | POLLERR | POLLNVAL))
 			connection->dead = true;
 		if (slots[i].revents & POLLOUT)
@@ -490,9 +519,11 @@ control_server_run(struct control_server *server, const struct pollfd *slots, nf
 void
 control_server_stop(struct control_server *server)
 {
-	struct control_connection *connection;
+	struct control_connection *connection, *next;
 
-	while ((connection = TAILQ_FIRST(&server->connections)) != NULL) {
+	for (connection = TAILQ_FIRST(&server->connections); connection != NULL;
+	     connection = next) {
+		next = TAILQ_NEXT(connection, entry);
 		control_calls_stop(connection);
 		close_connection(connection);
 	}

@@ -197,8 +197,9 @@ end_call(struct control_pending *pending)
 	struct control_connection *connection = pending->connection;
 
 	TAILQ_REMOVE(&connection->calls, pending, entry);
-	connection->calls_count--;
 	connection->idle_since = child_clock_ms();
+	if (connection->calls_count-- == CONTROL_CALLS_MAX)
+		connection->in_since = connection->idle_since; /* until now we did not read */
 	free_answer(pending);
 	/* Taken with the request, whatever became of it. */
 	struct control_arena *arena = pending->request_memory;
@@ -486,12 +487,29 @@ control_calls_stream(const struct control_connection *connection)
 void
 control_calls_end(struct control_connection *connection)
 {
-	struct control_pending *pending;
+	struct control_pending *pending, *next;
 
-	while ((pending = TAILQ_FIRST(&connection->calls)) != NULL) {
+	for (pending = TAILQ_FIRST(&connection->calls); pending != NULL; pending = next) {
+		next = TAILQ_NEXT(pending, entry);
 		if (pending->call.gone != NULL)
 			pending->call.gone(&pending->call);
 		end_call(pending);
+	}
+}
+
+void
+control_calls_deny(struct control_connection *connection)
+{
+	struct control_pending *pending;
+	struct control_pending *next;
+
+	for (pending = TAILQ_FIRST(&connection->calls); pending != NULL; pending = next) {
+		next = TAILQ_NEXT(pending, entry);
+		if ((pending->call.verb->options & STREAM) &&
+		    pending->call.verb->role > connection->role)
+			control_answer_error(&pending->call, RELAY__CONTROL__CODE__DENIED,
+					     "%s: your role is %s by now", pending->call.verb->name,
+					     control_role_text(connection->role));
 	}
 }
 

@@ -18,6 +18,7 @@ enum ctl_complete {
 	CTL_COMPLETE_LINK,
 	CTL_COMPLETE_CLIENT,
 	CTL_COMPLETE_MESSAGE,
+	CTL_COMPLETE_SERVICE,
 };
 
 /* Prints what the command line alone tells; *prefix is what the others must begin with. */

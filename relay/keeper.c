@@ -103,7 +103,7 @@ on_control_message(struct keeper *keeper, const struct channel_message *message)
 }
 
 static void
-on_message(struct keeper *keeper, struct child *child, struct channel_message *message)
+on_message(struct keeper *keeper, struct child *child, struct channel_message *message, int fd)
 {
 	bool control = child == &keeper->control;
 
@@ -137,18 +137,22 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 			keeper->stop_timeout_ms = message->stop.timeout_ms;
 		return;
 	case CHANNEL_SYNC_BEGIN:
-		if (control)
-			listener_table_mark(&keeper->listeners);
+		if (!control)
+			break;
+		listener_table_mark(&keeper->listeners);
+		keeper_services_mark(&keeper->services);
 		return;
 	case CHANNEL_SYNC_END:
 		if (!control)
 			break;
 		listener_table_sweep(&keeper->listeners);
+		keeper_services_sweep(&keeper->services);
 		channel_send(child->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END },
 			     -1);
 		return;
 	default:
-		if (control && on_control_message(keeper, message))
+		if (control && (on_control_message(keeper, message) ||
+				keeper_services_on_message(&keeper->services, message, fd)))
 			return;
 		break;
 	}
@@ -168,9 +172,9 @@ read_channel(struct keeper *keeper, struct child *child)
 		got = channel_receive(child->channel, &message, &fd);
 		if (got <= 0)
 			break;
+		on_message(keeper, child, &message, fd);
 		if (fd >= 0)
-			close(fd); /* nobody sends descriptors to the keeper */
-		on_message(keeper, child, &message);
+			close(fd);
 	}
 	if (got < 0) {
 		channel_free(child->channel);
@@ -211,6 +215,7 @@ begin_stop(struct keeper *keeper)
 		return;
 	keeper->stopping_at = child_clock_ms();
 	service_manager_stopping(keeper->options->manager);
+	keeper_pass_on(keeper, SIGTERM); /* control says so to who asks */
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		stop_child(keeper, &keeper->workers[i].child);
 	if (!workers_alive(keeper))
@@ -252,6 +257,7 @@ reap(struct keeper *keeper)
 		if (keeper->control.pid == pid)
 			child_died(keeper, &keeper->control, wait_status);
 		keeper_exporter_reap(&keeper->exporter, pid, wait_status);
+		keeper_services_reap(&keeper->services, pid, wait_status);
 		for (uint32_t i = 0; i < keeper->worker_count; i++) {
 			if (keeper->workers[i].child.pid == pid)
 				child_died(keeper, &keeper->workers[i].child, wait_status);
@@ -357,16 +363,19 @@ run_clock(struct keeper *keeper)
 		keeper->beat_at = now + keeper->options->manager->watchdog_ms;
 	}
 	next = min_u64(next, keeper->beat_at);
+	next = min_u64(next, keeper_services_clock(&keeper->services, now));
 	if (next == UINT64_MAX)
 		return -1;
 	return next <= now ? 0 : (int)min_u64(next - now, 60000);
 }
 
-/* The exporter goes last, so that a stop can be watched. */
+/* Services end when nobody calls them any more.  The exporter goes last, so that a stop can be
+ * watched. */
 static bool
 finished(struct keeper *keeper)
 {
 	return keeper->stopping_at != 0 && keeper->control.pid == 0 && !workers_alive(keeper) &&
+	       keeper_services_stop(&keeper->services, keeper->quit) &&
 	       keeper_exporter_stop(&keeper->exporter);
 }
 
@@ -392,11 +401,14 @@ loop(struct keeper *keeper, struct pollfd *fds)
 		watch(&fds[1], &keeper->control);
 		for (uint32_t i = 0; i < keeper->worker_count; i++)
 			watch(&fds[i + 2], &keeper->workers[i].child);
-		if (poll(fds, keeper->worker_count + 2, timeout) < 0 && errno != EINTR) {
+		struct pollfd *of_services = &fds[keeper->worker_count + 2];
+		nfds_t services = keeper_services_fill(&keeper->services, of_services);
+		if (poll(fds, keeper->worker_count + 2 + services, timeout) < 0 && errno != EINTR) {
 			log_error(NULL, "poll: %s", strerror(errno));
 			keeper->status = EXIT_OS;
 			return;
 		}
+		keeper_services_run(&keeper->services, of_services, services);
 		if (fds[1].fd >= 0 && fds[1].revents != 0)
 			read_channel(keeper, &keeper->control);
 		for (uint32_t i = 0; i < keeper->worker_count; i++) {
@@ -488,6 +500,7 @@ fini(struct keeper *keeper)
 	log_set_sink(NULL, NULL);
 	listener_close_path(&keeper->control_socket, keeper->settings->control_socket);
 	listener_table_fini(&keeper->listeners);
+	keeper_services_fini(&keeper->services);
 	channel_free(keeper->control.channel);
 	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
 		channel_free(keeper->workers[i].child.channel);
@@ -525,10 +538,12 @@ keeper_run(const struct keeper_options *options)
 	listener_table_init(&keeper.listeners, keeper.settings->socket_dir,
 			    (mode_t)keeper.settings->socket_mode, owner);
 	keeper_exporter_init(&keeper.exporter, keeper.settings);
+	keeper_services_init(&keeper.services, keeper.settings->run_dir, &keeper.control,
+			     options->daemonize != NULL);
 	keeper.signals = take_signals();
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;
-	struct pollfd *fds = calloc(keeper.worker_count + 2, sizeof *fds);
+	struct pollfd *fds = calloc(keeper.worker_count + 2 + KEEPER_GENERATIONS_MAX, sizeof *fds);
 	if (ok && fds != NULL) {
 		open_control_socket(&keeper);
 		log_set_sink(keeper_log, &keeper);

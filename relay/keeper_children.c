@@ -114,6 +114,7 @@ keeper_start_control(struct keeper *keeper)
 		.boot_id = keeper->boot_id,
 		.started_us = keeper->started_us,
 		.generation = keeper->generation,
+		.service_generation = keeper->services.generation_last,
 		.first = !keeper->announced,
 	};
 	int channel_fd;

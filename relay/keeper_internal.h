@@ -4,6 +4,7 @@
  *   keeper.c           the loop, messages, signals, the end of children
  *   keeper_children.c  starting them and making them known to each other
  *   keeper_exporter.c  the exporter, which is a program of its own
+ *   keeper_services.c  services of fd-passing: their sockets and processes
  */
 #ifndef RELAY_KEEPER_INTERNAL_H
 #define RELAY_KEEPER_INTERNAL_H
@@ -14,6 +15,7 @@
 #include "relay/child.h"
 #include "relay/keeper.h"
 #include "relay/keeper_exporter.h"
+#include "relay/keeper_services.h"
 #include "relay/listener.h"
 #include "relay/listener_table.h"
 
@@ -37,6 +39,7 @@ struct keeper {
 	int signals;
 	struct listener control_socket;
 	struct keeper_exporter exporter;
+	struct keeper_services services;
 	char boot_id[17];
 	uint64_t started_us;
 	uint64_t generation; /* of the configuration in force, for the next control process */

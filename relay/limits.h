@@ -39,6 +39,30 @@
 /* Messages of the channel that are handled in one turn. */
 #define CHANNEL_MESSAGES_PER_TURN 64
 
+/* Services of one worker's table. */
+#define SERVICES_MAX 4096u
+
+/* Clients of one service whose request is not complete, and calls that wait for a slot of it.  With
+ * as many, accepting pauses: the next ones wait in the listen queue. */
+#define CALLS_COLLECTING_MAX 1024u
+#define CALLS_WAITING_MAX    1024u
+
+/* Descriptors of a call at most: two connections and what its caller passes. */
+#define CALL_FDS 5u
+
+/* Bytes of a request read at a time, and of one client in a turn. */
+#define CALL_READ_MAX (64u * 1024)
+#define CALL_TURN_MAX (256u * 1024)
+
+/* A service whose listen queue is full, or that has too many descriptors on their way to it, is
+ * tried again after this time; one that does not accept after the other, unless control knows of a
+ * better one before. */
+#define SERVICE_BUSY_MS  10u
+#define SERVICE_RETRY_MS 1000u
+
+/* Numbers of a service that nobody waits for are told so often at most. */
+#define SERVICE_TELL_MS 100u
+
 /* How long a worker whose keeper is gone finishes what is under way. */
 #define ORPHAN_STOP_MS 1000u
 

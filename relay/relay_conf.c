@@ -1,5 +1,5 @@
 /*
- * relay_conf.c - drives libconfuse over relay.conf and lays the `-o` options over the tree.
+ * relay_conf.c - drives libconfuse over relay.conf; the `-o` options come after it.
  *
  * Never decides what a missing value means and never looks at another file.  Owns the tree; its
  * values live in it as the text that was written, all of them checked.
@@ -14,17 +14,9 @@
 #include <string.h>
 
 #include "relay/conf_scan.h"
+#include "relay/relay_conf_internal.h"
+#include "relay/setting_list.h"
 #include "relay/text_file.h"
-
-#define SECTION_RELAY    "relay"
-#define SECTION_EXPORTER "exporter"
-#define SECTION_DEFAULTS "defaults"
-#define SECTION_HOST     "host"
-#define SECTION_CONTROL  "control"
-
-enum {
-	SECTION_NAME_MAX = 16
-};
 
 static_assert(SETTING_COUNT <= 64, "a bit per setting in struct parse");
 
@@ -34,7 +26,8 @@ struct parse {
 	const char *path;
 	const struct conf_scan *scan;
 	struct report *report;
-	uint64_t keys_seen;    /* in the section that is being read, a bit per setting */
+	uint64_t keys_seen; /* in the section that is being read, a bit per setting */
+	unsigned list_lines[SETTING_COUNT]; /* where a list of this section begins */
 	size_t sections_ended; /* the next section began at scan->lines[sections_ended] */
 	bool relay_seen;
 	bool control_seen;
@@ -45,8 +38,8 @@ struct parse {
 /* Set while libconfuse parses; it is no more reentrant itself. */
 static struct parse *parsing;
 
-static bool
-section_of(const char *name, enum setting_section *section)
+bool
+relay_conf_section(const char *name, enum setting_section *section)
 {
 	if (strcmp(name, SECTION_RELAY) == 0)
 		*section = SETTING_SECTION_RELAY;
@@ -56,14 +49,15 @@ section_of(const char *name, enum setting_section *section)
 		*section = SETTING_SECTION_EXPORTER;
 	else if (strcmp(name, SECTION_DEFAULTS) == 0 || strcmp(name, SECTION_HOST) == 0)
 		*section = SETTING_SECTION_HOST;
+	else if (strcmp(name, SECTION_SERVICE) == 0)
+		*section = SETTING_SECTION_SERVICE;
 	else
 		return false;
 	return true;
 }
 
-/* The keys of a section as a list of words. */
-static void
-list_keys(enum setting_section section, char *out, size_t size)
+void
+relay_conf_keys(enum setting_section section, char *out, size_t size)
 {
 	size_t at = 0;
 
@@ -89,16 +83,41 @@ on_syntax_error(cfg_t *cfg, const char *format, va_list args)
 	if (strncmp(format, "no such option", strlen("no such option")) != 0)
 		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line, "%s",
 			   text);
-	else if (section_of(cfg_name(cfg), &section)) {
-		list_keys(section, keys, sizeof keys);
+	else if (relay_conf_section(cfg_name(cfg), &section)) {
+		relay_conf_keys(section, keys, sizeof keys);
 		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
 			   "%s in section %s: allowed are %s", text, cfg_name(cfg), keys);
 	} else {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
 			   "%s: allowed are the sections " SECTION_RELAY ", " SECTION_CONTROL
-			   ", " SECTION_EXPORTER ", " SECTION_DEFAULTS ", " SECTION_HOST " \"ID\"",
+			   ", " SECTION_EXPORTER ", " SECTION_DEFAULTS ", " SECTION_HOST
+			   " \"ID\", " SECTION_SERVICE " \"NAME\"",
 			   text);
 	}
+}
+
+/* The setting of a key that was just met, which may not have been in this section before; NULL if
+ * that is no place for it. */
+static const struct setting *
+meet_key(cfg_t *cfg, cfg_opt_t *opt)
+{
+	enum setting_section section;
+	const char *key = cfg_opt_name(opt);
+	unsigned line = (unsigned)cfg->line;
+
+	/* libconfuse would take `relay|workers = 2` outside of the section. */
+	if (!relay_conf_section(cfg_name(cfg), &section)) {
+		report_add(parsing->report, REPORT_FATAL, parsing->path, line,
+			   "%s: set outside of its section", key);
+		return NULL;
+	}
+	const struct setting *setting = setting_find(section, key);
+	uint64_t bit = UINT64_C(1) << (setting - settings_table);
+	if ((parsing->keys_seen & bit) != 0)
+		report_add(parsing->report, REPORT_FATAL, parsing->path, line,
+			   "%s.%s: given twice in this section", cfg_name(cfg), key);
+	parsing->keys_seen |= bit;
+	return setting;
 }
 
 /*
@@ -108,43 +127,95 @@ on_syntax_error(cfg_t *cfg, const char *format, va_list args)
 static int
 on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
-	enum setting_section section;
 	struct setting_value value;
 	char why[512];
-	const char *key = cfg_opt_name(opt);
-	unsigned line = (unsigned)cfg->line;
+	const struct setting *setting = meet_key(cfg, opt);
 
-	/* libconfuse would take `relay|workers = 2` outside of the section. */
-	if (!section_of(cfg_name(cfg), &section)) {
-		report_add(parsing->report, REPORT_FATAL, parsing->path, line,
-			   "%s: set outside of its section", key);
-		return 0;
-	}
-	const struct setting *setting = setting_find(section, key);
-	uint64_t bit = UINT64_C(1) << (setting - settings_table);
-	if ((parsing->keys_seen & bit) != 0)
-		report_add(parsing->report, REPORT_FATAL, parsing->path, line,
-			   "%s.%s: given twice in this section", cfg_name(cfg), key);
-	parsing->keys_seen |= bit;
-	if (!setting_parse(setting, cfg_opt_getstr(opt), &value, why, sizeof why))
-		report_add(parsing->report, REPORT_FATAL, parsing->path, line, "%s.%s: %s",
-			   cfg_name(cfg), key, why);
+	if (setting != NULL &&
+	    !setting_parse(setting, cfg_opt_getstr(opt), &value, why, sizeof why))
+		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
+			   "%s.%s: %s", cfg_name(cfg), setting->key, why);
 	return 0;
 }
 
-static bool
-add_origin(struct relay_conf *conf, struct conf_origin origin)
+/* At each text of a list; the list is checked at the end of its section, when it is whole. */
+static int
+on_list_text(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 {
-	/* Grows at 0, 1, 2, 4, 8 ... entries. */
-	if ((conf->host_count & (conf->host_count - 1)) == 0) {
-		size_t room = conf->host_count == 0 ? 1 : conf->host_count * 2;
-		struct conf_origin *hosts = realloc(conf->hosts, room * sizeof *hosts);
+	*(const char **)result = text;
+	/* Set by an option, which checks for itself. */
+	if (parsing == NULL)
+		return 0;
+	if (cfg_opt_size(opt) == 1) {
+		const struct setting *setting = meet_key(cfg, opt);
 
-		if (hosts == NULL)
-			return false;
-		conf->hosts = hosts;
+		if (setting != NULL)
+			parsing->list_lines[setting - settings_table] = (unsigned)cfg->line;
 	}
-	conf->hosts[conf->host_count++] = origin;
+	if (cfg_opt_size(opt) <= SETTINGS_LIST_MAX)
+		return 0;
+	/* No more of it has to be kept. */
+	report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
+		   "%s.%s: a list of more than %d texts", cfg_name(cfg), cfg_opt_name(opt),
+		   SETTINGS_LIST_MAX);
+	return -1;
+}
+
+/* The texts of a list in the tree.  False: it was never set. */
+static bool
+list_of(cfg_t *section, const struct setting *setting, char *items[SETTINGS_LIST_MAX + 1])
+{
+	cfg_opt_t *opt = cfg_getopt(section, setting->key);
+	unsigned count = cfg_opt_size(opt);
+
+	assert(count <= SETTINGS_LIST_MAX);
+	for (unsigned i = 0; i < count; i++)
+		items[i] = cfg_opt_getnstr(opt, i);
+	items[count] = NULL;
+	/* `key = { }` leaves no more than this flag. */
+	return count > 0 || (opt->flags & CFGF_MODIFIED) != 0;
+}
+
+/* All lists of a section that begins at `line`. */
+static void
+check_lists(cfg_t *section, unsigned line)
+{
+	char *items[SETTINGS_LIST_MAX + 1];
+	char why[512];
+	enum setting_section kind;
+
+	if (!relay_conf_section(cfg_name(section), &kind))
+		return;
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+
+		if (setting->section != kind || !setting_is_list(setting) ||
+		    !list_of(section, setting, items) ||
+		    setting_list_check(setting, items, why, sizeof why))
+			continue;
+		report_add(parsing->report, REPORT_FATAL, parsing->path,
+			   items[0] != NULL ? parsing->list_lines[i] : line, "%s.%s: %s",
+			   cfg_name(section), setting->key, why);
+	}
+}
+
+bool
+relay_conf_add_origin(struct relay_conf *conf, const char *name, struct conf_origin origin)
+{
+	bool host = strcmp(name, SECTION_HOST) == 0;
+	struct conf_origin **list = host ? &conf->hosts : &conf->services;
+	size_t *count = host ? &conf->host_count : &conf->service_count;
+
+	/* Grows at 0, 1, 2, 4, 8 ... entries. */
+	if ((*count & (*count - 1)) == 0) {
+		size_t room = *count == 0 ? 1 : *count * 2;
+		struct conf_origin *grown = realloc(*list, room * sizeof *grown);
+
+		if (grown == NULL)
+			return false;
+		*list = grown;
+	}
+	(*list)[(*count)++] = origin;
 	return true;
 }
 
@@ -169,6 +240,7 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 	/* Sections do not nest, so that libconfuse finds as many as the scan did. */
 	assert(parsing->sections_ended < parsing->scan->count);
 	unsigned line = parsing->scan->lines[parsing->sections_ended++];
+	check_lists(cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1), line);
 	if (strcmp(name, SECTION_RELAY) == 0)
 		return on_single_section(opt, &parsing->relay_seen, line);
 	if (strcmp(name, SECTION_CONTROL) == 0)
@@ -180,7 +252,7 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 			parsing->conf->defaults.line = line;
 		return on_single_section(opt, &parsing->defaults_seen, line);
 	}
-	if (!add_origin(parsing->conf, (struct conf_origin){ .line = line })) {
+	if (!relay_conf_add_origin(parsing->conf, name, (struct conf_origin){ .line = line })) {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, line, "out of memory");
 		return -1;
 	}
@@ -197,9 +269,11 @@ describe_section(cfg_opt_t *opts, enum setting_section section)
 		if (settings_table[i].section != section)
 			continue;
 		/* All are strings to libconfuse, whose numbers know no units and no bounds. */
-		cfg_opt_t opt = CFG_STR(settings_table[i].key, NULL, CFGF_NODEFAULT);
-		opt.validcb = on_value;
-		opts[n++] = opt;
+		cfg_opt_t text = CFG_STR(settings_table[i].key, NULL, CFGF_NODEFAULT);
+		cfg_opt_t list = CFG_STR_LIST(settings_table[i].key, NULL, CFGF_NODEFAULT);
+		text.validcb = on_value;
+		list.parsecb = on_list_text;
+		opts[n++] = setting_is_list(&settings_table[i]) ? list : text;
 	}
 	cfg_opt_t end = CFG_END();
 	opts[n] = end;
@@ -212,17 +286,20 @@ new_tree(const char *path)
 	cfg_opt_t control[SETTING_COUNT + 1];
 	cfg_opt_t exporter[SETTING_COUNT + 1];
 	cfg_opt_t host[SETTING_COUNT + 1];
+	cfg_opt_t service[SETTING_COUNT + 1];
 
 	describe_section(relay, SETTING_SECTION_RELAY);
 	describe_section(control, SETTING_SECTION_CONTROL);
 	describe_section(exporter, SETTING_SECTION_EXPORTER);
 	describe_section(host, SETTING_SECTION_HOST);
+	describe_section(service, SETTING_SECTION_SERVICE);
 	cfg_opt_t root[] = {
 		CFG_SEC(SECTION_RELAY, relay, CFGF_NONE),
 		CFG_SEC(SECTION_CONTROL, control, CFGF_NONE),
 		CFG_SEC(SECTION_EXPORTER, exporter, CFGF_NONE),
 		CFG_SEC(SECTION_DEFAULTS, host, CFGF_NONE),
 		CFG_SEC(SECTION_HOST, host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC(SECTION_SERVICE, service, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END(),
 	};
 	for (size_t i = 0; root[i].name != NULL; i++)
@@ -282,115 +359,13 @@ parse_file(struct relay_conf *conf, const char *path, struct report *report)
 	text_file_free(&file);
 }
 
-/* `-o` taken apart; the strings are copies in `text`. */
-struct option {
-	const char *whole;
-	char *text;
-	const char *name;  /* of the section */
-	const char *title; /* of a host section, else NULL */
-	const char *key;
-	const char *value;
-	enum setting_section section;
-};
-
-/* NULL, or what is wrong with its shape. */
-static const char *
-split_option(struct option *option)
-{
-	static const char shape[] =
-	    "write SECTION.KEY=VALUE, with relay, control, exporter, defaults or host ID as the "
-	    "section";
-	char *equal = strchr(option->text, '=');
-
-	if (equal == NULL)
-		return shape;
-	*equal = '\0';
-	option->value = equal + 1;
-	char *dot = strrchr(option->text, '.');
-	if (dot == NULL)
-		return shape;
-	*dot = '\0';
-	option->key = dot + 1;
-	option->name = option->text;
-	if (strncmp(option->text, SECTION_HOST " ", strlen(SECTION_HOST " ")) == 0) {
-		char *title = option->text + strlen(SECTION_HOST);
-
-		*title++ = '\0';
-		option->title = title + strspn(title, " ");
-	}
-	bool is_host = strcmp(option->name, SECTION_HOST) == 0;
-	if (!section_of(option->name, &option->section) ||
-	    is_host != (option->title != NULL && option->title[0] != '\0'))
-		return shape;
-	return NULL;
-}
-
-static bool
-check_option(const struct option *option, char *why, size_t why_size)
-{
-	struct setting_value value;
-	char keys[512];
-	const struct setting *setting = setting_find(option->section, option->key);
-
-	if (setting == NULL) {
-		list_keys(option->section, keys, sizeof keys);
-		snprintf(why, why_size, "no such option '%.80s': allowed are %s", option->key,
-			 keys);
-		return false;
-	}
-	return setting_parse(setting, option->value, &value, why, why_size);
-}
-
-/* The section of the tree that the option means; a host's is made if need be. */
-static cfg_t *
-option_section(struct relay_conf *conf, const struct option *option)
-{
-	if (option->title == NULL) {
-		if (option->section == SETTING_SECTION_HOST && conf->defaults.line == 0)
-			conf->defaults.option = option->whole;
-		return cfg_getsec(conf->tree, option->name);
-	}
-	cfg_t *section = cfg_gettsec(conf->tree, option->name, option->title);
-	if (section != NULL)
-		return section;
-	if (!add_origin(conf, (struct conf_origin){ .option = option->whole }))
-		return NULL;
-	section = cfg_addtsec(conf->tree, option->name, option->title);
-	if (section == NULL)
-		conf->host_count--;
-	return section;
-}
-
-static void
-apply_option(struct relay_conf *conf, const char *whole, struct report *report)
-{
-	struct option option = { .whole = whole, .text = strdup(whole) };
-	char file[256];
-	char why[768];
-
-	snprintf(file, sizeof file, "-o %s", whole);
-	const char *wrong = option.text == NULL ? "out of memory" : split_option(&option);
-	if (wrong == NULL && !check_option(&option, why, sizeof why))
-		wrong = why;
-	if (wrong == NULL) {
-		cfg_t *section = option_section(conf, &option);
-
-		if (section == NULL ||
-		    cfg_setopt(section, cfg_getopt(section, option.key), option.value) == NULL)
-			wrong = "out of memory";
-	}
-	if (wrong != NULL)
-		report_add(report, REPORT_FATAL, file, 0, "%s", wrong);
-	free(option.text);
-}
-
 bool
 relay_conf_load(struct relay_conf *conf, const char *path, const char *const *options,
 		size_t option_count, struct report *report)
 {
 	size_t before = report->totals[REPORT_FATAL];
 
-	*conf = (struct relay_conf){ .tree = new_tree(path != NULL ? path : "") };
+	*conf = (struct relay_conf){ .path = path, .tree = new_tree(path != NULL ? path : "") };
 	if (conf->tree == NULL) {
 		report_add(report, REPORT_FATAL, path, 0, "out of memory");
 		return false;
@@ -398,7 +373,7 @@ relay_conf_load(struct relay_conf *conf, const char *path, const char *const *op
 	if (path != NULL)
 		parse_file(conf, path, report);
 	for (size_t i = 0; i < option_count; i++)
-		apply_option(conf, options[i], report);
+		relay_conf_option(conf, options[i], report);
 	return report->totals[REPORT_FATAL] == before;
 }
 
@@ -408,29 +383,37 @@ relay_conf_fini(struct relay_conf *conf)
 	if (conf->tree != NULL)
 		cfg_free(conf->tree);
 	free(conf->hosts);
+	free(conf->services);
 	*conf = (struct relay_conf){ .tree = NULL };
+}
+
+/* Stores the value of a section's key, if it has one; it was checked when it came into the tree. */
+static bool
+apply_value(cfg_t *section, const struct setting *setting, void *structure)
+{
+	char *items[SETTINGS_LIST_MAX + 1];
+	struct setting_value value = { .list = items };
+	char why[512];
+
+	if (setting_is_list(setting))
+		return !list_of(section, setting, items) ||
+		       setting_store(setting, structure, value);
+	const char *text = cfg_getstr(section, setting->key);
+	if (text == NULL)
+		return true;
+	bool good = setting_parse(setting, text, &value, why, sizeof why);
+	assert(good);
+	(void)good;
+	return setting_store(setting, structure, value);
 }
 
 static bool
 apply_section(cfg_t *section, enum setting_section kind, void *structure)
 {
-	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		const struct setting *setting = &settings_table[i];
-		struct setting_value value;
-		char why[512];
-
-		if (setting->section != kind)
-			continue;
-		const char *text = cfg_getstr(section, setting->key);
-		if (text == NULL)
-			continue;
-		bool good = setting_parse(setting, text, &value, why, sizeof why);
-		/* It was checked when it came into the tree. */
-		assert(good);
-		(void)good;
-		if (!setting_store(setting, structure, value))
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (settings_table[i].section == kind &&
+		    !apply_value(section, &settings_table[i], structure))
 			return false;
-	}
 	return true;
 }
 
@@ -461,4 +444,32 @@ const char *
 relay_conf_host_id(const struct relay_conf *conf, size_t index)
 {
 	return cfg_title(cfg_getnsec(conf->tree, SECTION_HOST, (unsigned)index));
+}
+
+bool
+relay_conf_apply_service(const struct relay_conf *conf, size_t index,
+			 struct service_settings *service)
+{
+	return apply_section(cfg_getnsec(conf->tree, SECTION_SERVICE, (unsigned)index),
+			     SETTING_SECTION_SERVICE, service);
+}
+
+const char *
+relay_conf_service_name(const struct relay_conf *conf, size_t index)
+{
+	return cfg_title(cfg_getnsec(conf->tree, SECTION_SERVICE, (unsigned)index));
+}
+
+void
+relay_conf_say(const struct relay_conf *conf, struct conf_origin origin,
+	       enum report_severity severity, const char *text, struct report *report)
+{
+	const char *file = origin.line != 0 ? conf->path : NULL;
+	char option[256];
+
+	if (origin.option != NULL) {
+		snprintf(option, sizeof option, "-o %s", origin.option);
+		file = option;
+	}
+	report_add(report, severity, file, origin.line, "%s", text);
 }

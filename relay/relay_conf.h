@@ -1,9 +1,10 @@
 /*
  * relay_conf.h - relay.conf and the `-o` options: what they set, each value already checked.
  *
- * Sections: `relay`, `defaults`, `host "ID"`; the keys are those of settings.def.  An option is
- * SECTION.KEY=VALUE, split at the first `=`, then at the last dot before it, with SECTION being
- * `relay`, `defaults` or `host ID`.
+ * Sections: `relay`, `control`, `exporter`, `defaults`, `host "ID"`, `service "NAME"`; the keys are
+ * those of settings.def.  An option is SECTION.KEY=VALUE, split at the first `=`, then at the last
+ * dot before it, with SECTION being `relay`, `host ID` and so on.  A list in it has commas between
+ * its texts: `service hello.command=perl,/srv/hello.pl` (setting_list_split).
  */
 #ifndef RELAY_RELAY_CONF_H
 #define RELAY_RELAY_CONF_H
@@ -21,9 +22,12 @@ struct conf_origin {
 
 struct relay_conf {
 	struct cfg_t *tree;
+	const char *path; /* the caller's; NULL = no file */
 	struct conf_origin defaults;
 	struct conf_origin *hosts; /* of each host section, in their order */
 	size_t host_count;
+	struct conf_origin *services; /* likewise */
+	size_t service_count;
 };
 
 /*
@@ -41,7 +45,15 @@ bool relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings
 bool relay_conf_apply_defaults(const struct relay_conf *conf, struct host_settings *host);
 bool relay_conf_apply_host(const struct relay_conf *conf, size_t index, struct host_settings *host);
 
-/* The id of a host section. */
+bool relay_conf_apply_service(const struct relay_conf *conf, size_t index,
+			      struct service_settings *service);
+
+/* The id of a host section; the name of a service section, as it was written. */
 const char *relay_conf_host_id(const struct relay_conf *conf, size_t index);
+const char *relay_conf_service_name(const struct relay_conf *conf, size_t index);
+
+/* Adds a finding about a section, under the name of the file or the option that it comes from. */
+void relay_conf_say(const struct relay_conf *conf, struct conf_origin origin,
+		    enum report_severity severity, const char *text, struct report *report);
 
 #endif

@@ -14,6 +14,8 @@
 #include <strings.h>
 
 #include "relay/limits.h"
+#include "relay/service_paths.h"
+#include "relay/setting_list.h"
 
 #define KIB     UINT64_C(1024)
 #define MIB     (1024 * KIB)
@@ -25,10 +27,12 @@
 #define STRUCT_OF_control   struct relay_settings
 #define STRUCT_OF_exporter  struct relay_settings
 #define STRUCT_OF_host      struct host_settings
+#define STRUCT_OF_service   struct service_settings
 #define SECTION_OF_relay    SETTING_SECTION_RELAY
 #define SECTION_OF_control  SETTING_SECTION_CONTROL
 #define SECTION_OF_exporter SETTING_SECTION_EXPORTER
 #define SECTION_OF_host     SETTING_SECTION_HOST
+#define SECTION_OF_service  SETTING_SECTION_SERVICE
 
 const struct setting settings_table[SETTING_COUNT] = {
 #define SETTING(section_, key_, type_, unit_, field_, fallback_, min_, max_, apply_, help_) \
@@ -76,7 +80,7 @@ is_text(const struct setting *setting)
 bool
 setting_section_is_single(enum setting_section section)
 {
-	return section != SETTING_SECTION_HOST;
+	return section != SETTING_SECTION_HOST && section != SETTING_SECTION_SERVICE;
 }
 
 const char *
@@ -89,6 +93,8 @@ setting_section_name(enum setting_section section)
 		return "control";
 	case SETTING_SECTION_EXPORTER:
 		return "exporter";
+	case SETTING_SECTION_SERVICE:
+		return "service";
 	case SETTING_SECTION_HOST:
 		break;
 	}
@@ -99,7 +105,7 @@ setting_section_name(enum setting_section section)
 static bool
 share_structure(enum setting_section a, enum setting_section b)
 {
-	return setting_section_is_single(a) == setting_section_is_single(b);
+	return a == b || (setting_section_is_single(a) && setting_section_is_single(b));
 }
 
 const struct setting *
@@ -189,6 +195,8 @@ parse_number(enum setting_type type, const char *text, uint64_t *number)
 		return parse_bool(text, number);
 	case SETTING_STRING:
 	case SETTING_PATH:
+	case SETTING_LIST:
+	case SETTING_PATHS:
 		break;
 	}
 	return false;
@@ -213,6 +221,9 @@ type_text(enum setting_type type)
 		return "a text without control characters";
 	case SETTING_PATH:
 		return "an absolute path without control characters";
+	case SETTING_LIST:
+	case SETTING_PATHS:
+		break;
 	}
 	return "";
 }
@@ -231,8 +242,8 @@ format_range(const struct setting *setting, char *out, size_t size)
 	snprintf(out, size, "%s to %s", min, max);
 }
 
-static bool
-is_printable(const char *text)
+bool
+setting_text_is_printable(const char *text)
 {
 	for (; *text != '\0'; text++)
 		if ((unsigned char)*text < ' ' || *text == 0x7f)
@@ -244,13 +255,14 @@ bool
 setting_parse(const struct setting *setting, const char *text, struct setting_value *value,
 	      char *why, size_t why_size)
 {
-	struct setting_value found = { .number = 0, .text = NULL };
+	struct setting_value found = { .number = 0 };
 	uint64_t measure;
 	bool form;
 	char range[160];
 
+	assert(!setting_is_list(setting));
 	if (is_text(setting)) {
-		form = is_printable(text) &&
+		form = setting_text_is_printable(text) &&
 		       (setting->type != SETTING_PATH || *text == '\0' || *text == '/');
 		measure = strlen(text);
 		found.text = text;
@@ -287,8 +299,8 @@ format_with_unit(uint64_t number, const struct unit *units, size_t count, char *
 	}
 }
 
-static void
-format_quoted(const char *text, char *out, size_t size)
+void
+setting_text_format(const char *text, char *out, size_t size)
 {
 	size_t at = 0;
 
@@ -329,9 +341,25 @@ setting_format(const struct setting *setting, struct setting_value value, char *
 		break;
 	case SETTING_STRING:
 	case SETTING_PATH:
-		format_quoted(value.text, out, size);
+		setting_text_format(value.text, out, size);
+		break;
+	case SETTING_LIST:
+	case SETTING_PATHS:
+		setting_list_format(value.list, out, size);
 		break;
 	}
+}
+
+bool
+setting_equal(const struct setting *setting, struct setting_value a, struct setting_value b)
+{
+	if (setting_is_list(setting))
+		return setting_list_equal(a.list, b.list);
+	if (!is_text(setting))
+		return a.number == b.number;
+	if (a.text == NULL || b.text == NULL)
+		return a.text == b.text;
+	return strcmp(a.text, b.text) == 0;
 }
 
 static bool
@@ -341,6 +369,21 @@ store_text(char **slot, const char *text)
 
 	if (text != NULL) {
 		copy = strdup(text);
+		if (copy == NULL)
+			return false;
+	}
+	free(*slot);
+	*slot = copy;
+	return true;
+}
+
+static bool
+store_list(char ***slot, char *const *list)
+{
+	char **copy = NULL;
+
+	if (list != NULL) {
+		copy = setting_list_copy(list);
 		if (copy == NULL)
 			return false;
 	}
@@ -373,6 +416,8 @@ setting_store(const struct setting *setting, void *structure, struct setting_val
 
 	if (is_text(setting))
 		return store_text((char **)member, value.text);
+	if (setting_is_list(setting))
+		return store_list((char ***)member, value.list);
 	store_number(member, setting->size, value.number);
 	return true;
 }
@@ -381,10 +426,12 @@ struct setting_value
 setting_load(const struct setting *setting, const void *structure)
 {
 	const void *member = (const char *)structure + setting->offset;
-	struct setting_value value = { .number = 0, .text = NULL };
+	struct setting_value value = { .number = 0 };
 
 	if (is_text(setting)) {
 		value.text = *(char *const *)member;
+	} else if (setting_is_list(setting)) {
+		value.list = *(char **const *)member;
 	} else if (setting->size == sizeof(uint64_t)) {
 		memcpy(&value.number, member, sizeof(uint64_t));
 	} else if (setting->size == sizeof(uint32_t)) {
@@ -401,13 +448,16 @@ setting_load(const struct setting *setting, const void *structure)
 	return value;
 }
 
-static void *
+static void
 clear(enum setting_section section, void *structure)
 {
-	size_t size = setting_section_is_single(section) ? sizeof(struct relay_settings)
-							 : sizeof(struct host_settings);
+	size_t size = sizeof(struct relay_settings);
 
-	return memset(structure, 0, size);
+	if (section == SETTING_SECTION_HOST)
+		size = sizeof(struct host_settings);
+	else if (section == SETTING_SECTION_SERVICE)
+		size = sizeof(struct service_settings);
+	memset(structure, 0, size);
 }
 
 void
@@ -423,7 +473,7 @@ settings_init(enum setting_section section, void *structure)
 		if (!share_structure(setting->section, section) || setting->fallback[0] == '\0')
 			continue;
 		/* Defaults of texts come from elsewhere, so nothing here can run out of memory. */
-		assert(!is_text(setting));
+		assert(!is_text(setting) && !setting_is_list(setting));
 		bool good = setting_parse(setting, setting->fallback, &value, why, sizeof why);
 		assert(good);
 		(void)good;
@@ -437,7 +487,8 @@ settings_fini(enum setting_section section, void *structure)
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
 
-		if (share_structure(setting->section, section) && is_text(setting))
+		if (share_structure(setting->section, section) &&
+		    (is_text(setting) || setting_is_list(setting)))
 			(void)setting_store(setting, structure, (struct setting_value){ 0 });
 	}
 	clear(section, structure);

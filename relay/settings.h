@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "relay/host_settings.h"
+#include "relay/service_settings.h"
 #include "wire/hosts_tab.h"
 
 /* Room for "/" and an id of one byte; for "/relay.control". */
@@ -20,6 +21,13 @@
 #define SETTINGS_CONTROL_SOCKET_MAX (HOSTS_TAB_PATH_MAX - 1)
 #define SETTINGS_LISTEN_MAX         112  /* "unix:" and a socket's path */
 #define SETTINGS_PEOPLE_MAX         1000 /* bytes of a list of names */
+
+#define SETTINGS_SERVICE_SOCKET_MAX HOSTS_TAB_PATH_MAX
+#define SETTINGS_CALLERS_MAX        32   /* users who may call a service */
+#define SETTINGS_LIST_MAX           64   /* texts of a list */
+#define SETTINGS_LIST_BYTES_MAX     4000 /* of all of them, an end for each */
+/* A value as it is printed: each byte marked, and the quotes, commas and braces of a list. */
+#define SETTINGS_VALUE_TEXT_MAX (2 * SETTINGS_LIST_BYTES_MAX + 8 * SETTINGS_LIST_MAX)
 
 /* What the sections that are there once hold.  The strings belong to the structure; NULL = unset.
  */
@@ -55,6 +63,7 @@ enum setting_section {
 	SETTING_SECTION_CONTROL,  /* likewise */
 	SETTING_SECTION_EXPORTER, /* likewise */
 	SETTING_SECTION_HOST,     /* struct host_settings: `defaults` and `host` */
+	SETTING_SECTION_SERVICE,  /* struct service_settings */
 };
 
 enum setting_type {
@@ -64,7 +73,9 @@ enum setting_type {
 	SETTING_MODE,
 	SETTING_BOOL,
 	SETTING_STRING,
-	SETTING_PATH, /* absolute */
+	SETTING_PATH,  /* absolute */
+	SETTING_LIST,  /* of texts: relay/setting_list.h */
+	SETTING_PATHS, /* a list of absolute paths */
 };
 
 enum setting_apply {
@@ -98,7 +109,8 @@ struct setting {
 /* A value as the table's types see it; which member counts follows from the type. */
 struct setting_value {
 	uint64_t number;
-	const char *text; /* STRING and PATH: belongs to whoever gave it */
+	const char *text;  /* STRING and PATH: belongs to whoever gave it */
+	char *const *list; /* LIST and PATHS: likewise; ends with NULL */
 };
 
 /* The table, indexed by enum setting_id. */
@@ -114,7 +126,7 @@ const struct setting *setting_find(enum setting_section section, const char *key
 /*
  * Reads the text of one value.  On false `why` says what is wrong and what is allowed, without
  * naming the key: "7x" is not a number: allowed 1 to 1024.  For a string value->text is `text`
- * itself.
+ * itself.  Not for lists, which are more than one text.
  */
 bool setting_parse(const struct setting *setting, const char *text, struct setting_value *value,
 		   char *why, size_t why_size);
@@ -124,12 +136,19 @@ bool setting_parse(const struct setting *setting, const char *text, struct setti
 void setting_format(const struct setting *setting, struct setting_value value, char *out,
 		    size_t size);
 
-/* Copies between a value and the structure of the setting's section.  Storing a string duplicates
- * it and frees the one before; false if there is no memory for it. */
+/* A text in quotes, cut to `size`; and whether a text is free of control characters. */
+void setting_text_format(const char *text, char *out, size_t size);
+bool setting_text_is_printable(const char *text);
+
+/* Whether two values of the setting are the same. */
+bool setting_equal(const struct setting *setting, struct setting_value a, struct setting_value b);
+
+/* Copies between a value and the structure of the setting's section.  Storing a string or a list
+ * duplicates it and frees the one before; false if there is no memory for it. */
 bool setting_store(const struct setting *setting, void *structure, struct setting_value value);
 struct setting_value setting_load(const struct setting *setting, const void *structure);
 
-/* Fills the structure of a section with all its defaults, all strings NULL; frees its strings. */
+/* Fills the structure of a section with all its defaults, strings and lists NULL; frees these. */
 void settings_init(enum setting_section section, void *structure);
 void settings_fini(enum setting_section section, void *structure);
 

@@ -3,6 +3,7 @@
  */
 #include "relay/worker.h"
 
+#include "relay/call.h"
 #include "relay/client.h"
 #include "relay/host.h"
 #include "relay/link.h"
@@ -129,7 +130,7 @@ bool
 worker_accepting(const struct worker *worker)
 {
 	return worker->state == WORKER_RUNNING && !memory_tight(&worker->memory) &&
-	       worker->clients_count < worker->clients_max &&
+	       worker->clients_count + worker->call_fds < worker->clients_max &&
 	       !uring_timer_armed(&worker->accept_timer);
 }
 
@@ -152,6 +153,7 @@ on_accept_again(struct uring_timer *timer)
 		if (worker->hosts[i] != NULL)
 			host_arm_accepts(worker->hosts[i]);
 	}
+	worker_arm_services(worker);
 }
 
 /* --- stopping --------------------------------------------------------------------------------- */
@@ -161,8 +163,9 @@ on_stop_due(struct uring_timer *timer)
 {
 	struct worker *worker = uring_container_of(timer, struct worker, stop_timer);
 
-	log_warning(NULL, "stop: %" PRIu32 " clients had not finished in time",
-		    worker->clients_count);
+	log_warning(NULL,
+		    "stop: %" PRIu32 " clients and %" PRIu32 " calls had not finished in time",
+		    worker->clients_count, worker->calls_count);
 	worker_skip_farewells(worker);
 	worker->state = WORKER_STOPPED;
 }
@@ -177,13 +180,14 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 	uring_timer_set(worker->ring, &worker->stop_timer,
 			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
+	worker_leave_services(worker);
 }
 
 static void
 stop_if_done(struct worker *worker)
 {
 	if (worker->state != WORKER_STOPPING || worker->hosts_count > 0 ||
-	    !TAILQ_EMPTY(&worker->leaving))
+	    !TAILQ_EMPTY(&worker->leaving) || worker_has_services(worker))
 		return;
 	uring_timer_clear(worker->ring, &worker->stop_timer);
 	if (worker->keeper != NULL)
@@ -296,6 +300,8 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	TAILQ_INIT(&worker->dirty_exchanges);
 	TAILQ_INIT(&worker->dirty_links);
 	TAILQ_INIT(&worker->leaving);
+	TAILQ_INIT(&worker->leaving_services);
+	slab_init(&worker->calls, sizeof(struct call));
 	worker->stop_timer.due = on_stop_due;
 	worker->accept_timer.due = on_accept_again;
 	worker->hurry_timer.due = on_hurried;
@@ -316,9 +322,12 @@ worker_fini(struct worker *worker)
 	uring_free(worker->ring);
 	port_abandon(worker->keeper);
 	port_abandon(worker->control);
-	if (worker->hosts_count > 0 || !TAILQ_EMPTY(&worker->leaving))
+	if (worker->hosts_count > 0 || !TAILQ_EMPTY(&worker->leaving) ||
+	    worker_has_services(worker))
 		return;
 	free(worker->hosts);
+	free(worker->services);
+	slab_fini(&worker->calls);
 	slab_fini(&worker->clients);
 	slab_fini(&worker->exchanges);
 	slab_fini(&worker->links);

@@ -40,11 +40,13 @@ struct client;
 struct exchange;
 struct link;
 struct host;
+struct service;
 struct stats_host;
 struct worker_stats;
 TAILQ_HEAD(exchange_list, exchange);
 TAILQ_HEAD(link_list, link);
 TAILQ_HEAD(host_list, host);
+TAILQ_HEAD(service_list, service);
 
 struct worker {
 	struct uring *ring;
@@ -78,6 +80,14 @@ struct worker {
 	uint64_t listed_number;
 	struct client *listed_next;
 	uint32_t errands; /* under way */
+
+	/* fd-passing (worker_services.c); behind everything that relaying lines looks at */
+	struct service **services; /* by index; NULL = none */
+	uint32_t services_cap;
+	struct service_list leaving_services; /* not in the table any more */
+	struct slab calls;
+	uint32_t calls_count;
+	uint32_t call_fds; /* of calls: from the same stock as clients_max */
 };
 
 /*
@@ -108,6 +118,13 @@ int worker_attach_control(struct worker *worker, struct channel *channel);
 void worker_leave_all(struct worker *worker);
 void worker_reap_hosts(struct worker *worker);
 void worker_skip_farewells(struct worker *worker);
+
+/* Likewise for services (worker_services.c).  true = the message was about one. */
+bool worker_on_service(struct worker *worker, const struct channel_message *message, int fd);
+void worker_sync_services(struct worker *worker, bool end);
+void worker_arm_services(struct worker *worker);
+void worker_leave_services(struct worker *worker);
+bool worker_has_services(const struct worker *worker);
 
 /* The block that a host counts in; one that left and counted there goes on in `past`. */
 struct stats_host *worker_host_stats(struct worker *worker, uint32_t index, const char *id);

@@ -185,7 +185,7 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct host *host;
 
-	if (worker_on_question(worker, message, fd))
+	if (worker_on_question(worker, message, fd) || worker_on_service(worker, message, fd))
 		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_HOST_ADD:
@@ -208,9 +208,11 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 		break;
 	case CHANNEL_SYNC_BEGIN:
 		sync_begin(worker);
+		worker_sync_services(worker, false);
 		break;
 	case CHANNEL_SYNC_END:
 		sync_end(worker);
+		worker_sync_services(worker, true);
 		break;
 	case CHANNEL_RENEW:
 		for_all(worker, host_renew);

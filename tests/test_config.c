@@ -311,6 +311,8 @@ Test(config, print)
 	says_nothing();
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *s = &settings_table[i];
+		if (s->section == SETTING_SECTION_SERVICE)
+			continue;
 		bool relay = setting_section_is_single(s->section);
 		struct setting_value a =
 		    setting_load(s, relay ? (void *)&first.relay : (void *)&first.defaults);
@@ -326,5 +328,53 @@ Test(config, print)
 		cr_assert_eq(memcmp(&first.hosts[i].settings, &config.hosts[i].settings,
 				    sizeof(struct host_settings)),
 			     0);
+	config_free(&first);
+}
+
+/* Likewise services: whatever is in their texts. */
+Test(config, print_services)
+{
+	char *text = NULL;
+	size_t len = 0;
+	struct config first;
+	const char *const options[] = {
+		"service hello.ident=a \"b\\${c}",
+		"service hello.command=sh,-c,echo \"$x\\\\,${y},",
+		"service hello.idle_timeout=90s",
+		"service b.c.socket=/tmp/b",
+		"service b.c.connect=/c",
+		"service b.c.allow_uids=root,7",
+	};
+
+	cr_assert(load_with(options, COUNT_OF(options)));
+	FILE *out = open_memstream(&text, &len);
+	config_print(out, &config);
+	fclose(out);
+	cr_assert_not_null(strstr(text, "# called at /tmp/b\nservice \"b.c\" {\n"
+					"\t# ident is not set\n\tsocket = \"/tmp/b\"\n"));
+	cr_assert_not_null(strstr(text, "\tallow_uids = {\"root\", \"7\"}\n"));
+	cr_assert_not_null(strstr(text, "\tcommand = {\"sh\", \"-c\", \"echo \\\""));
+	cr_assert_not_null(strstr(text, "\tidle_timeout = 90s\n"));
+
+	first = config;
+	config = (struct config){ .hosts = NULL };
+	write_text("relay.conf", text);
+	free(text);
+	source.loncapa_dir = NULL;
+	cr_assert(load());
+	cr_assert_eq(config.service_count, 2);
+	cr_assert_str_eq(config.services[0].name, "b.c");
+	cr_assert_str_eq(config.services[1].name, "hello");
+	cr_assert_str_eq(config.services[1].settings.ident, "a \"b\\${c}");
+	cr_assert_str_eq(config.services[1].settings.command[2], "echo \"$x\\");
+	cr_assert_str_eq(config.services[1].settings.command[3], "${y}");
+	cr_assert_str_eq(config.services[1].settings.command[4], "");
+	for (size_t i = 0; i < 2 * SETTING_COUNT; i++) {
+		const struct setting *s = &settings_table[i / 2];
+		if (s->section == SETTING_SECTION_SERVICE)
+			cr_assert(setting_equal(s, setting_load(s, &first.services[i % 2].settings),
+						setting_load(s, &config.services[i % 2].settings)),
+				  "%s", s->key);
+	}
 	config_free(&first);
 }

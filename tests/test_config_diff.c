@@ -181,30 +181,61 @@ Test(config_diff, what_needs_a_restart_is_named)
 				    "control.socket, lonDaemons need a restart");
 }
 
+/* The structure of the loaded configuration that holds a setting. */
+static void *
+structure_of(const struct setting *setting)
+{
+	if (setting->section == SETTING_SECTION_HOST)
+		return &config.hosts[1].settings;
+	if (setting->section == SETTING_SECTION_SERVICE)
+		return &config.services[0].settings;
+	return &config.relay;
+}
+
+static enum config_diff_kind
+kind_of(const struct setting *setting)
+{
+	if (setting->section == SETTING_SECTION_HOST)
+		return CONFIG_DIFF_CHANGED;
+	if (setting->section == SETTING_SECTION_SERVICE)
+		return CONFIG_DIFF_SERVICE_CHANGED;
+	return CONFIG_DIFF_RELAY;
+}
+
 /* Every setting is compared, whichever the table holds. */
 Test(config_diff, every_setting_counts)
 {
+	char word[] = "/other";
+	char *const words[] = { word, NULL };
+
+	write_text("relay.conf", "service a { ident = i connect = /c }\n");
 	keep();
 	cr_assert(load());
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
-		bool relay = setting_section_is_single(setting->section);
-		void *to = relay ? (void *)&config.relay : (void *)&config.hosts[1].settings;
+		enum config_diff_kind kind = kind_of(setting);
+		bool relay = kind == CONFIG_DIFF_RELAY;
+		void *to = structure_of(setting);
 		struct setting_value old = setting_load(setting, to);
 		char *kept = old.text != NULL ? strdup(old.text) : NULL;
 
-		cr_assert(setting_store(
-		    setting, to,
-		    (struct setting_value){ .number = old.number == 0, .text = "/other" }));
+		cr_assert_null(old.list);
+		cr_assert(setting_store(setting, to,
+					(struct setting_value){ .number = old.number == 0,
+								.text = "/other",
+								.list = words }));
 		config_diff_free(&diff);
 		cr_assert(config_diff_make(&diff, &before, &config));
-		const struct config_diff_entry *entry = &diff.entries[relay ? 0 : 1];
-		cr_assert_eq(diff.count, relay ? 3 : 2, "%s", setting->key);
-		cr_assert_eq(entry->kind, relay ? CONFIG_DIFF_RELAY : CONFIG_DIFF_CHANGED);
+		/* Beside it there are the two hosts; a service that stays has no entry. */
+		cr_assert_eq(diff.count, kind == CONFIG_DIFF_CHANGED ? 2 : 3, "%s", setting->key);
+		size_t at = relay ? 0 : diff.count - 1;
+		const struct config_diff_entry *entry = &diff.entries[at];
+		cr_assert_eq(entry->kind, kind);
 		cr_assert_eq(relay ? entry->setting : i, i);
 		cr_assert_eq(entry->settings, relay ? 0 : UINT64_C(1) << i);
 		cr_assert_eq(entry->restart, setting->apply == SETTING_RESTART);
 		cr_assert_eq(diff.restarts, setting->apply == SETTING_RESTART);
+		cr_assert_not(config_diff_is_empty(&diff));
 		cr_assert(setting_store(
 		    setting, to, (struct setting_value){ .number = old.number, .text = kept }));
 		free(kept);
@@ -212,6 +243,100 @@ Test(config_diff, every_setting_counts)
 	config_diff_free(&diff);
 	cr_assert(config_diff_make(&diff, &before, &config));
 	cr_assert(config_diff_is_empty(&diff));
+}
+
+Test(config_diff, services_come_go_and_change)
+{
+	write_text("relay.conf", "service d { socket = /tmp/d connect = /x calls_max = 2 }\n"
+				 "service a { socket = /tmp/a connect = /x }\n"
+				 "service c { socket = /tmp/c command = { sh, x } }\n"
+				 "service f { socket = /tmp/f connect = /x }\n");
+	keep();
+	/* In another order, and written in another way, b, c and f stay what they were. */
+	write_text("relay.conf", "service f { connect = \"/x\" socket = '/tmp/f' calls_max = 4 }\n"
+				 "service e { socket = /tmp/e command = { sh, \"y z\" } }\n"
+				 "service b { socket = /tmp/b connect = /x }\n"
+				 "service d { socket = /tmp/d2 connect = /x idle_timeout = 1h }\n"
+				 "service c { socket = /tmp/c command = { sh, x, y } }\n");
+	compare();
+	cr_assert_eq(diff.count, 2 + 5);
+	cr_assert_eq(diff.restarts, 0);
+	cr_assert_not(config_diff_is_empty(&diff));
+	cr_assert_str_eq(summary(), "hosts: 0 added, 0 removed, 0 changed, 2 unchanged; "
+				    "services: 2 added, 1 removed, 2 changed");
+	cr_assert_str_eq(refusal(), "");
+
+	const struct config_diff_entry *entry = &diff.entries[2];
+	cr_assert_eq(entry[0].kind, CONFIG_DIFF_SERVICE_REMOVED);
+	cr_assert_eq(entry[0].before, 0);
+	cr_assert_eq(entry[0].after, CONFIG_DIFF_NONE);
+	cr_assert_str_eq(text_of(2), "service \"a\" removed");
+	cr_assert_eq(entry[1].kind, CONFIG_DIFF_SERVICE_ADDED);
+	cr_assert_eq(entry[1].before, CONFIG_DIFF_NONE);
+	cr_assert_eq(entry[1].after, 0);
+	cr_assert_str_eq(text_of(3), "service \"b\" added: path /tmp/b, connect /x");
+	cr_assert_eq(entry[2].kind, CONFIG_DIFF_SERVICE_CHANGED);
+	cr_assert_eq(entry[2].before, 1);
+	cr_assert_eq(entry[2].after, 1);
+	cr_assert_eq(entry[2].parts, 0);
+	cr_assert_eq(entry[2].settings, UINT64_C(1) << SETTING_service_command);
+	cr_assert_str_eq(text_of(4), "service \"c\" changed: command {\"sh\", \"x\"} -> "
+				     "{\"sh\", \"x\", \"y\"}");
+	cr_assert_eq(entry[3].kind, CONFIG_DIFF_SERVICE_CHANGED);
+	cr_assert_eq(entry[3].parts, CONFIG_DIFF_PATH);
+	cr_assert_eq(entry[3].settings, UINT64_C(1) << SETTING_service_socket |
+					    UINT64_C(1) << SETTING_service_calls_max |
+					    UINT64_C(1) << SETTING_service_idle_timeout);
+	cr_assert_str_eq(text_of(5),
+			 "service \"d\" changed: path /tmp/d -> /tmp/d2, socket \"/tmp/d\" -> "
+			 "\"/tmp/d2\", calls_max 2 -> 4, idle_timeout 0s -> 1h");
+	cr_assert_str_eq(text_of(6), "service \"e\" added: path /tmp/e, command {\"sh\", \"y z\"}");
+}
+
+/* The same settings can come to mean something else. */
+Test(config_diff, what_a_service_comes_to)
+{
+	write_text("relay.conf",
+		   "service a { ident = i connect = /c allow_uids = { root, \"1\" } }\n");
+	keep();
+	cr_assert(load());
+	struct config_service *service = &config.services[0];
+	service->caller_count--;
+	config_diff_free(&diff);
+	cr_assert(config_diff_make(&diff, &before, &config));
+	cr_assert_eq(diff.entries[2].parts, CONFIG_DIFF_CALLERS);
+	cr_assert_str_eq(text_of(2), "service \"a\" changed: users who may call 2 -> 1");
+	service->caller_count++;
+	service->callers[0] = 7;
+	service->run_as = (struct owner){ .uid = 12, .gid = 34 };
+	free(service->extended_path);
+	service->extended_path = NULL;
+	config_diff_free(&diff);
+	cr_assert(config_diff_make(&diff, &before, &config));
+	cr_assert_eq(diff.entries[2].parts,
+		     CONFIG_DIFF_CALLERS | CONFIG_DIFF_RUN_AS | CONFIG_DIFF_PATH);
+	cr_assert_eq(diff.entries[2].settings, 0);
+	cr_assert_not_null(strstr(text_of(2), ", user and group the relay's -> 12:34, "));
+}
+
+/* From none, to none, and with nothing but services in between. */
+Test(config_diff, services_from_and_to_nothing)
+{
+	write_text("hosts.tab", "");
+	keep();
+	write_text("relay.conf", "service a { socket = /tmp/s connect = /c }\n");
+	compare();
+	cr_assert_eq(diff.count, 1);
+	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_SERVICE_ADDED);
+	keep();
+	compare();
+	cr_assert_eq(diff.count, 0);
+	write_text("relay.conf", "");
+	compare();
+	cr_assert_eq(diff.count, 1);
+	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_SERVICE_REMOVED);
+	cr_assert_str_eq(summary(), "hosts: 0 added, 0 removed, 0 changed, 0 unchanged; "
+				    "services: 0 added, 1 removed, 0 changed");
 }
 
 Test(config_diff, from_and_to_nothing)

@@ -183,6 +183,24 @@ Test(control_ask, bounded)
 	cr_assert(put(&questions[CONTROL_ASKS_MAX], 1000));
 }
 
+/* One that takes nothing: what was asked of it in vain must not use up the room of what it has to
+ * be told. */
+Test(control_ask, worker_that_stands_still_can_be_told)
+{
+	struct channel_message change = { .type = CHANNEL_HOST_CHANGE };
+	struct question question = { 0 };
+	uint32_t asked = 0;
+
+	while (asked < 100000 && put(&question, 1000)) {
+		control_ask_drop(&question.ask);
+		asked++;
+	}
+	cr_assert_gt(asked, CONTROL_ASKS_MAX);
+	cr_assert_lt(asked, 100000);
+	cr_assert_eq(control.asks_count, 0);
+	cr_assert_eq(channel_send(control.workers[3].channel, &change, -1), 0);
+}
+
 Test(control_ask, ids)
 {
 	static const char *const wrong[] = { "",

@@ -4,11 +4,13 @@
  */
 #include "tests/control_stage.h"
 
+#include "relay/child.h"
 #include "relay/log.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct control_stage stage;
@@ -233,6 +235,51 @@ Test(control_server, who_waits_is_told_when_it_is_over)
 	close(fd);
 }
 
+/* Whether a whole reply is there; it is taken. */
+static bool
+took_reply(int fd)
+{
+	uint8_t bytes[4096];
+	size_t total;
+
+	ssize_t got = recv(fd, bytes, CONTROL_FRAME_HEADER, MSG_PEEK);
+	if (got != CONTROL_FRAME_HEADER)
+		return false;
+	control_frame_look(bytes, CONTROL_FRAME_HEADER, sizeof bytes, &total);
+	return recv(fd, bytes, total, 0) == (ssize_t)total;
+}
+
+Test(control_server, who_asks_much_at_once_takes_turns)
+{
+	enum {
+		COUNT = 500,
+		SOME = 64
+	};
+
+	static uint8_t bytes[COUNT * 32];
+	uint32_t answered = 0;
+	size_t len = 0;
+	int fd = connect_and_greet();
+
+	for (uint32_t i = 1; i <= COUNT; i++)
+		len += frame(bytes + len, i, "health", 0);
+	cr_assert_eq(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+	rounds(1);
+	while (took_reply(fd))
+		answered++;
+	cr_expect(answered > 0 && answered <= SOME, "%u were answered in one round", answered);
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < COUNT && answered < COUNT; i++) {
+		cr_assert_eq(control_server_deadline(&stage.server), 0, "it goes on by itself");
+		rounds(1);
+		while (took_reply(fd))
+			answered++;
+	}
+	cr_expect_eq(answered, COUNT);
+	all_gone();
+	close(fd);
+}
+
 Test(control_server, one_too_many)
 {
 	int fds[3];
@@ -250,6 +297,115 @@ Test(control_server, one_too_many)
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
 	all_gone();
+}
+
+/* Connects as somebody whom the relay does not know. */
+static int
+connect_as_stranger(void)
+{
+	cr_assert_eq(seteuid(65534), 0);
+	int fd = control_stage_connect(&stage);
+	cr_assert_eq(seteuid(0), 0);
+	cr_assert(fd >= 0);
+	return fd;
+}
+
+/* Waits for the daemon's first message. */
+static void
+greeted(int fd)
+{
+	uint8_t hello[256];
+	ssize_t got = -1;
+
+	for (int i = 0; i < 100 && got < 0; i++) {
+		control_stage_round(&stage, 5);
+		got = recv(fd, hello, sizeof hello, 0);
+	}
+	cr_assert_gt(got, CONTROL_FRAME_HEADER);
+}
+
+/* Only root can be somebody else. */
+static bool
+let_strangers_in(void)
+{
+	return geteuid() == 0 && chmod(stage.dir, 0711) == 0 && chmod(stage.socket_path, 0666) == 0;
+}
+
+Test(control_server, half_a_frame_is_not_kept_because_something_else_runs)
+{
+	uint8_t bytes[128];
+	size_t len = frame(bytes, 2, "health", 0);
+	int fd = connect_and_greet();
+
+	ask(fd, 1, "events", 0);
+	rounds(3);
+	cr_expect_eq(control_server_deadline(&stage.server), UINT64_MAX, "it may listen for ever");
+	cr_assert_eq(send(fd, bytes, len - 1, MSG_NOSIGNAL), (ssize_t)len - 1);
+	rounds(3);
+	cr_expect_leq(control_server_deadline(&stage.server), child_clock_ms() + 60000);
+	cr_assert_eq(send(fd, bytes + len - 1, 1, MSG_NOSIGNAL), 1);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	rounds(3);
+	cr_expect_eq(control_server_deadline(&stage.server), UINT64_MAX);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, strangers_in_numbers_keep_nobody_out)
+{
+	enum {
+		STRANGERS = 7
+	}; /* two stay, two more fill a round: one is before who may come */
+
+	int fds[STRANGERS];
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	for (int i = 0; i < STRANGERS; i++)
+		fds[i] = connect_as_stranger();
+	int fd = control_stage_connect(&stage);
+	cr_assert(fd >= 0);
+	greeted(fd);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	for (int i = 0; i < STRANGERS; i++)
+		close(fds[i]);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, rights_that_are_taken_away_are_gone_at_once)
+{
+	struct relay_settings *settings = &stage.control.config.relay;
+	static char nobody[] = "65534";
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	char *before = settings->view_users;
+	settings->view_users = nobody;
+	control_server_configure(&stage.server, settings);
+	int fd = connect_as_stranger();
+	greeted(fd);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	ask(fd, 2, "events", 0);
+	rounds(3);
+	settings->view_users = before;
+	control_server_configure(&stage.server, settings);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__DENIED, "what runs has ended");
+	ask(fd, 3, "health", 0);
+	cr_expect_eq(reply(fd, 3, NULL), RELAY__CONTROL__CODE__DENIED);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, what_the_relay_was_started_with_holds_until_something_is_loaded)
+{
+	static struct control_server server;
+
+	control_server_init(&server, &stage.control);
+	cr_expect_eq(server.connections_max, 3);
+	control_server_stop(&server);
 }
 
 Test(control_server, a_call_keeps_its_order_of_ids_whatever_they_are)

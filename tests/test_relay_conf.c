@@ -55,7 +55,8 @@ Test(relay_conf, unknown_names)
 		     "'pipeline' in section relay: allowed are workers");
 	conf_refused("host x {\n workers = 3 }", 2, "'workers' in section host: allowed are");
 	conf_refused("\n\nrelays { }", 3,
-		     "'relays': allowed are the sections relay, control, exporter, defaults, host");
+		     "'relays': allowed are the sections relay, control, exporter, defaults, host "
+		     "\"ID\", service");
 	conf_refused("pipeline = 3", 1, "'pipeline': allowed are the sections");
 	conf_refused("\nrelay|workers = 3", 2, "workers: set outside of its section");
 	conf_refused("\"\" = 3", 1, "syntax error");
@@ -114,6 +115,54 @@ Test(relay_conf, quoted_texts)
 	cr_assert_eq(config.relay.port, 7);
 }
 
+/* Where a list may stand, and what may stand in it. */
+Test(relay_conf, lists)
+{
+	static const char begin[] = "service a { ident = i connect = /c\n";
+
+	static const struct {
+		const char *text;
+		unsigned line;
+		const char *part;
+	} wrong[] = {
+		{ "autoreload = { }\n}", 1, "service.autoreload: a list of 0 texts: allowed 1" },
+		{ "autoreload = { /a }\n autoreload = { /b } }", 3,
+		  "service.autoreload: given twice in this section" },
+		{ "autoreload = { /a\n /b } }", 3, "unexpected token" },
+		{ "autoreload = { /a, x } }", 2, "\"x\" is not an absolute path" },
+		{ "autoreload = { { /a } } }", 2, "unexpected token '{'" },
+		{ "allow_uids = { \"a\tb\" } }", 2, "not a text without control characters" },
+		{ "calls_max = { 3 } }", 2, "unexpected token '{'" },
+		{ "autoreload = { /a }", 1, "a section without its closing brace" },
+	};
+
+	char text[4096];
+
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		snprintf(text, sizeof text, "%s%s", begin, wrong[i].text);
+		conf_refused(text, wrong[i].line, wrong[i].part);
+	}
+	conf_refused("relay|autoreload = { /a }", 1, "'autoreload'");
+
+	/* One text needs no braces; `+=` adds to a list. */
+	snprintf(text, sizeof text, "%sautoreload = /a autoreload += { '/b c', /d } }", begin);
+	write_text("relay.conf", text);
+	cr_assert(load());
+	char **list = config.services[0].settings.autoreload;
+	cr_assert_str_eq(list[0], "/a");
+	cr_assert_str_eq(list[1], "/b c");
+	cr_assert_str_eq(list[2], "/d");
+	cr_assert_null(list[3]);
+
+	/* Too long a list is given up where it becomes so. */
+	size_t at = (size_t)snprintf(text, sizeof text, "%sautoreload = { /x", begin);
+	for (int i = 0; i < SETTINGS_LIST_MAX; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, ",\n/x");
+	snprintf(text + at, sizeof text - at, "} }");
+	conf_refused(text, 2 + SETTINGS_LIST_MAX,
+		     "service.autoreload: a list of more than 64 texts");
+}
+
 Test(relay_conf, options)
 {
 	const char *const options[] = {
@@ -160,7 +209,11 @@ Test(relay_conf, options_refused)
 	option_refused("", "write SECTION.KEY=VALUE");
 	option_refused("host.pipeline=3", "write SECTION.KEY=VALUE");
 	option_refused("host .pipeline=3", "write SECTION.KEY=VALUE");
-	option_refused("service x.pipeline=3", "write SECTION.KEY=VALUE");
+	option_refused("service x.pipeline=3", "no such option 'pipeline': allowed are ident,");
+	option_refused("service.calls_max=3", "write SECTION.KEY=VALUE");
+	option_refused("services x.calls_max=3", "write SECTION.KEY=VALUE");
+	option_refused("service x.autoreload=/a,b", "\"b\" is not an absolute path");
+	option_refused("service x.autoreload=", "\"\" is not an absolute path");
 	option_refused(".pipeline=3", "write SECTION.KEY=VALUE");
 	option_refused("relay.pipeline=3", "no such option 'pipeline': allowed are workers,");
 	option_refused("host msul1.nothing=3", "no such option 'nothing': allowed are links_max");

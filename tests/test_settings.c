@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "relay/service_paths.h"
+#include "relay/setting_list.h"
 #include "relay/settings.h"
 
 #define MIB UINT64_C(1048576)
@@ -234,7 +236,13 @@ Test(settings, table)
 			cr_assert(
 			    setting_parse(setting, setting->fallback, &value, why, sizeof why),
 			    "%s: %s", setting->key, why);
-		if (is_text)
+		if (setting_is_list(setting)) {
+			cr_assert_geq(setting->min, 1, "%s: {} is never the same as unset",
+				      setting->key);
+			cr_assert_leq(setting->max, SETTINGS_LIST_MAX, "%s", setting->key);
+			cr_assert_eq(setting->size, sizeof(char **));
+		}
+		if (is_text || setting_is_list(setting))
 			continue;
 		uint64_t bounds[] = { setting->min, setting->max };
 		for (size_t b = 0; b < 2; b++) {
@@ -248,6 +256,9 @@ Test(settings, table)
 	cr_assert_null(setting_find(SETTING_SECTION_HOST, "workers"));
 	cr_assert_null(setting_find(SETTING_SECTION_RELAY, "pipeline"));
 	cr_assert_null(setting_find(SETTING_SECTION_RELAY, ""));
+	cr_assert_null(setting_find(SETTING_SECTION_HOST, "ident"));
+	cr_assert_neq(setting_find(SETTING_SECTION_SERVICE, "idle_timeout"),
+		      setting_find(SETTING_SECTION_HOST, "idle_timeout"));
 }
 
 Test(settings, defaults)
@@ -277,6 +288,73 @@ Test(settings, defaults)
 	cr_assert_eq(r.stop_timeout_ms, 10000);
 	cr_assert_null(r.user);
 	cr_assert_null(r.socket_dir);
+}
+
+Test(settings, defaults_of_a_service)
+{
+	struct service_settings s;
+
+	memset(&s, 0xff, sizeof s);
+	settings_init(SETTING_SECTION_SERVICE, &s);
+	cr_assert_null(s.ident);
+	cr_assert_null(s.socket);
+	cr_assert_null(s.command);
+	cr_assert_null(s.connect);
+	cr_assert_null(s.user);
+	cr_assert_null(s.autoreload);
+	cr_assert_null(s.allow_uids);
+	cr_assert_eq(s.calls_max, 4);
+	cr_assert_eq(s.recycle_calls, 0);
+	cr_assert_eq(s.call_timeout_ms, 0);
+	cr_assert_eq(s.request_timeout_ms, 30000);
+	cr_assert_eq(s.idle_timeout_ms, 0);
+	cr_assert_eq(s.start_timeout_ms, 60000);
+}
+
+/* Each value of a service goes to its own member, and nothing of it is shared with who gave it. */
+Test(settings, store_and_load_a_service)
+{
+	struct service_settings s;
+	char one[] = "one", two[] = "two";
+	char *const list[] = { one, two, NULL };
+	const struct setting_value given = { .number = 77, .text = "/text", .list = list };
+
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+
+		if (setting->section != SETTING_SECTION_SERVICE)
+			continue;
+		settings_init(SETTING_SECTION_SERVICE, &s);
+		cr_assert(setting_store(setting, &s, given));
+		struct setting_value got = setting_load(setting, &s);
+		cr_assert(setting_equal(setting, got, given), "%s", setting->key);
+		cr_assert_not(setting_equal(setting, got, (struct setting_value){ 0 }), "%s",
+			      setting->key);
+		for (size_t j = 0; j < SETTING_COUNT; j++) {
+			const struct setting *other = &settings_table[j];
+			if (j == i || other->section != SETTING_SECTION_SERVICE)
+				continue;
+			struct setting_value value = setting_load(other, &s);
+			cr_assert_null(value.text);
+			cr_assert_null(value.list);
+			cr_assert_neq(value.number, 77, "%s", other->key);
+		}
+		settings_fini(SETTING_SECTION_SERVICE, &s);
+	}
+	settings_init(SETTING_SECTION_SERVICE, &s);
+	const struct setting *command = &settings_table[SETTING_service_command];
+	cr_assert(setting_store(command, &s, given));
+	one[0] = two[0] = 'X';
+	cr_assert_str_eq(s.command[0], "one");
+	cr_assert_str_eq(s.command[1], "two");
+	cr_assert_null(s.command[2]);
+	/* In place of the old one; then of nothing. */
+	char *const longer[] = { s.command[1], s.command[0], s.command[0], NULL };
+	cr_assert(setting_store(command, &s, (struct setting_value){ .list = longer }));
+	cr_assert_str_eq(s.command[0], "two");
+	cr_assert_str_eq(s.command[2], "one");
+	cr_assert(setting_store(command, &s, (struct setting_value){ 0 }));
+	cr_assert_null(s.command);
 }
 
 Test(settings, store_and_load)

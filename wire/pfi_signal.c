@@ -39,9 +39,9 @@ pfi_signal_number(uint8_t code)
 uint8_t
 pfi_signal_code(int number)
 {
-	for (uint8_t code = PFI_SIGNAL_NONE + 1; code < COUNT(numbers); code++)
+	for (size_t code = PFI_SIGNAL_NONE + 1; code < COUNT(numbers); code++)
 		if (numbers[code] == number)
-			return code;
+			return (uint8_t)code;
 	return PFI_SIGNAL_NONE;
 }
 

@@ -3,6 +3,7 @@
  * its fields separated by tabs.
  *
  *   setting  SECTION KEY TYPE UNIT DEFAULT MIN MAX MIN_BYTES MAX_BYTES APPLY HELP
+ *            (a text has only the bytes, a list has there how many texts it takes)
  *   verb     NAME ROLE ARGUMENTS OPTIONS HELP
  *
  * Asks the code that reads relay.conf how it writes a bound, so that the pages cannot disagree with

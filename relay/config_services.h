@@ -1,0 +1,21 @@
+/*
+ * config_services.h - the services of a configuration: made of the sections `service "NAME"`, each
+ * of them checked.
+ */
+#ifndef RELAY_CONFIG_SERVICES_H
+#define RELAY_CONFIG_SERVICES_H
+
+#include "relay/config.h"
+#include "relay/relay_conf.h"
+
+/*
+ * Adds all services to a configuration whose `relay` is complete.  `serving`: this process is the
+ * relay, and has become relay.user long since.  False: a service is refused, and the report says
+ * which one and why; what was added is config_services_drop's.
+ */
+bool config_services_load(struct config *config, const struct relay_conf *conf, bool serving,
+			  struct report *report);
+
+void config_services_drop(struct config *config);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * relay_conf_internal.h - what relay_conf.c and relay_conf_option.c know of each other: the names
+ * of the sections, and the tree that both write.
+ */
+#ifndef RELAY_RELAY_CONF_INTERNAL_H
+#define RELAY_RELAY_CONF_INTERNAL_H
+
+#include "relay/relay_conf.h"
+
+#define SECTION_RELAY    "relay"
+#define SECTION_EXPORTER "exporter"
+#define SECTION_DEFAULTS "defaults"
+#define SECTION_HOST     "host"
+#define SECTION_CONTROL  "control"
+#define SECTION_SERVICE  "service"
+
+/* Which settings a section of that name has.  False: there is no such section. */
+bool relay_conf_section(const char *name, enum setting_section *section);
+
+/* The keys of a section as a list of words. */
+void relay_conf_keys(enum setting_section section, char *out, size_t size);
+
+/* Notes where the next section with a title of that name is from.  False: no memory. */
+bool relay_conf_add_origin(struct relay_conf *conf, const char *name, struct conf_origin origin);
+
+/* Lays one option `-o` over the tree. */
+void relay_conf_option(struct relay_conf *conf, const char *whole, struct report *report);
+
+#endif
