@@ -26,6 +26,8 @@ struct hosts_mark {
 	int64_t mtime_ns; /* for people: a text that comes again is the same */
 };
 
+struct text_file;
+
 /* Which table of hosts is in force (relay/hosts_table.h).  Zeroed = hosts_file, as ever. */
 struct hosts_accepted {
 	bool applied;           /* the one that was applied, not that of hosts_file */
@@ -91,6 +93,7 @@ struct config_source {
 	const struct config_table *table;      /* instead of any file with hosts; NULL = none */
 	const struct hosts_accepted *accepted; /* instead of the file in state_dir */
 	const char *state_dir;                 /* that of the start, whatever the files now say */
+	const struct text_file *applied;       /* the applied table, instead of its file */
 };
 
 /* A table of hosts that was sent. */

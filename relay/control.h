@@ -25,6 +25,7 @@
 #include "relay/config.h"
 #include "relay/control_process.h"
 #include "relay/control_services.h"
+#include "relay/text_file.h"
 
 #define CONTROL_INDEX_NONE  UINT32_MAX
 #define CONTROL_WORKERS_MAX 64 /* of settings.def: relay.workers */
@@ -100,6 +101,7 @@ struct control {
 	bool loaded;                          /* there is one */
 	struct hosts_accepted accepted_saved; /* what the note in state_dir says, or soon will */
 	struct control_apply *apply;          /* the `hosts apply` under way; NULL = none */
+	struct text_file apply_back;          /* being written again after one that failed */
 	bool listed; /* the keeper has answered for all its hosts: workers may be told */
 	bool ready_said;
 	bool ready_once;

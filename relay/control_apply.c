@@ -195,6 +195,22 @@ apply_end(struct control *control)
 	control->apply = NULL;
 }
 
+/* Of a copy: the storage frees what it writes. */
+static int
+save(struct control *control, enum control_save token, const char *path, const void *bytes,
+     size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	memcpy(copy, bytes, len);
+	int error = storage_save(control->storage, token, path, copy, len);
+	if (error != 0)
+		free(copy);
+	return error;
+}
+
 /*
  * The next start is to take what is in force now, not what was sent.  Nobody waits for it: to end
  * before it is written is to end a moment earlier.
@@ -211,15 +227,27 @@ put_back(struct control *control)
 
 	if (in_force->applied && apply->before.data != NULL &&
 	    hosts_table_path(path, dir, HOSTS_TABLE_APPLIED)) {
-		error = storage_save(control->storage, CONTROL_SAVE_BACK, path,
-				     (char *)apply->before.data, apply->before.len);
-		if (error == 0)
-			apply->before.data = NULL; /* the storage's */
+		error =
+		    save(control, CONTROL_SAVE_BACK, path, apply->before.data, apply->before.len);
+		if (error == 0) {
+			control->apply_back = apply->before;
+			apply->before.data = NULL;
+		}
 	}
 	if (error == 0 && !hosts_accepted_same(in_force, &control->accepted_saved))
 		error = control_save_accepted(control, CONTROL_SAVE_NOTE, in_force);
 	if (error != 0)
 		control_on_note_saved(control, error);
+}
+
+const struct text_file *
+control_apply_covers(const struct control *control)
+{
+	if (control->apply_back.data != NULL)
+		return &control->apply_back;
+	return control->apply != NULL && control->apply->before.data != NULL
+		   ? &control->apply->before
+		   : NULL;
 }
 
 static void
@@ -289,7 +317,7 @@ check_place(struct control_call *call, char path[static PATH_MAX])
 	else if (!hosts_table_path(path, dir, HOSTS_TABLE_APPLIED))
 		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
 				     "relay.state_dir is too long");
-	else if (control->apply != NULL)
+	else if (control->apply != NULL || control->apply_back.data != NULL)
 		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
 				     "another table is being applied");
 	else
@@ -334,22 +362,6 @@ keep_before(struct control *control, const char *path)
 	report_fini(&report);
 }
 
-/* The storage frees what it writes. */
-static int
-save_table(struct control *control, const char *path)
-{
-	const struct control_apply *apply = control->apply;
-	char *copy = malloc(apply->len + 1);
-
-	if (copy == NULL)
-		return -ENOMEM;
-	memcpy(copy, apply->bytes, apply->len);
-	int error = storage_save(control->storage, CONTROL_SAVE_APPLIED, path, copy, apply->len);
-	if (error != 0)
-		free(copy);
-	return error;
-}
-
 void
 control_do_hosts_apply(struct control_call *call)
 {
@@ -365,7 +377,8 @@ control_do_hosts_apply(struct control_call *call)
 		return;
 	}
 	keep_before(control, path);
-	int error = save_table(control, path);
+	int error =
+	    save(control, CONTROL_SAVE_APPLIED, path, control->apply->bytes, control->apply->len);
 	if (error != 0)
 		apply_failed(control, "the table cannot be written", error);
 }
@@ -479,6 +492,7 @@ control_on_saved(struct control *control, uint64_t token, int error)
 		control_on_note_saved(control, error);
 		break;
 	case CONTROL_SAVE_BACK:
+		text_file_free(&control->apply_back);
 		if (error != 0)
 			log_error(NULL,
 				  "hosts apply: the table before cannot be written again: %s; the "

@@ -10,6 +10,10 @@
 /* A file of storage_save() was written, or not. */
 void control_on_saved(struct control *control, uint64_t token, int error);
 
+/* The applied table that is in force, while its file may hold another one; NULL: its file does not.
+ */
+const struct text_file *control_apply_covers(const struct control *control);
+
 /* Answers when keeper and workers were told of the configuration in force, at the latest when the
  * call is due; at once if the call does not wait.  What the reply points to is the call's. */
 void control_answer_when_told(struct control_call *call, Relay__Control__Reply *reply);

@@ -8,6 +8,7 @@
 #include "relay/control_load.h"
 
 #include "relay/control_server.h"
+#include "relay/control_apply.h"
 #include "relay/hosts_table.h"
 #include "relay/log.h"
 #include "relay/storage.h"
@@ -86,6 +87,7 @@ control_read(struct control *control, const struct config_table *table,
 		hosts_accepted_read(&control->accepted_saved, state_dir, report);
 	source.table = table;
 	source.state_dir = state_dir;
+	source.applied = control_apply_covers(control);
 	source.accepted = control->loaded ? &control->config.accepted : &control->accepted_saved;
 	if (!config_load(&candidate->next, &source, report))
 		return false;

@@ -181,6 +181,15 @@ keep_path(struct config *config, const char *path, struct report *report)
 	return config->hosts_path != NULL;
 }
 
+static enum outcome
+try_text(struct config *config, const struct text_file *file, const char *path,
+	 struct report *report)
+{
+	bool good = keep_path(config, path, report) && hosts_file_parse(config, file, path, report);
+
+	return good ? OUTCOME_TAKEN : OUTCOME_BROKEN;
+}
+
 /* Takes the file's hosts, unless it has the text that is known (NULL: take any). */
 static enum outcome
 try_file(struct config *config, const char *path, const struct hosts_mark *known,
@@ -193,11 +202,8 @@ try_file(struct config *config, const char *path, const struct hosts_mark *known
 	if (error != 0)
 		return error == -ENOENT ? OUTCOME_ABSENT : OUTCOME_BROKEN;
 	*mark = hosts_mark_of(&file);
-	if (known == NULL || !hosts_mark_same(mark, known)) {
-		bool good = keep_path(config, path, report) &&
-			    hosts_file_parse(config, &file, path, report);
-		outcome = good ? OUTCOME_TAKEN : OUTCOME_BROKEN;
-	}
+	if (known == NULL || !hosts_mark_same(mark, known))
+		outcome = try_text(config, &file, path, report);
 	text_file_free(&file);
 	return outcome;
 }
@@ -245,11 +251,12 @@ load_newer(struct config *config, const struct hosts_accepted *accepted, struct 
 
 /* The applied one, or a newer hosts_file. */
 static bool
-load_applied(struct config *config, const char *dir, const struct hosts_accepted *accepted,
-	     struct report *report)
+load_applied(struct config *config, const struct config_source *source, const char *dir,
+	     const struct hosts_accepted *accepted, struct report *report)
 {
 	char path[PATH_MAX];
 	struct hosts_mark mark;
+	enum outcome outcome;
 
 	if (load_newer(config, accepted, report))
 		return true;
@@ -257,7 +264,9 @@ load_applied(struct config *config, const char *dir, const struct hosts_accepted
 		report_add(report, REPORT_FATAL, dir, 0, "state_dir: too long");
 		return false;
 	}
-	switch (try_file(config, path, NULL, &mark, report)) {
+	outcome = source->applied != NULL ? try_text(config, source->applied, path, report)
+					  : try_file(config, path, NULL, &mark, report);
+	switch (outcome) {
 	case OUTCOME_TAKEN:
 		config->accepted = *accepted;
 		return true;
@@ -300,6 +309,6 @@ hosts_table_load(struct config *config, const struct config_source *source, stru
 	if (source->table != NULL)
 		return load_given(config, source->table, &accepted, report);
 	if (accepted.applied && dir != NULL)
-		return load_applied(config, dir, &accepted, report);
+		return load_applied(config, source, dir, &accepted, report);
 	return load_hosts_file(config, report);
 }

@@ -103,6 +103,24 @@ begin(const char *host, uint64_t if_generation)
 	cr_assert_not_null(stage.control.apply);
 }
 
+static void
+await_on_disk(const char *host)
+{
+	char path[PATH_MAX];
+	char text[128] = "";
+
+	snprintf(path, sizeof path, "%s/hosts.tab", state_dir);
+	for (int i = 0; i < 5000 && strncmp(text, host, strlen(host)) != 0; i++) {
+		FILE *file = fopen(path, "r");
+		if (file == NULL || fgets(text, sizeof text, file) == NULL)
+			text[0] = '\0';
+		if (file != NULL)
+			fclose(file);
+		usleep(1000);
+	}
+	cr_assert_eq(strncmp(text, host, strlen(host)), 0);
+}
+
 static Relay__Control__Code
 code(void)
 {
@@ -171,6 +189,19 @@ Test(control_apply, generation_that_changes_meanwhile)
 	write_settings("defaults { queue_timeout = 7s }");
 	cr_assert(control_load(&stage.control));
 	cr_assert_eq(code(), RELAY__CONTROL__CODE__GENERATION_CONFLICT);
+	check_hosts("one");
+}
+
+/* A reload between the disk and the taking over reads what is in force, not what lies there. */
+Test(control_apply, generation_that_changes_when_the_table_is_on_the_disk)
+{
+	apply("one");
+	begin("two", stage.control.generation);
+	await_on_disk("two");
+	write_settings("defaults { queue_timeout = 7s }");
+	cr_assert(control_load(&stage.control));
+	cr_assert_eq(code(), RELAY__CONTROL__CODE__GENERATION_CONFLICT);
+	cr_assert(control_load(&stage.control));
 	check_hosts("one");
 }
 
