@@ -99,6 +99,17 @@ host_arm_accepts(struct host *host)
 }
 
 void
+host_accept_anew(struct host *host)
+{
+	for (int i = 0; i < HOST_ACCEPTS_MAX; i++) {
+		if (host->accepts[i].op.in_flight) {
+			uring_cancel(host->worker->ring, &host->accepts[i].op);
+			return;
+		}
+	}
+}
+
+void
 host_on_client_closed(struct host *host)
 {
 	host_arm_accepts(host);
@@ -286,6 +297,7 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 	host->timer.due = on_due;
 	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
+	worker_look_again(worker);
 	host_go_on(host);
 	return host;
 }

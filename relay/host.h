@@ -125,6 +125,9 @@ void host_free(struct host *host);
 /* Arms accepts as far as bounds allow. */
 void host_arm_accepts(struct host *host);
 
+/* Arms one anew, which begins with what waits already. */
+void host_accept_anew(struct host *host);
+
 /*
  * Hands a request line (no LF) to the host.  HOST_TAKEN: request->done will be called, later.
  * HOST_REFUSED: it will not; *why says what to count.

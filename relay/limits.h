@@ -33,6 +33,10 @@
 /* How often accepting is tried again after descriptors or memory ran out. */
 #define ACCEPT_PAUSE_MS 100u
 
+/* When new listeners are looked at once more, and the last time. */
+#define LOOK_AGAIN_MS      100u
+#define LOOK_AGAIN_LAST_MS 1000u
+
 /* Hosts of one worker's table. */
 #define HOSTS_MAX 65536u
 

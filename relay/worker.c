@@ -154,6 +154,35 @@ on_accept_again(struct uring_timer *timer)
 	}
 }
 
+/*
+ * A connection wakes one of those who wait for it; that may be the ring of a worker that died a
+ * moment ago, which does nothing any more, and the connection would wait for the next one to come.
+ * So whoever has new listeners asks for what is there when that ring is gone.
+ */
+void
+worker_look_again(struct worker *worker)
+{
+	worker->looked = false;
+	if (!uring_timer_armed(&worker->look_timer))
+		uring_timer_set(worker->ring, &worker->look_timer,
+				worker_now(worker) + ms_to_ns(LOOK_AGAIN_MS));
+}
+
+static void
+on_look_again(struct uring_timer *timer)
+{
+	struct worker *worker = uring_container_of(timer, struct worker, look_timer);
+
+	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
+		if (worker->hosts[i] != NULL)
+			host_accept_anew(worker->hosts[i]);
+	}
+	if (!worker->looked)
+		uring_timer_set(worker->ring, &worker->look_timer,
+				worker_now(worker) + ms_to_ns(LOOK_AGAIN_LAST_MS));
+	worker->looked = true;
+}
+
 /* --- stopping --------------------------------------------------------------------------------- */
 
 static void
@@ -174,6 +203,7 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 		return;
 	worker->state = WORKER_STOPPING;
 	uring_timer_clear(worker->ring, &worker->accept_timer);
+	uring_timer_clear(worker->ring, &worker->look_timer);
 	uring_timer_set(worker->ring, &worker->stop_timer,
 			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
@@ -298,6 +328,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	TAILQ_INIT(&worker->leaving);
 	worker->stop_timer.due = on_stop_due;
 	worker->accept_timer.due = on_accept_again;
+	worker->look_timer.due = on_look_again;
 	worker->hurry_timer.due = on_hurried;
 	log_set_sink(send_log, worker);
 	worker->keeper =
