@@ -96,6 +96,7 @@ struct control_services {
 	uint32_t generation; /* the last one that was begun, of all services */
 	uint64_t look_at;    /* ms: at files and unused services */
 	struct control_services_waits waits;
+	struct control_services_wait *cursor; /* the next one to be looked at */
 };
 
 /* Makes them follow control->config; those that are the same in it are not touched. */
