@@ -127,6 +127,53 @@ $(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring
 
+# ---- librelay-prefork: for other programs, and so built for any compiler; relayd does not link it ----
+
+PREFORK_SRC  := $(call sources,relay/prefork/*.c)
+PREFORK_LIBS := $(BUILD)/librelay-prefork.a $(BUILD)/librelay-prefork.so.0
+PREFORK_TEST := $(addprefix $(BUILD)/,tests/prefork-call tests/prefork-probe examples/prefork-service)
+PREFORK_MAN  := $(BUILD)/man/relay-prefork.3
+MAN      += $(PREFORK_MAN)
+C_FILES  += $(wildcard $(addsuffix /*.[ch],relay/prefork deploy/examples))
+UNLISTED := $(filter-out tests/e2e/prefork_call.c tests/e2e/prefork_probe.c,$(UNLISTED))
+
+all: $(PREFORK_LIBS)
+# Only what the header declares is to be seen, also in the static one.
+$(call obj,$(PREFORK_SRC)): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
+$(BUILD)/libprefork.a: $(call obj,$(PREFORK_SRC))
+$(BUILD)/librelay-prefork.a: $(call obj,$(PREFORK_SRC))
+	$(call say,AR)
+	@rm -f $@
+	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o) && ar rcs $@ $(@:.a=.o)
+$(BUILD)/librelay-prefork.so.0: $(call obj,$(PREFORK_SRC)) relay/prefork/exports.map
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/prefork/exports.map \
+	    -o $@ $(filter %.o,$^)
+
+# What its tests take, and the example.
+programs: $(PREFORK_TEST)
+$(addprefix $(BUILD)/tests/test_prefork_,handover message request): $(BUILD)/libprefork.a
+$(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
+$(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
+$(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a
+$(PREFORK_TEST):
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+
+# The .pc file says where it was installed to.
+install: install-prefork
+install-prefork: $(PREFORK_LIBS) $(PREFORK_MAN)
+	install -d $(DESTDIR)$(prefix)/lib/pkgconfig $(DESTDIR)$(prefix)/share/doc/relay/examples
+	install -D -m 644 relay/prefork.h $(DESTDIR)$(prefix)/include/relay/prefork.h
+	install -m 644 $(BUILD)/librelay-prefork.a $(DESTDIR)$(prefix)/lib
+	install -m 755 $(BUILD)/librelay-prefork.so.0 $(DESTDIR)$(prefix)/lib
+	ln -sf librelay-prefork.so.0 $(DESTDIR)$(prefix)/lib/librelay-prefork.so
+	sed 's|@PREFIX@|$(prefix)|' deploy/relay-prefork.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/relay-prefork.pc
+	install -D -m 644 $(PREFORK_MAN) $(DESTDIR)$(prefix)/share/man/man3/relay-prefork.3
+	install -m 644 deploy/examples/prefork-service.c $(DESTDIR)$(prefix)/share/doc/relay/examples
+.PHONY: install-prefork
+
 # The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
 man: $(MAN) ## the manual pages: man -l build/man/relayctl.1
 $(BUILD)/man/tables: $(call obj,deploy/man/tables.c) $(BUILD)/librelay.a

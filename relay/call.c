@@ -143,10 +143,6 @@ call_close(struct call *call, enum call_end end)
 			uring_close_passed(worker->ring, call->fds[i]);
 		call->fds[i] = -1;
 	}
-	/* The polls hold the sockets a little longer: nobody shall wait for that. */
-	uring_end_stream(call->client);
-	if (call->server >= 0)
-		uring_end_stream(call->server);
 	if (call->client_poll.in_flight)
 		uring_cancel(worker->ring, &call->client_poll);
 	if (call->server_poll.in_flight)

@@ -55,7 +55,6 @@ call_disconnect(struct call *call)
 	struct worker *worker = call_worker(call);
 
 	if (call->server_poll.in_flight) {
-		uring_end_stream(call->server);
 		uring_cancel(worker->ring, &call->server_poll);
 		return;
 	}

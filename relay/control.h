@@ -89,6 +89,7 @@ struct control_worker {
 	struct worker_stats *stats;
 	int32_t pid;
 	uint32_t sync_next; /* next index to be told; CONTROL_INDEX_NONE = all were */
+	bool behind;        /* something found no room in its channel */
 };
 
 struct control {
@@ -108,7 +109,8 @@ struct control {
 	uint32_t hosts_cap;
 	void *by_id;      /* tsearch(3) of control_host */
 	size_t list_next; /* hosts of config that were asked of the keeper */
-	bool sync_sent;   /* sync_begin went to the keeper, but not yet its end */
+	bool sync_sent;   /* sync_begin went to the keeper, and its end too */
+	bool behind;      /* something found no room in the keeper's channel */
 	struct resolver *resolver;
 	struct storage *storage;
 	struct watch *watch;                             /* NULL unless hosts_watch */

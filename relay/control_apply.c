@@ -5,7 +5,8 @@
  *
  * The storage thread writes, whole files only: whenever the process ends, the old or the new table
  * is there, and the new one is answered for only when a restart would take it too.  One is under
- * way at a time; it goes on when its caller leaves.  Owns a copy of the table until then.
+ * way at a time; it goes on when its caller leaves.  What then is not taken over after all is taken
+ * back from the disk.  Owns a copy of the table, and of the applied one before, until then.
  */
 #include "relay/control_apply.h"
 
@@ -14,6 +15,7 @@
 #include "relay/hosts_table.h"
 #include "relay/log.h"
 #include "relay/storage.h"
+#include "relay/text_file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -29,6 +31,9 @@ struct control_apply {
 	struct control_call *call; /* NULL: it left */
 	char *bytes;
 	size_t len;
+	uint64_t if_generation;         /* 0: any */
+	struct text_file before;        /* the applied table that is written over; may be empty */
+	struct hosts_accepted accepted; /* before anything could be read: what the note said */
 };
 
 /* --- looking ---------------------------------------------------------------------------------- */
@@ -185,8 +190,36 @@ apply_end(struct control *control)
 		apply->call->state = NULL;
 	}
 	free(apply->bytes);
+	text_file_free(&apply->before);
 	free(apply);
 	control->apply = NULL;
+}
+
+/*
+ * The next start is to take what is in force now, not what was sent.  Nobody waits for it: to end
+ * before it is written is to end a moment earlier.
+ */
+static void
+put_back(struct control *control)
+{
+	struct control_apply *apply = control->apply;
+	const char *dir = control->options->started->relay.state_dir;
+	const struct hosts_accepted *in_force =
+	    control->loaded ? &control->config.accepted : &apply->accepted;
+	char path[PATH_MAX];
+	int error = 0;
+
+	if (in_force->applied && apply->before.data != NULL &&
+	    hosts_table_path(path, dir, HOSTS_TABLE_APPLIED)) {
+		error = storage_save(control->storage, CONTROL_SAVE_BACK, path,
+				     (char *)apply->before.data, apply->before.len);
+		if (error == 0)
+			apply->before.data = NULL; /* the storage's */
+	}
+	if (error == 0 && !hosts_accepted_same(in_force, &control->accepted_saved))
+		error = control_save_accepted(control, CONTROL_SAVE_NOTE, in_force);
+	if (error != 0)
+		control_on_note_saved(control, error);
 }
 
 static void
@@ -280,10 +313,25 @@ apply_new(struct control_call *call)
 	}
 	if (apply->len > 0)
 		memcpy(apply->bytes, call->request->body.data, apply->len);
+	apply->if_generation = call->request->if_generation;
+	apply->accepted = call->control->accepted_saved;
 	call->state = apply;
 	call->gone = on_gone;
 	call->due = on_due;
 	return apply;
+}
+
+/* What is there now, if a start would take it. */
+static void
+keep_before(struct control *control, const char *path)
+{
+	struct report report = { .count = 0 };
+	bool applied =
+	    control->loaded ? control->config.accepted.applied : control->accepted_saved.applied;
+
+	if (applied)
+		(void)text_file_read(&control->apply->before, path, &report);
+	report_fini(&report);
 }
 
 /* The storage frees what it writes. */
@@ -316,9 +364,23 @@ control_do_hosts_apply(struct control_call *call)
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
 		return;
 	}
+	keep_before(control, path);
 	int error = save_table(control, path);
 	if (error != 0)
 		apply_failed(control, "the table cannot be written", error);
+}
+
+static void
+take_conflict(struct control *control)
+{
+	struct control_call *call = control->apply->call;
+	unsigned long long generation = control->generation;
+
+	put_back(control);
+	apply_end(control);
+	if (call != NULL)
+		control_answer_error(call, RELAY__CONTROL__CODE__GENERATION_CONFLICT,
+				     "the generation is %llu by now; nothing was done", generation);
 }
 
 /* Read once more: while it was written, other files may have changed. */
@@ -335,6 +397,10 @@ take_table(struct control *control)
 	char path[PATH_MAX];
 	char *kept = NULL;
 
+	if (apply->if_generation != 0 && apply->if_generation != control->generation) {
+		take_conflict(control);
+		return;
+	}
 	memset(&report, 0, sizeof report);
 	bool good = control_read(control, &table, &candidate, &report);
 	if (good &&
@@ -350,8 +416,9 @@ take_table(struct control *control)
 		control_take(control, &candidate);
 		control_count_load(control, true);
 	} else {
-		log_error(NULL, "hosts apply: the table was kept, but the rest of the "
-				"configuration is broken: nothing was changed");
+		log_error(NULL, "hosts apply: by now the rest of the configuration is broken: "
+				"nothing was changed");
+		put_back(control);
 	}
 	apply_end(control);
 	if (call != NULL && !good)
@@ -363,6 +430,13 @@ take_table(struct control *control)
 		control_answer_when_told(call, &reply);
 	}
 	report_fini(&report);
+}
+
+static void
+note_failed(struct control *control, int error)
+{
+	put_back(control);
+	apply_failed(control, "the note of it cannot be written", error);
 }
 
 static void
@@ -380,7 +454,7 @@ on_table_saved(struct control *control, int error)
 	}
 	error = control_save_accepted(control, CONTROL_SAVE_APPLIED_NOTE, &accepted);
 	if (error != 0)
-		apply_failed(control, "the note of it cannot be written", error);
+		note_failed(control, error);
 }
 
 static void
@@ -388,7 +462,7 @@ on_applied_note_saved(struct control *control, int error)
 {
 	control_on_note_saved(control, error);
 	if (error != 0)
-		apply_failed(control, "the note of it cannot be written", error);
+		note_failed(control, error);
 	else
 		take_table(control);
 }
@@ -403,6 +477,13 @@ control_on_saved(struct control *control, uint64_t token, int error)
 		break;
 	case CONTROL_SAVE_NOTE:
 		control_on_note_saved(control, error);
+		break;
+	case CONTROL_SAVE_BACK:
+		if (error != 0)
+			log_error(NULL,
+				  "hosts apply: the table before cannot be written again: %s; the "
+				  "next start may take the one that was sent",
+				  strerror(-error));
 		break;
 	case CONTROL_SAVE_APPLIED:
 		on_table_saved(control, error);

@@ -104,8 +104,14 @@ control_do_config_show(struct control_call *call)
 	Relay__Control__Text text;
 	char *printed = NULL;
 	size_t len = 0;
-	FILE *out = open_memstream(&printed, &len);
 
+	if (!call->control->loaded) {
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "nothing could be read since the control process was started "
+				     "again: config check says why");
+		return;
+	}
+	FILE *out = open_memstream(&printed, &len);
 	relay__control__reply__init(&reply);
 	relay__control__text__init(&text);
 	if (out == NULL) {
@@ -186,8 +192,11 @@ control_do_stop(struct control_call *call)
 {
 	struct channel_message message = { .type = CHANNEL_STOP };
 
-	if (!call->request->dry_run)
-		channel_send(call->control->keeper, &message, -1);
+	if (!call->request->dry_run && channel_send(call->control->keeper, &message, -1) != 0) {
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "the keeper cannot be told now");
+		return;
+	}
 	/* Who waits is answered at the end (control_calls_stop()). */
 	if (call->request->dry_run || call->request->wait_ms == 0)
 		control_answer_ok(call);

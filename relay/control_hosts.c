@@ -101,6 +101,17 @@ describe(const struct control *control, const struct control_host *host,
 	message->host.hold = host->hold;
 }
 
+/* Sends; what finds no room is told again, with all the rest, as soon as there is some. */
+static bool
+tell(struct channel *channel, const struct channel_message *message, int fd, bool *behind)
+{
+	int error = channel_send(channel, message, fd);
+
+	if (error == -ENOBUFS)
+		*behind = true;
+	return error == 0;
+}
+
 /* Makes one worker know of the host what it should: add, change, remove or nothing. */
 static void
 tell_worker(struct control *control, struct control_host *host, uint32_t number, bool exists)
@@ -116,15 +127,16 @@ tell_worker(struct control *control, struct control_host *host, uint32_t number,
 		describe(control, host, &message);
 		if (host->homes & bit)
 			message.type = CHANNEL_HOST_CHANGE;
-		if (channel_send(worker->channel, &message,
-				 message.type == CHANNEL_HOST_ADD ? host->listener : -1) == 0)
+		if (tell(worker->channel, &message,
+			 message.type == CHANNEL_HOST_ADD ? host->listener : -1, &worker->behind))
 			host->homes |= bit;
 	} else if (host->homes & bit) {
 		message = (struct channel_message){ .type = CHANNEL_HOST_REMOVE };
 		message.name.index = host->index;
-		channel_send(worker->channel, &message, -1);
+		tell(worker->channel, &message, -1, &worker->behind);
 		host->homes &= ~bit;
 		host->up &= ~bit;
+		host->down &= ~bit;
 	}
 }
 
@@ -191,7 +203,8 @@ sync_begin(struct control *control, uint32_t number)
 		}
 	}
 	worker->sync_next = 0;
-	channel_send(worker->channel, &message, -1);
+	worker->behind = false;
+	tell(worker->channel, &message, -1, &worker->behind);
 }
 
 static void
@@ -199,7 +212,12 @@ pump_worker(struct control *control, uint32_t number)
 {
 	struct control_worker *worker = &control->workers[number];
 
-	if (!control->listed || worker->channel == NULL || worker->sync_next == CONTROL_INDEX_NONE)
+	if (!control->listed || worker->channel == NULL)
+		return;
+	if (worker->behind && worker->sync_next == CONTROL_INDEX_NONE &&
+	    channel_queued(worker->channel) < BACKLOG)
+		sync_begin(control, number);
+	if (worker->sync_next == CONTROL_INDEX_NONE)
 		return;
 	while (worker->sync_next < control->hosts_cap &&
 	       channel_queued(worker->channel) < BACKLOG) {
@@ -210,7 +228,8 @@ pump_worker(struct control *control, uint32_t number)
 	if (worker->sync_next < control->hosts_cap || !control_services_told(control, number))
 		return;
 	worker->sync_next = CONTROL_INDEX_NONE;
-	channel_send(worker->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
+	tell(worker->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1,
+	     &worker->behind);
 }
 
 void
@@ -237,6 +256,9 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 		close(fd);
 		return;
 	}
+	/* It may have been forked before the keeper heard of a change. */
+	struct channel_message level = { .type = CHANNEL_LOG_LEVEL, .level = { log_level() } };
+	channel_send(worker->channel, &level, -1);
 	worker->sync_next = 0;
 	if (control->listed)
 		sync_begin(control, number);
@@ -245,10 +267,29 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 /* --- asking the keeper ------------------------------------------------------------------------ */
 
 static void
+sync_keeper(struct control *control)
+{
+	struct channel_message message = { .type = CHANNEL_SYNC_BEGIN };
+
+	for (size_t i = 0; i < control->config.host_count; i++) {
+		struct control_host *host =
+		    control_host_by_id(control, control->config.hosts[i].id);
+		if (host != NULL)
+			host->listed = false;
+	}
+	control->list_next = 0;
+	control->sync_sent = false;
+	control->behind = false;
+	tell(control->keeper, &message, -1, &control->behind);
+}
+
+static void
 pump_keeper(struct control *control)
 {
 	struct channel_message message = { .type = CHANNEL_LISTEN };
 
+	if (control->behind && control->sync_sent && channel_queued(control->keeper) < BACKLOG)
+		sync_keeper(control);
 	while (control->list_next < control->config.host_count &&
 	       channel_queued(control->keeper) < BACKLOG) {
 		const char *id = control->config.hosts[control->list_next++].id;
@@ -263,7 +304,8 @@ pump_keeper(struct control *control)
 	    control->list_next < control->config.host_count)
 		return;
 	control->sync_sent = true;
-	channel_send(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1);
+	tell(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1,
+	     &control->behind);
 }
 
 void
@@ -280,7 +322,7 @@ unlisten(struct control *control, uint32_t index)
 {
 	struct channel_message message = { .type = CHANNEL_UNLISTEN, .listen = { .index = index } };
 
-	channel_send(control->keeper, &message, -1);
+	tell(control->keeper, &message, -1, &control->behind);
 }
 
 void

@@ -47,7 +47,7 @@ struct effect {
 	char id[HOST_ID_MAX + 1];
 	bool changed;
 	uint32_t worker;             /* the one that is looked at; those before it are there */
-	struct channel_host_is last; /* what it said */
+	struct channel_host_is last; /* what it said; not known: nothing yet */
 	struct control_ask ask;
 };
 
@@ -92,9 +92,15 @@ on_expired(struct control_call *call)
 	struct effect *effect = call->state;
 	enum effect_kind kind = effect->kind;
 	struct channel_host_is last = effect->last;
+	uint32_t worker = effect->worker;
+	struct control_host *host = control_host_by_id(call->control, effect->id);
+	bool asked = host != NULL && control_host_told(call->control, host, worker);
 
 	let_go(effect);
-	if (!last.known)
+	if (!last.known && asked)
+		control_answer_error(call, RELAY__CONTROL__CODE__WAIT_EXPIRED,
+				     "worker-%u has not answered yet", worker);
+	else if (!last.known)
 		control_answer_error(call, RELAY__CONTROL__CODE__WAIT_EXPIRED,
 				     "no worker serves it at the moment");
 	else if (kind == EFFECT_PAUSE)
@@ -190,6 +196,7 @@ on_look(struct control_ask *ask, const struct channel_message *message)
 		return;
 	}
 	effect->worker++;
+	effect->last = (struct channel_host_is){ .known = 0 };
 	look(effect);
 }
 

@@ -35,7 +35,8 @@ enum control_save {
 	CONTROL_SAVE_STATUS,
 	CONTROL_SAVE_NOTE,         /* which table was accepted */
 	CONTROL_SAVE_APPLIED,      /* these two belong to `hosts apply`: the table, */
-	CONTROL_SAVE_APPLIED_NOTE, /* and the note of it */
+	CONTROL_SAVE_APPLIED_NOTE, /* and the note of it; */
+	CONTROL_SAVE_BACK,         /* what was in its place, when it is not taken over */
 };
 
 /* Writes the note; 0, or a negative errno if nothing will be written. */

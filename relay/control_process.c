@@ -152,7 +152,8 @@ on_host_state(struct control *control, uint32_t number, const struct channel_nam
 	struct control_host *host = control_host_at(control, message->index);
 	uint64_t bit = 1ull << number;
 
-	if (host == NULL)
+	/* One that was told to let it go may not know that yet. */
+	if (host == NULL || !(host->homes & bit))
 		return;
 	bool was_up = host->up != 0;
 	bool was_down = control_host_down(host);

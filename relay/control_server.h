@@ -28,6 +28,9 @@
 /* Bytes of all buffers, requests and answers together. */
 #define CONTROL_SERVER_MEMORY_MAX ((size_t)64 * 1024 * 1024)
 
+/* Of it, for admins alone: who may only look cannot keep out who has to mend. */
+#define CONTROL_SERVER_MEMORY_KEPT ((size_t)16 * 1024 * 1024)
+
 enum {
 	CONTROL_CALLS_MAX = 8, /* of one connection under way; then its next frames wait */
 	CONTROL_PROTOCOL_VERSION = 1,
@@ -110,7 +113,7 @@ void control_server_stop(struct control_server *server);
 /* --- for requests (control_socket.c) */
 
 /* Counts against what all connections together may hold; false: it is too much. */
-bool control_server_take(struct control_server *server, size_t size);
+bool control_server_take(struct control_connection *connection, size_t size);
 void control_server_give(struct control_server *server, size_t size);
 
 /* Queues one frame and sends what goes.  False: the connection is dead. */

@@ -19,7 +19,8 @@
 #include <sys/utsname.h>
 
 enum {
-	PAGE_MAX = 1000, /* hosts; of their rows a frame takes more */
+	PAGE_MAX = 1000,              /* hosts; of most rows a frame takes more, */
+	PAGE_BYTES = 2 * 1024 * 1024, /* but a line of the table may be long */
 	REASONS_MAX = 20,
 };
 
@@ -61,7 +62,8 @@ void
 control_do_info(struct control_call *call)
 {
 	const struct control *control = call->control;
-	const struct relay_settings *relay = &control->config.relay;
+	const struct relay_settings *relay =
+	    control->loaded ? &control->config.relay : &control->options->started->relay;
 	Relay__Control__Reply reply;
 	Relay__Control__Info info;
 	struct utsname system;
@@ -195,7 +197,6 @@ void
 control_do_limits(struct control_call *call)
 {
 	const struct control *control = call->control;
-	const struct relay_settings *relay = &control->config.relay;
 	Relay__Control__Reply reply;
 	struct limits limits = { .call = call, .room = 16 };
 
@@ -204,7 +205,7 @@ control_do_limits(struct control_call *call)
 	limits.message.limit = control_alloc(call, limits.room * sizeof(void *));
 	add_limit(&limits, "hosts", control->config.host_count, CONFIG_HOSTS_MAX, "hosts");
 	add_limit(&limits, "control_connections", control->server->count,
-		  relay->control_connections_max, "connections");
+		  control->server->connections_max, "connections");
 	add_limit(&limits, "control_memory", control->server->memory, CONTROL_SERVER_MEMORY_MAX,
 		  "bytes");
 	add_memory(&limits);
@@ -234,7 +235,11 @@ check_workers(struct control_call *call, Relay__Control__Health *health)
 		if (control_worker_ready(&control->workers[i]))
 			continue;
 		all = false;
-		add_reason(health, control_text(call, "worker-%" PRIu32 " is not serving", i));
+		add_reason(health,
+			   control_text(call,
+					control->loaded ? "worker-%" PRIu32 " is not serving"
+							: "worker-%" PRIu32 " was told of no host",
+					i));
 	}
 	return all;
 }
@@ -309,11 +314,13 @@ control_do_health(struct control_call *call)
 		add_reason(&health, control_text(call, "the last reload was refused"));
 	check_services(call, &health);
 	check_hosts(call, &health);
+	/* If nothing could be read, the workers go on with what the process before this said. */
+	bool starts = !control->ready_once && control->last_load_ok;
 	health.ready = serving && control->loaded && !control->ending;
-	health.status = control_clean(call, control->ending        ? "stopping"
-					    : !control->ready_once ? "starting"
-					    : health.n_reason > 0  ? "degraded"
-								   : "ready");
+	health.status = control_clean(call, control->ending       ? "stopping"
+					    : starts              ? "starting"
+					    : health.n_reason > 0 ? "degraded"
+								  : "ready");
 	reply.body_case = RELAY__CONTROL__REPLY__BODY_HEALTH;
 	reply.health = &health;
 	control_answer(call, &reply);
@@ -445,6 +452,7 @@ control_do_hosts_list(struct control_call *call)
 	Relay__Control__Reply reply;
 	Relay__Control__Hosts hosts;
 	size_t page = call->request->page_size;
+	size_t size = 0;
 	size_t at;
 
 	relay__control__reply__init(&reply);
@@ -456,11 +464,14 @@ control_do_hosts_list(struct control_call *call)
 	if (page == 0 || page > PAGE_MAX)
 		page = PAGE_MAX;
 	hosts.host = control_alloc(call, page * sizeof(void *));
-	for (; hosts.host != NULL && at < config->host_count && hosts.n_host < page; at++) {
+	for (; hosts.host != NULL && at < config->host_count && hosts.n_host < page &&
+	       size < PAGE_BYTES;
+	     at++) {
 		Relay__Control__Host *row = host_row(call, &config->hosts[at], false);
 		if (row == NULL)
 			break;
 		hosts.host[hosts.n_host++] = row;
+		size += relay__control__host__get_packed_size(row);
 	}
 	if (at < config->host_count)
 		reply.next_cursor = control_text(call, "%zu", at);

@@ -23,11 +23,13 @@ enum {
 	READ_PER_ROUND = 256 * 1024, /* of one connection, so that none starves another; */
 	REQUESTS_PER_ROUND = 8,      /* likewise: reading the configuration takes its time */
 	STRANGER_FRAME_MAX = 4096,   /* from those who may do nothing anyway */
-	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun */
+	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun; */
+	STRANGER_BACKLOG_MAX = 4096, /* each is told the same again and again */
 	FRAME_MS = 10000,            /* a frame that began is complete by then */
 	SEND_MS = 30000,             /* without any progress */
 	IDLE_MS = 600000,
 	ACCEPT_AGAIN_MS = 1000,
+	SMALL = 1024, /* bytes; any refusal is shorter */
 };
 
 void
@@ -81,9 +83,16 @@ control_server_configure(struct control_server *server, const struct relay_setti
 }
 
 bool
-control_server_take(struct control_server *server, size_t size)
+control_server_take(struct control_connection *connection, size_t size)
 {
-	if (size > CONTROL_SERVER_MEMORY_MAX - server->memory)
+	struct control_server *server = connection->server;
+	/* That there is no room can always be said. */
+	bool kept = connection->role < CONTROL_ROLE_ADMIN && size > SMALL;
+	size_t left = CONTROL_SERVER_MEMORY_MAX - server->memory;
+
+	if (kept)
+		left = left > CONTROL_SERVER_MEMORY_KEPT ? left - CONTROL_SERVER_MEMORY_KEPT : 0;
+	if (size > left)
 		return false;
 	server->memory += size;
 	return true;
@@ -98,9 +107,11 @@ control_server_give(struct control_server *server, size_t size)
 /* --- buffers ---------------------------------------------------------------------------------- */
 
 static bool
-resize(struct control_server *server, uint8_t **buffer, size_t *size, size_t wanted)
+resize(struct control_connection *connection, uint8_t **buffer, size_t *size, size_t wanted)
 {
-	if (wanted > *size && !control_server_take(server, wanted - *size))
+	struct control_server *server = connection->server;
+
+	if (wanted > *size && !control_server_take(connection, wanted - *size))
 		return false;
 	uint8_t *moved = realloc(*buffer, wanted);
 	if (moved == NULL) {
@@ -130,8 +141,10 @@ release(struct control_server *server, uint8_t **buffer, size_t *size)
 static bool
 is_busy(const struct control_connection *connection)
 {
+	size_t max = connection->role == CONTROL_ROLE_NONE ? STRANGER_BACKLOG_MAX : BACKLOG_MAX;
+
 	return connection->calls_count >= CONTROL_CALLS_MAX ||
-	       control_connection_backlog(connection) > BACKLOG_MAX;
+	       control_connection_backlog(connection) > max;
 }
 
 static void
@@ -167,7 +180,7 @@ make_room(struct control_connection *connection, size_t len)
 		connection->out_len = backlog;
 	}
 	return backlog + len <= connection->out_size ||
-	       resize(connection->server, &connection->out, &connection->out_size, backlog + len);
+	       resize(connection, &connection->out, &connection->out_size, backlog + len);
 }
 
 bool
@@ -247,6 +260,17 @@ close_connection(struct control_connection *connection)
 	free(connection);
 }
 
+/* Strangers cannot keep those out who may do something, nor who may only look those who may all. */
+static uint32_t
+places_for(const struct control_server *server, enum control_role role)
+{
+	uint32_t max = server->connections_max;
+
+	if (role == CONTROL_ROLE_NONE)
+		return (max + 1) / 2;
+	return role == CONTROL_ROLE_ADMIN || max == 1 ? max : max - 1;
+}
+
 static void
 open_connection(struct control_server *server, int fd)
 {
@@ -267,10 +291,7 @@ open_connection(struct control_server *server, int fd)
 	TAILQ_INIT(&connection->calls);
 	TAILQ_INSERT_TAIL(&server->connections, connection, entry);
 	server->count++;
-	/* Strangers cannot keep those out who may do something. */
-	uint32_t max = connection->role == CONTROL_ROLE_NONE ? (server->connections_max + 1) / 2
-							     : server->connections_max;
-	if (server->count <= max) {
+	if (server->count <= places_for(server, connection->role)) {
 		say_hello(connection);
 		return;
 	}
@@ -321,7 +342,7 @@ read_more(struct control_connection *connection)
 	if (connection->in_size - connection->in_len < READ_SIZE / 4) {
 		size_t wanted =
 		    connection->in_len < READ_SIZE / 2 ? READ_SIZE : connection->in_len * 2;
-		if (!resize(connection->server, &connection->in, &connection->in_size, wanted)) {
+		if (!resize(connection, &connection->in, &connection->in_size, wanted)) {
 			control_connection_refuse(connection, RELAY__CONTROL__CODE__LIMIT,
 						  "no room for the request");
 			return false;

@@ -98,14 +98,14 @@ free_answer(struct control_pending *pending)
 static struct control_chunk *
 new_chunk(struct control_pending *pending, size_t size)
 {
-	struct control_server *server = pending->connection->server;
 	size_t room = size > CHUNK_ROOM / 4 ? size : CHUNK_ROOM;
 
-	if (room > ANSWER_MAX - pending->answer_size || !control_server_take(server, room))
+	if (room > ANSWER_MAX - pending->answer_size ||
+	    !control_server_take(pending->connection, room))
 		return NULL;
 	struct control_chunk *chunk = malloc(sizeof *chunk + room);
 	if (chunk == NULL) {
-		control_server_give(server, room);
+		control_server_give(pending->connection->server, room);
 		return NULL;
 	}
 	*chunk = (struct control_chunk){ .next = pending->answer, .size = room };
@@ -196,10 +196,11 @@ end_call(struct control_pending *pending)
 {
 	struct control_connection *connection = pending->connection;
 
-	TAILQ_REMOVE(&connection->calls, pending, entry);
 	connection->idle_since = child_clock_ms();
-	if (connection->calls_count-- == CONTROL_CALLS_MAX)
+	if (connection->calls_count == CONTROL_CALLS_MAX)
 		connection->in_since = connection->idle_since; /* until now we did not read */
+	TAILQ_REMOVE(&connection->calls, pending, entry);
+	connection->calls_count--;
 	free_answer(pending);
 	/* Taken with the request, whatever became of it. */
 	struct control_arena *arena = pending->request_memory;
@@ -211,7 +212,8 @@ end_call(struct control_pending *pending)
 static void
 too_long(Relay__Control__Reply *reply)
 {
-	static char text[] = "the answer is longer than a frame";
+	static char text[] = "there is no room for the answer: it is longer than a frame, or "
+			     "too many are under way";
 
 	relay__control__reply__init(reply);
 	reply->code = RELAY__CONTROL__CODE__LIMIT;
@@ -370,15 +372,15 @@ note_operator(struct control_call *call, uid_t uid)
 
 /* The arena stands at the start of the memory that it gives out. */
 static struct control_arena *
-new_arena(struct control_server *server, size_t len)
+new_arena(struct control_connection *connection, size_t len)
 {
 	size_t size = sizeof(struct control_arena) + len + REQUEST_ROOM;
 
-	if (!control_server_take(server, size + sizeof(struct control_pending)))
+	if (!control_server_take(connection, size + sizeof(struct control_pending)))
 		return NULL;
 	struct control_arena *arena = malloc(size);
 	if (arena == NULL)
-		control_server_give(server, size + sizeof(struct control_pending));
+		control_server_give(connection->server, size + sizeof(struct control_pending));
 	else
 		control_arena_init(arena, arena, size);
 	if (arena != NULL)
@@ -398,7 +400,7 @@ void
 control_request(struct control_connection *connection, const uint8_t *bytes, size_t len)
 {
 	struct control_server *server = connection->server;
-	struct control_arena *arena = new_arena(server, len);
+	struct control_arena *arena = new_arena(connection, len);
 	struct control_pending *pending = arena == NULL ? NULL : calloc(1, sizeof *pending);
 
 	if (pending == NULL) {

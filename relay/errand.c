@@ -10,12 +10,19 @@
 #include <unistd.h>
 
 struct errand {
-	struct worker *worker;
+	struct host *host;
 	struct request request;
 	struct buffer reply;
 	struct channel_request message;
 	int memfd;
 };
+
+static void
+count(struct host *host, uint32_t change)
+{
+	host->errands += change;
+	host->worker->errands += change;
+}
 
 static void
 report(struct worker *worker, const struct channel_request *message, uint64_t length,
@@ -46,7 +53,8 @@ static void
 on_done(struct request *request, enum request_result result)
 {
 	struct errand *errand = uring_container_of(request, struct errand, request);
-	struct worker *worker = errand->worker;
+	struct host *host = errand->host;
+	struct worker *worker = host->worker;
 	uint64_t length = 0;
 
 	if (result == REQUEST_ANSWERED) {
@@ -58,7 +66,7 @@ on_done(struct request *request, enum request_result result)
 	report(worker, &errand->message, length, result);
 	buffer_release(&errand->reply, &worker->memory);
 	uring_close(worker->ring, errand->memfd);
-	worker->errands--;
+	count(host, (uint32_t)-1);
 	free(errand);
 }
 
@@ -67,7 +75,7 @@ on_done(struct request *request, enum request_result result)
  * Taken, the errand may be over already.
  */
 static bool
-submit(struct errand *errand, struct host *host, enum request_result *why)
+submit(struct errand *errand, enum request_result *why)
 {
 	size_t length = errand->message.length;
 	struct stat st;
@@ -78,7 +86,8 @@ submit(struct errand *errand, struct host *host, enum request_result *why)
 	void *at = mmap(NULL, length, PROT_READ, MAP_PRIVATE, errand->memfd, 0);
 	if (at == MAP_FAILED)
 		return false;
-	enum host_answer answer = host_wait(host, &errand->request, wire_span(at, length), why);
+	enum host_answer answer =
+	    host_wait(errand->host, &errand->request, wire_span(at, length), why);
 	munmap(at, length);
 	return answer == HOST_TAKEN;
 }
@@ -93,15 +102,15 @@ errand_start(struct worker *worker, struct host *host, const struct channel_requ
 	if (host != NULL && memfd >= 0 && worker->errands < ERRANDS_MAX)
 		errand = calloc(1, sizeof *errand);
 	if (errand != NULL) {
-		errand->worker = worker;
+		errand->host = host;
 		errand->request.done = on_done;
 		errand->request.reply = &errand->reply;
 		errand->message = *message;
 		errand->memfd = memfd;
-		worker->errands++;
-		if (submit(errand, host, &why))
+		count(host, 1);
+		if (submit(errand, &why))
 			return;
-		worker->errands--;
+		count(host, (uint32_t)-1);
 		free(errand);
 	}
 	report(worker, message, 0, why);

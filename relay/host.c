@@ -98,6 +98,18 @@ host_arm_accepts(struct host *host)
 	}
 }
 
+/* An accept that is armed anew tries first: it finds who nobody was woken for. */
+void
+host_look_again(struct host *host)
+{
+	for (int i = 0; i < HOST_ACCEPTS_MAX; i++) {
+		if (host->accepts[i].op.in_flight) {
+			uring_cancel(host->worker->ring, &host->accepts[i].op);
+			return;
+		}
+	}
+}
+
 void
 host_on_client_closed(struct host *host)
 {
@@ -286,6 +298,8 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 	host->timer.due = on_due;
 	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
+	if (host->settings.spread > 1)
+		worker_look_at_shared(worker);
 	host_go_on(host);
 	return host;
 }
@@ -352,6 +366,8 @@ host_change(struct host *host, const struct channel_host *message)
 	}
 	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
+	if (host->settings.spread > 1)
+		worker_look_at_shared(host->worker);
 	host_go_on(host);
 }
 
@@ -421,7 +437,7 @@ dismiss_links(struct host *host)
 bool
 host_reap(struct host *host)
 {
-	if (!host->leaving || host->clients_count > 0 || host->queue_count > 0)
+	if (!host->leaving || host->clients_count > 0 || host->errands > 0 || host->queue_count > 0)
 		return false;
 	/* Nobody waits any more: after the farewell links have no purpose. */
 	if (!farewell_say(host))

@@ -52,6 +52,7 @@ struct host {
 	struct host_accept accepts[HOST_ACCEPTS_MAX];
 	struct client_list clients;
 	uint32_t clients_count;
+	uint32_t errands; /* under way: a host that leaves waits for them as for clients */
 
 	struct link_list ready;  /* links with room, the one to use first at the head */
 	struct link_list others; /* all other links */
@@ -123,6 +124,9 @@ void host_free(struct host *host);
 
 /* Arms accepts as far as bounds allow. */
 void host_arm_accepts(struct host *host);
+
+/* Takes in who connected without that this worker was woken (worker.c says how that can be). */
+void host_look_again(struct host *host);
 
 /*
  * Hands a request line (no LF) to the host.  HOST_TAKEN: request->done will be called, later.

@@ -93,11 +93,23 @@ number_of(const char **at, const char *key, int base, uint64_t *number)
 	return errno == 0 && end != value && *end == '\n';
 }
 
+/* A file may be older than 1970. */
+static bool
+time_of(const char **at, const char *key, int64_t *time_ns)
+{
+	const char *value = value_of(at, key);
+	char *end;
+
+	if (value == NULL || (value[0] < '0' && value[0] != '-'))
+		return false;
+	errno = 0;
+	*time_ns = strtoll(value, &end, 10);
+	return errno == 0 && end != value && *end == '\n';
+}
+
 bool
 hosts_accepted_parse(struct hosts_accepted *accepted, const char *text)
 {
-	uint64_t mtime_ns;
-
 	*accepted = (struct hosts_accepted){ .applied = false };
 	while (*text == '#') {
 		text = strchr(text, '\n');
@@ -111,12 +123,11 @@ hosts_accepted_parse(struct hosts_accepted *accepted, const char *text)
 	accepted->applied = strncmp(source, "applied\n", 8) == 0;
 	if ((!accepted->applied && strncmp(source, "hosts_file\n", 11) != 0) ||
 	    !number_of(&text, "size", 10, &accepted->file.size) ||
-	    !number_of(&text, "mtime", 10, &mtime_ns) || mtime_ns > INT64_MAX ||
+	    !time_of(&text, "mtime", &accepted->file.mtime_ns) ||
 	    !number_of(&text, "hash", 16, &accepted->file.hash)) {
 		*accepted = (struct hosts_accepted){ .applied = false };
 		return false;
 	}
-	accepted->file.mtime_ns = (int64_t)mtime_ns;
 	return true;
 }
 

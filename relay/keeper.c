@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -465,11 +466,18 @@ open_control_socket(struct keeper *keeper)
 {
 	const struct relay_settings *settings = keeper->settings;
 	struct owner owner = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
+	struct stat found;
 
 	if (settings->control_group != NULL &&
 	    !owner_find_group(settings->control_group, &owner.gid)) {
 		log_error(NULL, "control.group: there is no group %s: no control socket",
 			  settings->control_group);
+		return;
+	}
+	/* A socket that a dead relay left may be replaced, a file may not. */
+	if (lstat(settings->control_socket, &found) == 0 && !S_ISSOCK(found.st_mode)) {
+		log_error(NULL, "no control socket at %s: it is there and no socket",
+			  settings->control_socket);
 		return;
 	}
 	int error = listener_open_path(&keeper->control_socket, settings->control_socket,

@@ -33,6 +33,13 @@
 /* How often accepting is tried again after descriptors or memory ran out. */
 #define ACCEPT_PAUSE_MS 100u
 
+/* When a new worker looks for connections that it was not woken for: so long after its start, then
+ * four times as long, up to the bound.  Of listeners that it shares it goes on with that, every so
+ * often. */
+#define LOOK_MIN_MS    20u
+#define LOOK_MAX_MS    5000u
+#define LOOK_SHARED_MS 1000u
+
 /* Hosts of one worker's table. */
 #define HOSTS_MAX 65536u
 

@@ -272,7 +272,7 @@ write_hosts(struct metrics_text *text, const struct metrics_hosts *hosts)
 	write_pair(text, hosts, "relay_requests_total", results,
 		   offsetof(struct metrics_row, answered), offsetof(struct metrics_row, failed));
 	family(text, "relay_request_failures_total", "counter",
-	       "Requests that ended as con_lost, by reason.");
+	       "Requests that ended without an answer, by reason.");
 	write_reasons(text, hosts, "relay_request_failures_total", &hosts->failures,
 		      offsetof(struct metrics_row, failures));
 	family(text, "relay_links", "gauge", "TCP links to the peer.");
@@ -409,8 +409,8 @@ write_daemon(struct metrics_text *text, const struct metrics_daemon *daemon)
 	       stats->last_load_ok != 0);
 	single_seconds(text, "relay_config_last_load_timestamp_seconds", "gauge",
 		       "When that was, since 1970.", stats->last_load);
-	single(text, "relay_config_loads_total", "counter", "Configurations taken over.",
-	       stats->loads);
+	single(text, "relay_config_loads_total", "counter",
+	       "Times that the configuration was read to be taken over.", stats->loads);
 	single(text, "relay_config_loads_refused_total", "counter", "Configurations refused.",
 	       stats->loads_refused);
 	single_seconds(text, "relay_start_time_seconds", "gauge",

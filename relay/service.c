@@ -181,7 +181,10 @@ service_on_generation(struct service *service, const struct channel_service_gene
 	generation->state = message->state;
 	memcpy(generation->path, message->path, sizeof generation->path);
 	generation->path[sizeof generation->path - 1] = '\0';
+	generation->known = true;
 	if (message->state == SERVICE_GENERATION_USE) {
+		if (service->current != NULL && !service->current->known)
+			service->current->state = SERVICE_GENERATION_GONE;
 		service->current = generation;
 		service->not_before = 0;
 	} else if (service->current == generation) {
@@ -192,6 +195,20 @@ service_on_generation(struct service *service, const struct channel_service_gene
 	/* It may have nothing to wait for; then it has to be told, too. */
 	generation->urgent = true;
 	service_on_change(service, generation);
+}
+
+void
+service_on_sync(struct service *service, bool end)
+{
+	struct service_generation *generation;
+
+	TAILQ_FOREACH(generation, &service->generations, entry) {
+		if (!end)
+			generation->known = false;
+		else if (!generation->known && generation != service->current)
+			generation->state = SERVICE_GENERATION_GONE;
+	}
+	service_touch(service);
 }
 
 void

@@ -53,6 +53,7 @@ struct service_generation {
 	enum service_generation_state state;
 	uint32_t running; /* calls that are connected, being given or run */
 	uint64_t calls;   /* given to it so far */
+	bool known;       /* named since the last sync_begin */
 	bool refused;     /* since control was last told */
 	bool changed;     /* numbers since then */
 	bool urgent;      /* control waits for one of them */
@@ -101,6 +102,12 @@ void service_move(struct service *service, uint32_t index);
 
 void service_on_generation(struct service *service,
 			   const struct channel_service_generation *message);
+
+/*
+ * The begin or end of a sync.  Generations that it did not name are a former control process': they
+ * end with their last call.  The one in use serves until there is another.
+ */
+void service_on_sync(struct service *service, bool end);
 
 /* Takes nothing new from now on: who collects or waits is closed, what is under way finishes.  It
  * frees itself, by worker_forget_service(). */

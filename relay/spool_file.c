@@ -45,13 +45,26 @@ spool_verdict_text(enum spool_verdict verdict)
 	return "unknown";
 }
 
+/* A file may have a time that has no such number: then the one that is nearest. */
+static int64_t
+nanoseconds(const struct timespec *time)
+{
+	const int64_t second = 1000000000;
+
+	if (time->tv_sec >= INT64_MAX / second)
+		return INT64_MAX;
+	if (time->tv_sec <= INT64_MIN / second)
+		return INT64_MIN;
+	return (int64_t)time->tv_sec * second + time->tv_nsec;
+}
+
 static struct spool_stamp
 stamp_of(const struct stat *st)
 {
 	return (struct spool_stamp){
 		.dev = st->st_dev,
 		.inode = st->st_ino,
-		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+		.mtime_ns = nanoseconds(&st->st_mtim),
 		.size = st->st_size,
 		.mode = st->st_mode,
 	};

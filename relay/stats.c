@@ -153,9 +153,8 @@ stats_begin(struct worker_stats *stats, uint64_t memory_max)
 struct stats_host *
 stats_take(struct worker_stats *stats, uint32_t index, const char *id)
 {
-	struct stats_host *block = &stats->hosts[index];
-
 	assert(index < HOSTS_MAX && strlen(id) <= HOST_ID_MAX);
+	struct stats_host *block = &stats->hosts[index];
 	if (is_used(stats, index) && strcmp(block->id, id) == 0)
 		return block;
 	begin_change(stats);
@@ -200,13 +199,13 @@ bool
 stats_add_host(const struct worker_stats *stats, uint32_t index, const char *id,
 	       struct stats_host *sum)
 {
-	const struct stats_host *block = &stats->hosts[index];
 	struct stats_host copy;
 	bool found = false;
 	bool whole = false;
 
 	if (index >= HOSTS_MAX)
-		return false;
+		return false; /* one that has none yet, too */
+	const struct stats_host *block = &stats->hosts[index];
 	for (int i = 0; i < READ_TRIES && !whole; i++) {
 		uint64_t sequence = read_begin(stats);
 		found = is_used(stats, index) && strncmp(block->id, id, sizeof block->id) == 0;

@@ -156,6 +156,45 @@ on_accept_again(struct uring_timer *timer)
 	worker_arm_services(worker);
 }
 
+/*
+ * The accepts of a worker that died can outlive it for a moment.  A connection that comes then
+ * wakes one of them and nobody else, and would wait in the listen queue until the next one comes.
+ * So whoever serves a listener after a death looks into its queue: the successor for a while, those
+ * that share it for ever.
+ */
+static void
+on_look(struct uring_timer *timer)
+{
+	struct worker *worker = uring_container_of(timer, struct worker, look_timer);
+	bool all = worker->look_ms != 0;
+	bool shared = false;
+
+	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
+		struct host *host = worker->hosts[i];
+		if (host == NULL || host->leaving)
+			continue;
+		shared |= host->settings.spread > 1;
+		if (all || host->settings.spread > 1)
+			host_look_again(host);
+	}
+	worker->look_ms *= 4;
+	if (worker->look_ms > LOOK_MAX_MS)
+		worker->look_ms = 0;
+	if (worker->look_ms != 0)
+		uring_timer_set(worker->ring, timer,
+				worker_now(worker) + ms_to_ns(worker->look_ms));
+	else if (shared)
+		worker_look_at_shared(worker);
+}
+
+void
+worker_look_at_shared(struct worker *worker)
+{
+	if (worker->state == WORKER_RUNNING && !uring_timer_armed(&worker->look_timer))
+		uring_timer_set(worker->ring, &worker->look_timer,
+				worker_now(worker) + ms_to_ns(LOOK_SHARED_MS));
+}
+
 /* --- stopping --------------------------------------------------------------------------------- */
 
 static void
@@ -177,6 +216,7 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 		return;
 	worker->state = WORKER_STOPPING;
 	uring_timer_clear(worker->ring, &worker->accept_timer);
+	uring_timer_clear(worker->ring, &worker->look_timer);
 	uring_timer_set(worker->ring, &worker->stop_timer,
 			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
@@ -305,6 +345,9 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	worker->stop_timer.due = on_stop_due;
 	worker->accept_timer.due = on_accept_again;
 	worker->hurry_timer.due = on_hurried;
+	worker->look_timer.due = on_look;
+	worker->look_ms = LOOK_MIN_MS;
+	uring_timer_set(ring, &worker->look_timer, worker_now(worker) + ms_to_ns(LOOK_MIN_MS));
 	log_set_sink(send_log, worker);
 	worker->keeper =
 	    port_new(ring, keeper, worker_on_keeper, on_keeper_end, worker, &worker->ports);

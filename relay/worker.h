@@ -69,6 +69,8 @@ struct worker {
 	struct uring_timer stop_timer;
 	struct uring_timer accept_timer; /* armed = accepting is paused */
 	struct uring_timer hurry_timer;  /* armed = the next turn does not wait */
+	struct uring_timer look_timer;
+	uint32_t look_ms; /* the pause before its next look; 0 = only shared listeners are left */
 	uint64_t random;
 	uint32_t log_tokens;
 	uint64_t log_second;
@@ -135,6 +137,9 @@ void worker_tell_state(const struct host *host);
 void worker_ask_address(struct worker *worker, uint32_t index);
 bool worker_accepting(const struct worker *worker);
 void worker_pause_accepting(struct worker *worker);
+
+/* From now on shared listeners are looked at every so often (worker.c says why). */
+void worker_look_at_shared(struct worker *worker);
 uint64_t worker_random(struct worker *worker, uint64_t below);
 void worker_dirty_exchange(struct worker *worker, struct exchange *exchange);
 void worker_dirty_link(struct worker *worker, struct link *link);

@@ -154,8 +154,10 @@ add_clients(struct channel_rows *rows, uint32_t max, const struct host *host, ui
 	struct worker *worker = host->worker;
 	struct client *client = LIST_FIRST(&host->clients);
 
-	if (*number != 0 && *number == worker->listed_number)
-		client = worker->listed_next; /* where the page before ended */
+	/* Where the page before ended; a cursor may have been made for another host. */
+	if (*number != 0 && *number == worker->listed_number &&
+	    (worker->listed_next == NULL || worker->listed_next->host == host))
+		client = worker->listed_next;
 	while (client != NULL && *number != 0 && client->number >= *number)
 		client = LIST_NEXT(client, entry);
 	for (; client != NULL && rows->count < max; client = LIST_NEXT(client, entry)) {

@@ -140,8 +140,10 @@ worker_sync_services(struct worker *worker, bool end)
 			continue;
 		if (!end)
 			service->synced = false;
-		else if (!service->synced)
+		if (end && !service->synced)
 			leave(worker, service);
+		else
+			service_on_sync(service, end);
 	}
 }
 

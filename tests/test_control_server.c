@@ -8,6 +8,8 @@
 #include "relay/log.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -280,6 +282,24 @@ Test(control_server, who_asks_much_at_once_takes_turns)
 	close(fd);
 }
 
+Test(control_server, what_the_keeper_cannot_be_told_is_not_said_to_be_done)
+{
+	const struct channel_message message = { .type = CHANNEL_SYNC_END };
+	int fd = connect_and_greet();
+	int sent = 0;
+
+	for (int i = 0; i < 1000000 && sent == 0; i++)
+		sent = channel_send(stage.control.keeper, &message, -1);
+	cr_assert_eq(sent, -ENOBUFS);
+	ask(fd, 1, "stop", 0);
+	ask(fd, 2, "stop", 100000);
+	rounds(1);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__FAILED);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__FAILED);
+	close(fd);
+	all_gone();
+}
+
 Test(control_server, one_too_many)
 {
 	int fds[3];
@@ -351,6 +371,122 @@ Test(control_server, half_a_frame_is_not_kept_because_something_else_runs)
 	all_gone();
 }
 
+/* A table whose lines are as long as any may be. */
+static void
+write_long_table(int hosts)
+{
+	static char name[60000];
+	char path[128];
+
+	memset(name, 'x', sizeof name - 1);
+	snprintf(path, sizeof path, "%s/hosts.tab", stage.dir);
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	for (int i = 0; i < hosts; i++)
+		fprintf(file, "host%d:msu:library:%s:127.0.0.1\n", i, name);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(control_server, hosts_with_long_lines_are_listed_page_by_page)
+{
+	int fd = connect_and_greet();
+	int body;
+
+	write_long_table(200);
+	cr_assert(control_load(&stage.control));
+	ask(fd, 1, "hosts list", 0);
+	cr_expect_eq(reply(fd, 1, &body), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(body, RELAY__CONTROL__REPLY__BODY_HOSTS);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, a_configuration_that_nobody_could_read_is_not_shown)
+{
+	int fd = connect_and_greet();
+
+	stage.control.loaded = false;
+	ask(fd, 1, "config show", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__FAILED);
+	ask(fd, 2, "info", 0);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	stage.control.loaded = true;
+	close(fd);
+	all_gone();
+}
+
+static struct channel *
+attach_worker(uint32_t number)
+{
+	struct channel_worker worker = { .number = number, .pid = 1 };
+	int ends[2];
+
+	cr_assert_eq(channel_pair(ends), 0);
+	control_on_worker(&stage.control, &worker, ends[0]);
+	return channel_new(ends[1]);
+}
+
+/* One more line of the configuration. */
+static void
+append_setting(const char *text)
+{
+	FILE *file = fopen(stage.conf_path, "a");
+
+	cr_assert_not_null(file);
+	cr_assert(fputs(text, file) >= 0);
+	cr_assert_eq(fclose(file), 0);
+}
+
+Test(control_server, a_worker_that_does_not_serve_a_host_any_more_does_not_find_it_down)
+{
+	struct channel_listen listen = { .index = 0, .id = "msul1" };
+	struct channel *others[2];
+
+	stage.options.worker_count = 2;
+	append_setting("defaults { spread = 2 }\n");
+	cr_assert(control_load(&stage.control));
+	for (uint32_t i = 0; i < 2; i++)
+		others[i] = attach_worker(i);
+	control_on_listener(&stage.control, &listen, dup(STDERR_FILENO));
+	control_on_listed(&stage.control);
+	control_pump(&stage.control);
+	struct control_host *host = control_host_by_id(&stage.control, "msul1");
+	cr_assert_not_null(host);
+	cr_assert_eq(host->homes, 3);
+	host->down = 2;
+	append_setting("host \"msul1\" { spread = 1 }\n");
+	cr_assert(control_load(&stage.control));
+	cr_expect_eq(host->homes, 1);
+	cr_expect_eq(host->down, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		channel_free(others[i]);
+		channel_free(stage.control.workers[i].channel);
+		stage.control.workers[i].channel = NULL;
+	}
+	stage.options.worker_count = 0;
+}
+
+Test(control_server, a_worker_that_comes_later_logs_as_was_said)
+{
+	struct channel_message message;
+	bool told = false;
+	int passed;
+
+	stage.options.worker_count = 1;
+	int fd = connect_and_greet();
+	log_set_level(LOG_WARNING);
+	struct channel *other = attach_worker(0);
+	while (channel_receive(other, &message, &passed) > 0)
+		told |= message.type == CHANNEL_LOG_LEVEL && message.level.level == LOG_WARNING;
+	cr_expect(told);
+	channel_free(other);
+	channel_free(stage.control.workers[0].channel);
+	stage.control.workers[0].channel = NULL;
+	stage.options.worker_count = 0;
+	close(fd);
+	all_gone();
+}
+
 Test(control_server, strangers_in_numbers_keep_nobody_out)
 {
 	enum {
@@ -374,23 +510,93 @@ Test(control_server, strangers_in_numbers_keep_nobody_out)
 	all_gone();
 }
 
-Test(control_server, rights_that_are_taken_away_are_gone_at_once)
+Test(control_server, little_is_kept_for_a_stranger_who_does_not_read)
 {
-	struct relay_settings *settings = &stage.control.config.relay;
-	static char nobody[] = "65534";
+	uint8_t bytes[64];
+	size_t len = frame(bytes, 1, "health", 0);
 
 	if (!let_strangers_in())
 		cr_skip_test("needs root: it becomes other users");
-	char *before = settings->view_users;
-	settings->view_users = nobody;
-	control_server_configure(&stage.server, settings);
+	int fd = connect_as_stranger();
+	greeted(fd);
+	for (int i = 0; i < 4000; i++) {
+		(void)send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (i % 8 == 0)
+			rounds(1);
+	}
+	rounds(500);
+	cr_expect_lt(stage.server.memory, 128 * 1024, "%zu bytes", stage.server.memory);
+	close(fd);
+	all_gone();
+}
+
+/* Strangers may look from now on. */
+static void
+let_strangers_look(void)
+{
+	static char nobody[] = "65534";
+	struct relay_settings settings = stage.control.config.relay;
+
+	settings.view_users = nobody;
+	control_server_configure(&stage.server, &settings);
+}
+
+Test(control_server, who_may_look_leaves_a_place_to_who_may_do_all)
+{
+	int fds[3];
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	let_strangers_look();
+	for (int i = 0; i < 3; i++)
+		fds[i] = connect_as_stranger();
+	rounds(5);
+	cr_expect_eq(stage.server.count, 2);
+	int fd = control_stage_connect(&stage);
+	greeted(fd);
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, who_may_look_leaves_memory_to_who_may_do_all)
+{
+	const size_t much = CONTROL_SERVER_MEMORY_MAX - 8 * 1024 * 1024;
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	let_strangers_look();
+	int fd = connect_as_stranger();
+	greeted(fd);
+	int other = connect_and_greet();
+	stage.server.memory += much;
+	ask(fd, 1, "health", 0);
+	cr_expect_eq(reply(fd, 0, NULL), RELAY__CONTROL__CODE__LIMIT);
+	ask(other, 1, "health", 0);
+	cr_expect_eq(reply(other, 1, NULL), RELAY__CONTROL__CODE__OK);
+	close(other);
+	rounds(3);
+	stage.server.memory -= much;
+	close(fd);
+	all_gone();
+}
+
+Test(control_server, rights_that_are_taken_away_are_gone_at_once)
+{
+	struct relay_settings *settings = &stage.control.config.relay;
+
+	if (!let_strangers_in())
+		cr_skip_test("needs root: it becomes other users");
+	let_strangers_look();
 	int fd = connect_as_stranger();
 	greeted(fd);
 	ask(fd, 1, "health", 0);
 	cr_expect_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
 	ask(fd, 2, "events", 0);
 	rounds(3);
-	settings->view_users = before;
 	control_server_configure(&stage.server, settings);
 	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__DENIED, "what runs has ended");
 	ask(fd, 3, "health", 0);

@@ -177,6 +177,9 @@ Test(hosts_table, a_note_that_is_none)
 		"table applied\nsize 1\nmtime 1\nhash 11111111111111111\n",
 		"table applied\nmtime 1\nsize 1\nhash 1\n",
 		"table applied\nsize 1\nmtime 1\nhash ",
+		"table applied\nsize 1\nmtime -\nhash 1\n",
+		"table applied\nsize 1\nmtime -99999999999999999999\nhash 1\n",
+		"table applied\nsize 1\nmtime  1\nhash 1\n",
 	};
 	struct hosts_accepted accepted;
 
@@ -196,6 +199,7 @@ Test(hosts_table, a_note_comes_back_as_it_was)
 	const struct hosts_accepted notes[] = {
 		{ .applied = false },
 		{ .applied = true, .file = { .size = 1, .hash = 2, .mtime_ns = 3 } },
+		{ .applied = true, .file = { .size = 1, .hash = 2, .mtime_ns = -3 } },
 		{ .applied = true,
 		  .file = { .size = UINT64_MAX, .hash = UINT64_MAX, .mtime_ns = INT64_MAX } },
 	};

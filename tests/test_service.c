@@ -35,6 +35,7 @@ Test(service, waits_for_a_generation)
 	refused_once(1);
 	int listener = site_listen("svc3", 128);
 	site_generation(3, SERVICE_GENERATION_USE, "svc3");
+	cr_assert_eq(site_found()->not_before, 0u, "not later because another one refused");
 	service_end(service_begin(listener, "x"), 4 << 8);
 	caller_expect_status(caller, 4 << 8);
 	site_all_over();
@@ -143,6 +144,9 @@ Test(service, drains)
 	int second = caller_call("second");
 	int other = service_begin(listener, "second");
 	cr_assert_lt(site_accepted(old), 0);
+	/* Control waits for this: it is not kept until all the rest is told. */
+	turn_for_nothing();
+	site_found()->tell_at = UINT64_MAX;
 	service_end(running, 1 << 8);
 	caller_expect_status(first, 1 << 8);
 	TURN_UNTIL(site_told.generation == 1 && site_told.running == 0 && site_told.calls == 1);
@@ -275,6 +279,40 @@ Test(service, sync_with_another_index)
 	caller_expect_status(caller, 6 << 8);
 	TURN_UNTIL(site_told.index == 5 && site_told.generation == 1 && site_told.running == 0);
 	site_all_over();
+}
+
+/* A new control process begins generations of its own.  Those of the one before are of use until
+ * then, and forgotten when they have no calls. */
+Test(service, generations_of_a_former_control)
+{
+	struct channel_message hello = site_service();
+	struct channel_message begin = { .type = CHANNEL_SYNC_BEGIN };
+	struct channel_message end = { .type = CHANNEL_SYNC_END };
+
+	int drained = site_serve(&hello);
+	int first = caller_call("first");
+	int one = service_begin(drained, "first");
+	int old = site_listen("svc2", 128);
+	site_generation(2, SERVICE_GENERATION_USE, "svc2");
+	site_generation(1, SERVICE_GENERATION_DRAIN, "svc1");
+	site_say(&begin, -1);
+	site_say(&hello, -1);
+	site_say(&end, -1);
+	int second = caller_call("second");
+	int two = service_begin(old, "second");
+	int listener = site_listen("svc3", 128);
+	site_generation(3, SERVICE_GENERATION_USE, "svc3");
+	int third = caller_call("third");
+	service_end(service_begin(listener, "third"), 3 << 8);
+	caller_expect_status(third, 3 << 8);
+	service_end(one, 1 << 8);
+	service_end(two, 2 << 8);
+	caller_expect_status(first, 1 << 8);
+	caller_expect_status(second, 2 << 8);
+	site_all_over();
+	const struct service_generation *only = TAILQ_FIRST(&site_found()->generations);
+	cr_assert_eq(only->number, 3u);
+	cr_assert_null(TAILQ_NEXT(only, entry));
 }
 
 Test(service, removed)

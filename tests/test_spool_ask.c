@@ -184,6 +184,18 @@ Test(spool_ask, a_list_has_all_places_in_order)
 	cr_assert_str_eq(listed("sul1", 10), "");
 }
 
+/* Whoever may write there may also set any time. */
+Test(spool_ask, times_beyond_all_clocks)
+{
+	const struct timespec late = { .tv_sec = 10000000000 };
+	const struct timespec times[2] = { late, late };
+
+	put_text("a.msul1", "a\n", 0);
+	cr_assert_eq(utimensat(AT_FDCWD, delayed_path("a.msul1"), times, 0), 0);
+	expect(SPOOL_SHOW, "a.msul1", SPOOL_OUTCOME_DONE);
+	cr_assert_eq(view->messages[0].age_ms, 0);
+}
+
 Test(spool_ask, what_is_said_of_a_message)
 {
 	uint64_t token;

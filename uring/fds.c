@@ -118,12 +118,6 @@ uring_end_output(int fd)
 }
 
 void
-uring_end_stream(int fd)
-{
-	(void)shutdown(fd, SHUT_RDWR);
-}
-
-void
 uring_close_passed(struct uring *ring, int fd)
 {
 	const struct linger none = { .l_onoff = 0 };

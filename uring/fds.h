@@ -45,9 +45,6 @@ int uring_unix_connect(const char *path);
 /* Says that no more bytes will come from this side. */
 void uring_end_output(int fd);
 
-/* Says the same for both directions: the other side notices at once, whoever still holds it. */
-void uring_end_stream(int fd);
-
 /*
  * Closes a descriptor that a stranger passed.  He can have prepared a socket so that whoever closes
  * it last waits for its output: this one does not.
