@@ -114,3 +114,22 @@ control_services_told(const struct control *control, uint32_t worker)
 	}
 	return true;
 }
+
+void
+control_services_untell(struct control *control, uint32_t worker)
+{
+	uint32_t workers = control->options->worker_count;
+	struct control_generation *generation;
+
+	for (uint32_t i = worker; i < CONFIG_SERVICES_MAX; i += workers) {
+		struct control_service *service = control->services.table[i];
+		if (service == NULL)
+			continue;
+		for (int k = 0; k < CONTROL_SERVICE_SOCKETS; k++)
+			service->sockets[k].told = false;
+		if (service->current != NULL)
+			service->current->use_told = false;
+		TAILQ_FOREACH(generation, &service->draining, entry)
+			generation->drain_told = false;
+	}
+}
