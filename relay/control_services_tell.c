@@ -14,10 +14,10 @@
 struct channel *
 control_service_home(const struct control *control, const struct control_service *service)
 {
-	uint32_t home = service->index % control->options->worker_count;
-
 	/* Before the keeper has answered for everything no sync has begun. */
-	return control->listed ? control->workers[home].channel : NULL;
+	if (!control->listed)
+		return NULL;
+	return control->workers[service->index % control->options->worker_count].channel;
 }
 
 bool
