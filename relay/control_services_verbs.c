@@ -33,7 +33,8 @@ state_of(const struct control_service *service)
 		return "up";
 	if (service->asleep)
 		return "asleep";
-	return service->starting == NULL && service->failed ? "failed" : "starting";
+	/* Until one comes to be, whether the next one is due or being started. */
+	return service->failed ? "failed" : "starting";
 }
 
 static Relay__Control__ServiceGeneration *
