@@ -202,6 +202,7 @@ sync_begin(struct control *control, uint32_t number)
 			control->hosts[i]->down &= ~bit;
 		}
 	}
+	control_services_untell(control, number);
 	worker->sync_next = 0;
 	worker->behind = false;
 	tell(worker->channel, &message, -1, &worker->behind);
@@ -215,8 +216,10 @@ pump_worker(struct control *control, uint32_t number)
 	if (!control->listed || worker->channel == NULL)
 		return;
 	if (worker->behind && worker->sync_next == CONTROL_INDEX_NONE &&
-	    channel_queued(worker->channel) < BACKLOG)
+	    channel_queued(worker->channel) < BACKLOG) {
 		sync_begin(control, number);
+		control_services_run(control, child_clock_ms());
+	}
 	if (worker->sync_next == CONTROL_INDEX_NONE)
 		return;
 	while (worker->sync_next < control->hosts_cap &&
@@ -277,10 +280,12 @@ sync_keeper(struct control *control)
 		if (host != NULL)
 			host->listed = false;
 	}
+	control_services_unlist(control);
 	control->list_next = 0;
 	control->sync_sent = false;
 	control->behind = false;
 	tell(control->keeper, &message, -1, &control->behind);
+	control_services_run(control, child_clock_ms());
 }
 
 static void

@@ -18,23 +18,41 @@
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/control_services_internal.h"
-#include "relay/keeper_services.h"
 #include "relay/log.h"
 #include "relay/setting_list.h"
 
 /* --- generations ------------------------------------------------------------------------------ */
 
+/* There is always room: each of them is, or was, one of the keeper's. */
 static void
 ask_end(struct control *control, const struct control_service *service,
 	const struct control_generation *generation)
 {
-	struct channel_message message = { .type = CHANNEL_SERVICE_END };
+	struct control_services *services = &control->services;
 
-	if (service->config->settings.connect != NULL)
+	if (service->config->settings.connect != NULL ||
+	    services->ends_count == KEEPER_GENERATIONS_MAX)
 		return;
-	message.service_process.index = service->index;
-	message.service_process.generation = generation->number;
-	channel_send(control->keeper, &message, -1);
+	services->ends[services->ends_count++] =
+	    (struct control_services_end){ service->index, generation->number };
+}
+
+static void
+send_ends(struct control *control)
+{
+	struct control_services *services = &control->services;
+	struct channel_message message = { .type = CHANNEL_SERVICE_END };
+	uint32_t sent = 0;
+
+	for (; sent < services->ends_count; sent++) {
+		message.service_process.index = services->ends[sent].index;
+		message.service_process.generation = services->ends[sent].number;
+		if (!control_service_send(control->keeper, &message, -1))
+			break;
+	}
+	services->ends_count -= sent;
+	memmove(services->ends, services->ends + sent,
+		services->ends_count * sizeof *services->ends);
 }
 
 /* The worker is told that nothing can be given to it, and it is forgotten. */
@@ -215,6 +233,7 @@ listen_to(struct control *control, struct control_service *service, uint64_t now
 						       .uid = socket->uid };
 		memcpy(to->path, socket->path, sizeof to->path);
 		socket->listed = control_service_send(control->keeper, &message, -1);
+		socket->asked = socket->listed;
 		socket->retry_at = 0;
 	}
 }
@@ -232,6 +251,16 @@ control_services_listed(const struct control *control)
 	return true;
 }
 
+void
+control_services_unlist(struct control *control)
+{
+	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		struct control_service *service = control->services.table[i];
+		for (int k = 0; service != NULL && k < CONTROL_SERVICE_SOCKETS; k++)
+			service->sockets[k].listed = false;
+	}
+}
+
 static void
 unlisten(struct control *control, struct control_service_socket *socket)
 {
@@ -239,7 +268,8 @@ unlisten(struct control *control, struct control_service_socket *socket)
 
 	if (socket->path[0] != '\0') {
 		memcpy(message.service_socket.path, socket->path, sizeof socket->path);
-		channel_send(control->keeper, &message, -1);
+		if (channel_send(control->keeper, &message, -1) != 0)
+			control->behind = true;
 	}
 	if (socket->fd >= 0)
 		close(socket->fd);
@@ -338,8 +368,8 @@ service_delete(struct control *control, struct control_service *service)
 	control_service_settled(control, service, UINT32_MAX, "it was removed meanwhile");
 	message.service_generation.index = service->index;
 	/* What it has under way it finishes. */
-	if (home != NULL)
-		channel_send(home, &message, -1);
+	if (home != NULL && channel_send(home, &message, -1) != 0)
+		control->workers[service->index % control->options->worker_count].behind = true;
 	end_all(control, service);
 	for (int i = 0; i < CONTROL_SERVICE_SOCKETS; i++)
 		unlisten(control, &service->sockets[i]);
@@ -439,6 +469,7 @@ control_services_apply(struct control *control)
 void
 control_services_run(struct control *control, uint64_t now_ms)
 {
+	send_ends(control);
 	if (!control->loaded || control->services.count == 0)
 		return;
 	control_services_look(control, now_ms);

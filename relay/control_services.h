@@ -21,6 +21,7 @@
 
 #include "relay/channel.h"
 #include "relay/config.h"
+#include "relay/keeper_services.h"
 
 #define CONTROL_SERVICE_TEXT_MAX 200
 
@@ -45,6 +46,7 @@ struct control_service_socket {
 	uint32_t mode;
 	uint32_t uid;
 	bool listed;       /* `listen` was sent */
+	bool asked;        /* likewise, and is not answered yet */
 	bool told;         /* to the worker, as it is now */
 	int fd;            /* ours; -1 = none */
 	uint64_t retry_at; /* ms: it could not be made; 0 = nothing to try again */
@@ -89,13 +91,22 @@ struct control_service {
 struct control_services_wait;
 LIST_HEAD(control_services_waits, control_services_wait);
 
+/* A generation that the keeper is to end. */
+struct control_services_end {
+	uint32_t index;
+	uint32_t number;
+};
+
 /* Zeroed = there are none. */
 struct control_services {
 	struct control_service *table[CONFIG_SERVICES_MAX]; /* by index; NULL = free */
 	uint32_t count;
 	uint32_t generation; /* the last one that was begun, of all services */
 	uint64_t look_at;    /* ms: at files and unused services */
+	struct control_services_end ends[KEEPER_GENERATIONS_MAX]; /* not yet sent */
+	uint32_t ends_count;
 	struct control_services_waits waits;
+	struct control_services_wait *cursor; /* the next one to be looked at */
 };
 
 /* Makes them follow control->config; those that are the same in it are not touched. */
@@ -109,7 +120,11 @@ uint64_t control_services_deadline(const struct control *control);
 bool control_services_listed(const struct control *control);
 bool control_services_told(const struct control *control, uint32_t worker);
 
-/* The worker knows nothing: it is another one, or gone. */
+/* All is to be told again: a sync begins. */
+void control_services_unlist(struct control *control);
+void control_services_untell(struct control *control, uint32_t worker);
+
+/* The worker is another one, or gone. */
 void control_services_forget_worker(struct control *control, uint32_t worker);
 
 /* false: the message is not about services; `fd` stays the caller's in any case. */

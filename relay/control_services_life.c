@@ -181,13 +181,13 @@ take_socket(struct control *control, struct control_service *service, int which,
 
 	if (own < 0)
 		return;
-	if (socket->fd >= 0) {
+	/* An answer tells of nothing new. */
+	if (which == CONTROL_SERVICE_PUBLIC && !socket->asked)
+		on_bound_anew(control, service);
+	if (socket->fd >= 0)
 		close(socket->fd);
-		if (which == CONTROL_SERVICE_PUBLIC)
-			on_bound_anew(control, service);
-	}
 	socket->fd = own;
-	socket->told = false;
+	socket->asked = socket->told = false;
 }
 
 static void
@@ -201,6 +201,7 @@ on_listener(struct control *control, const struct channel_service_socket *messag
 		if (strcmp(socket->path, message->path) != 0)
 			continue;
 		if (message->error != 0) {
+			socket->asked = false;
 			socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
 			say(control, service, LOG_ERROR, "service_failed",
 			    "cannot listen on %s: %s", message->path, strerror(-message->error));
@@ -300,17 +301,14 @@ control_services_forget_worker(struct control *control, uint32_t worker)
 {
 	uint32_t workers = control->options->worker_count;
 
+	control_services_untell(control, worker);
 	for (uint32_t i = worker; i < CONFIG_SERVICES_MAX; i += workers) {
 		struct control_service *service = control->services.table[i];
 		if (service == NULL)
 			continue;
 		service->waiting = 0;
-		for (int k = 0; k < CONTROL_SERVICE_SOCKETS; k++)
-			service->sockets[k].told = false;
-		if (service->current != NULL) {
-			service->current->use_told = false;
+		if (service->current != NULL)
 			service->current->running = 0;
-		}
 		/* Their calls ended with the worker that had given them. */
 		while (!TAILQ_EMPTY(&service->draining)) {
 			TAILQ_FIRST(&service->draining)->use_told = false;

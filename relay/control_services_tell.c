@@ -14,10 +14,10 @@
 struct channel *
 control_service_home(const struct control *control, const struct control_service *service)
 {
-	uint32_t home = service->index % control->options->worker_count;
-
 	/* Before the keeper has answered for everything no sync has begun. */
-	return control->listed ? control->workers[home].channel : NULL;
+	if (!control->listed)
+		return NULL;
+	return control->workers[service->index % control->options->worker_count].channel;
 }
 
 bool
@@ -113,4 +113,23 @@ control_services_told(const struct control *control, uint32_t worker)
 			return false;
 	}
 	return true;
+}
+
+void
+control_services_untell(struct control *control, uint32_t worker)
+{
+	uint32_t workers = control->options->worker_count;
+	struct control_generation *generation;
+
+	for (uint32_t i = worker; i < CONFIG_SERVICES_MAX; i += workers) {
+		struct control_service *service = control->services.table[i];
+		if (service == NULL)
+			continue;
+		for (int k = 0; k < CONTROL_SERVICE_SOCKETS; k++)
+			service->sockets[k].told = false;
+		if (service->current != NULL)
+			service->current->use_told = false;
+		TAILQ_FOREACH(generation, &service->draining, entry)
+			generation->drain_told = false;
+	}
 }

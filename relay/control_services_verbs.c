@@ -33,7 +33,8 @@ state_of(const struct control_service *service)
 		return "up";
 	if (service->asleep)
 		return "asleep";
-	return service->starting == NULL && service->failed ? "failed" : "starting";
+	/* Until one comes to be, whether the next one is due or being started. */
+	return service->failed ? "failed" : "starting";
 }
 
 static Relay__Control__ServiceGeneration *
@@ -230,9 +231,12 @@ static struct control_call *
 let_go(struct control_services_wait *wait)
 {
 	struct control_call *call = wait->call;
+	struct control_services *services = &call->control->services;
 
 	call->state = NULL;
 	call->gone = call->due = NULL;
+	if (services->cursor == wait)
+		services->cursor = LIST_NEXT(wait, entry);
 	LIST_REMOVE(wait, entry);
 	free(wait);
 	return call;
@@ -252,26 +256,19 @@ on_expired(struct control_call *call)
 			     "the new generation is not warm yet");
 }
 
-static struct control_services_wait *
-find_wait(struct control *control, const struct control_service *service, uint32_t number)
-{
-	struct control_services_wait *wait;
-
-	LIST_FOREACH(wait, &control->services.waits, entry) {
-		if (wait->service == service && number > wait->after)
-			return wait;
-	}
-	return NULL;
-}
-
 void
 control_service_settled(struct control *control, const struct control_service *service,
 			uint32_t number, const char *why)
 {
+	struct control_services *services = &control->services;
 	struct control_services_wait *wait;
 
-	/* From the start each time: an answer may end a connection, and with it other calls. */
-	while ((wait = find_wait(control, service, number)) != NULL) {
+	/* An answer may end a connection, and with it other calls: let_go() moves the cursor on. */
+	services->cursor = LIST_FIRST(&services->waits);
+	while ((wait = services->cursor) != NULL) {
+		services->cursor = LIST_NEXT(wait, entry);
+		if (wait->service != service || number <= wait->after)
+			continue;
 		if (why == NULL)
 			control_answer_change(let_go(wait), service->config->name, "reloaded",
 					      true);

@@ -37,7 +37,7 @@ struct keeper_generation {
 	enum generation_state state;
 	uint32_t index;
 	uint32_t number;
-	bool named;          /* by this control process */
+	pid_t control;       /* who began it */
 	uint64_t deadline;   /* ms: SETUP: it takes too long; ENDING: it is killed */
 	uint64_t give_up_at; /* ENDING */
 	char name[SERVICE_NAME_MAX + 1];
@@ -57,12 +57,18 @@ tell_process(struct keeper_services *services, const struct channel_service_proc
 		channel_send(services->control->channel, &message, -1);
 }
 
+static bool
+is_of_control(const struct keeper_services *services, const struct keeper_generation *generation)
+{
+	return generation->control == services->control->pid;
+}
+
 static void
 report(struct keeper_services *services, const struct keeper_generation *generation,
        enum service_process what, int status)
 {
-	/* Nobody asked who runs now. */
-	if (!generation->named)
+	/* A successor has not asked for it. */
+	if (!is_of_control(services, generation))
 		return;
 	tell_process(services, &(struct channel_service_process){ .index = generation->index,
 								  .generation = generation->number,
@@ -102,7 +108,8 @@ find_generation(struct keeper_services *services, uint32_t index, uint32_t numbe
 	struct keeper_generation *generation;
 
 	LIST_FOREACH(generation, &services->generations, entry) {
-		if (generation->index == index && generation->number == number && generation->named)
+		if (generation->index == index && generation->number == number &&
+		    is_of_control(services, generation))
 			return generation;
 	}
 	return NULL;
@@ -191,7 +198,7 @@ on_start(struct keeper_services *services, const struct channel_service_start *w
 	}
 	generation->index = wanted->index;
 	generation->number = wanted->generation;
-	generation->named = true;
+	generation->control = services->control->pid;
 	generation->deadline = child_clock_ms() + wanted->start_timeout_ms;
 	LIST_INSERT_HEAD(&services->generations, generation, entry);
 	services->generation_count++;
@@ -289,11 +296,7 @@ keeper_services_on_message(struct keeper_services *services, const struct channe
 void
 keeper_services_mark(struct keeper_services *services)
 {
-	struct keeper_generation *generation;
-
 	service_sockets_mark(&services->sockets);
-	LIST_FOREACH(generation, &services->generations, entry)
-		generation->named = false;
 }
 
 void
@@ -303,7 +306,7 @@ keeper_services_sweep(struct keeper_services *services)
 
 	service_sockets_sweep(&services->sockets);
 	LIST_FOREACH(generation, &services->generations, entry) {
-		if (!generation->named)
+		if (!is_of_control(services, generation))
 			end_generation(services, generation,
 				       generation->state == GENERATION_SETUP ? 0 : END_MS);
 	}

@@ -52,7 +52,8 @@ void keeper_services_fini(struct keeper_services *services);
 bool keeper_services_on_message(struct keeper_services *services,
 				const struct channel_message *message, int fd);
 
-/* What control had until now, and what it did not name since. */
+/* A sync's beginning and end: sockets that were not named in between, and generations that another
+ * control process began. */
 void keeper_services_mark(struct keeper_services *services);
 void keeper_services_sweep(struct keeper_services *services);
 

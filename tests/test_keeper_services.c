@@ -305,6 +305,11 @@ Test(keeper_services, those_of_the_last_control_end)
 	cr_assert_eq(told().what, SERVICE_PROCESS_WARM);
 	start(2, "sh", "-c", "sleep 300; exit 0", WAIT_MS);
 	keeper_services_mark(&services);
+	keeper_services_sweep(&services);
+	cr_assert_eq(services.generation_count, 2);
+	cr_assert(has_socket(1), "another sync of the same one changes nothing");
+	control.pid = 4711;
+	keeper_services_mark(&services);
 	start(3, "perl", "-e", SERVER, WAIT_MS);
 	keeper_services_sweep(&services);
 	struct channel_service_process is = told();

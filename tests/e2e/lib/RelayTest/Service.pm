@@ -74,6 +74,7 @@ print getppid . "\n" if $what eq 'monitor';
 print "$$\n" if $what eq 'sleep';
 Time::HiRes::sleep($rest[0]) if $what eq 'sleep';
 if ($what eq 'until') {
+	open my $begun, '>', "$rest[0].begun";
 	Time::HiRes::sleep(0.01) until -e $rest[0];
 }
 print $ENV{$rest[0]} // 'unset', "\n" if $what eq 'variable';
