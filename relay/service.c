@@ -108,6 +108,15 @@ arm_accepts(struct service *service)
 	}
 }
 
+void
+service_look_again(struct service *service)
+{
+	for (int i = 0; i < SERVICE_DOORS; i++) {
+		if (service->doors[i].op.in_flight)
+			uring_cancel(service->worker->ring, &service->doors[i].op);
+	}
+}
+
 /* --- generations ------------------------------------------------------------------------------ */
 
 static struct service_generation *

@@ -113,6 +113,9 @@ void service_on_sync(struct service *service, bool end);
  * frees itself, by worker_forget_service(). */
 void service_leave(struct service *service);
 
+/* Takes in who connected without that this worker was woken (worker.c says how that can be). */
+void service_look_again(struct service *service);
+
 /* Looks at itself at the end of this turn. */
 void service_touch(struct service *service);
 

@@ -177,6 +177,8 @@ on_look(struct uring_timer *timer)
 		if (all || host->settings.spread > 1)
 			host_look_again(host);
 	}
+	if (all)
+		worker_look_at_services(worker);
 	worker->look_ms *= 4;
 	if (worker->look_ms > LOOK_MAX_MS)
 		worker->look_ms = 0;

@@ -125,6 +125,7 @@ void worker_skip_farewells(struct worker *worker);
 bool worker_on_service(struct worker *worker, const struct channel_message *message, int fd);
 void worker_sync_services(struct worker *worker, bool end);
 void worker_arm_services(struct worker *worker);
+void worker_look_at_services(struct worker *worker);
 void worker_leave_services(struct worker *worker);
 bool worker_has_services(const struct worker *worker);
 

@@ -79,6 +79,15 @@ worker_arm_services(struct worker *worker)
 	}
 }
 
+void
+worker_look_at_services(struct worker *worker)
+{
+	for (uint32_t i = 0; i < worker->services_cap; i++) {
+		if (worker->services[i] != NULL)
+			service_look_again(worker->services[i]);
+	}
+}
+
 /* --- messages --------------------------------------------------------------------------------- */
 
 static struct service *

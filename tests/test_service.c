@@ -4,6 +4,9 @@
  */
 #include "tests/call_site.h"
 
+#include <pthread.h>
+#include <sys/epoll.h>
+
 TestSuite(service, .init = site_up, .fini = site_down);
 
 static void
@@ -232,6 +235,39 @@ Test(service, a_replaced_socket_loses_nobody)
 }
 
 /* Settings are those of now; calls that wait see them. */
+/* Is woken first for what comes to a socket, once, and leaves it at that. */
+static void *
+take_the_wake_up(void *context)
+{
+	const int *epoll = context;
+	struct epoll_event event;
+
+	cr_assert_eq(epoll_wait(*epoll, &event, 1, 30000), 1);
+	return NULL;
+}
+
+Test(service, a_wake_up_that_somebody_else_got)
+{
+	struct channel_message hello = site_service();
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	pthread_t other;
+
+	int listener = site_listen("public", 128);
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	cr_assert_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event), 0);
+	cr_assert_eq(pthread_create(&other, NULL, take_the_wake_up, &epoll), 0);
+	site_say(&hello, listener);
+	turn_for_nothing();
+	site_generation(1, SERVICE_GENERATION_USE, "svc1");
+	int service = site_listen("svc1", 128);
+	int caller = caller_call("x");
+	pthread_join(other, NULL);
+	service_end(service_begin(service, "x"), 0);
+	caller_expect_status(caller, 0);
+	close(epoll);
+	site_all_over();
+}
+
 Test(service, settings_change)
 {
 	struct channel_message hello = site_service();
