@@ -331,7 +331,6 @@ check_service(const struct subject *subject)
 	else if (settings->connect != NULL)
 		check_unused(subject);
 	find_callers(subject);
-	say(subject, REPORT_WARNING, "configured, but this version does not serve services yet");
 }
 
 static bool

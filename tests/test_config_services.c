@@ -12,7 +12,6 @@
 TestSuite(config_services, .init = set_up, .fini = tear_down);
 
 /* Of them each has this warning, as long as nothing is done with them. */
-#define NOT_SERVED "this version does not serve services yet"
 
 static const struct config_service *
 service(const char *name)
@@ -35,7 +34,7 @@ refused(const char *text, unsigned line, const char *part)
 	cr_assert_null(config.services);
 }
 
-/* Taken, and nothing is said but that it is not served. */
+/* Taken, and nothing is said of it. */
 static void
 taken(const char *text)
 {
@@ -43,9 +42,7 @@ taken(const char *text)
 	if (!load())
 		report_print(stderr, &report);
 	cr_assert_gt(config.service_count, 0, "%s", text);
-	for (size_t i = 0; i < report.count; i++)
-		cr_assert_not_null(strstr(report.entries[i].text, NOT_SERVED), "%s",
-				   report.entries[i].text);
+	cr_assert_eq(report.count, 0);
 }
 
 static void
@@ -306,16 +303,6 @@ Test(config_services, callers_of_whom_none_is_there)
 		"service \"a\": allow_uids: none of these users is there");
 }
 
-Test(config_services, said_once_for_each_that_they_are_not_served)
-{
-	write_text("relay.conf", "service a { ident = i connect = /c }\n\n"
-				 "service b { ident = j connect = /c }\n");
-	cr_assert(load());
-	cr_assert_eq(report.count, 2);
-	says(REPORT_WARNING, "relay.conf", 1, "service \"a\": configured, but " NOT_SERVED);
-	says(REPORT_WARNING, "relay.conf", 3, "service \"b\": configured, but " NOT_SERVED);
-}
-
 Test(config_services, too_many)
 {
 	static char text[(CONFIG_SERVICES_MAX + 1) * 64];
@@ -352,7 +339,6 @@ Test(config_services, options)
 	cr_assert_eq(service("hello")->settings.calls_max, 9);
 	cr_assert_str_eq(service("hello")->settings.ident, "i");
 	cr_assert_str_eq(service("new.one")->settings.ident, "n");
-	says(REPORT_WARNING, "-o service new.one.ident=n", 0, NOT_SERVED);
 
 	cr_assert_not(load_with(wrong, 1));
 	says(REPORT_FATAL, "-o service hello.calls_max=0", 0, "out of range");
