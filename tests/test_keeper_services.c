@@ -12,14 +12,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "relay/log.h"
-#include "tests/temp_dir.h"
+#include "tests/keeper_site.h"
 
 /* Leaves a server that ends when it is let go of, and one that does not care. */
 #define SERVER                                                             \
@@ -51,12 +50,13 @@ init(void)
 	int ends[2];
 
 	log_set_sink(ignore, NULL);
-	temp_dir_make();
+	keeper_site_make();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	cr_assert_eq(channel_pair(ends), 0);
 	control.channel = channel_new(ends[0]);
 	other_end = channel_new(ends[1]);
-	keeper_services_init(&services, temp_dir, &control, false);
+	keeper_services_init(&services, &keeper_site_settings, &keeper_site_source, &control,
+			     false);
 }
 
 static void
@@ -122,45 +122,45 @@ wait_until_empty(uint64_t ahead_ms)
 	}
 }
 
+/* What control says; its digest is that of relay.conf as it is. */
 static struct channel_message
-start_message(uint32_t number, size_t length)
+service_message(enum channel_type type, uint32_t number)
 {
-	struct channel_message message = { .type = CHANNEL_SERVICE_START };
+	struct channel_message message = { .type = type };
 
-	message.service_start.index = 3;
-	message.service_start.generation = number;
-	message.service_start.length = (uint32_t)length;
-	message.service_start.uid = OWNER_NOBODY_UID;
-	message.service_start.gid = OWNER_NOBODY_GID;
-	message.service_start.start_timeout_ms = WAIT_MS;
-	snprintf(message.service_start.name, sizeof message.service_start.name, "hello");
-	snprintf(message.service_start.path, sizeof message.service_start.path,
-		 "%s/" KEEPER_SERVICES_DIR "/hello.%u", temp_dir, number);
+	message.service_name.index = 3;
+	message.service_name.generation = number;
+	message.service_name.digest = keeper_site_digest("hello");
+	snprintf(message.service_name.name, sizeof message.service_name.name, "hello");
 	return message;
 }
 
 static void
-give(const struct channel_message *message, const char *words, size_t length)
+give(const struct channel_message *message)
 {
-	int fd = memfd_create("words", MFD_CLOEXEC);
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(write(fd, words, length), (ssize_t)length);
-	cr_assert(keeper_services_on_message(&services, message, fd));
-	close(fd);
+	cr_assert(keeper_services_on_message(&services, message));
 }
 
 /* PROGRAM -e TEXT or PROGRAM -c TEXT. */
 static void
+configure(const char *program, const char *option, const char *text, uint64_t timeout_ms)
+{
+	char section[1024];
+
+	snprintf(section, sizeof section,
+		 "service \"hello\" {\n\tsocket = \"%s/public\"\n"
+		 "\tcommand = {\"%s\", \"%s\", \"%s\"}\n\tstart_timeout = %llums\n}\n",
+		 temp_dir, program, option, text, (unsigned long long)timeout_ms);
+	keeper_site_write(section);
+}
+
+static void
 start(uint32_t number, const char *program, const char *option, const char *text,
       uint64_t timeout_ms)
 {
-	char words[1024];
-	int len = snprintf(words, sizeof words, "%s%c%s%c%s", program, 0, option, 0, text);
-	struct channel_message message = start_message(number, (size_t)len + 1);
-
-	message.service_start.start_timeout_ms = timeout_ms;
-	give(&message, words, (size_t)len + 1);
+	configure(program, option, text, timeout_ms);
+	struct channel_message message = service_message(CHANNEL_SERVICE_START, number);
+	give(&message);
 }
 
 static void
@@ -170,16 +170,17 @@ end(uint32_t number)
 
 	message.service_process.index = 3;
 	message.service_process.generation = number;
-	cr_assert(keeper_services_on_message(&services, &message, -1));
+	cr_assert(keeper_services_on_message(&services, &message));
 }
 
 static bool
 has_socket(uint32_t number)
 {
-	struct channel_message message = start_message(number, 0);
+	char name[64];
 	struct stat st;
 
-	return lstat(message.service_start.path, &st) == 0 && S_ISSOCK(st.st_mode);
+	snprintf(name, sizeof name, SERVICE_PRIVATE_DIR "/hello.%u", number);
+	return lstat(temp_path(name), &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
 Test(keeper_services, is_warm_and_ends_when_let_go)
@@ -267,37 +268,222 @@ Test(keeper_services, set_up_that_is_not_wanted_any_more_is_killed)
 	cr_assert(is_silent());
 }
 
-Test(keeper_services, what_is_no_command_or_place_is_refused)
+/* --- a control process that was taken over ---------------------------------------------------- */
+
+/* Writes a word into the file `ran`, and is no service. */
+static void
+configure_word(const char *word)
 {
-	struct channel_message message = start_message(1, 5);
+	char text[256];
 
-	message.service_start.length = 4096;
-	give(&message, "true\0", 5); /* less than it says */
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	message = start_message(2, 4);
-	give(&message, "true", 4); /* its NUL is missing */
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	message = start_message(3, 0);
-	give(&message, "", 0);
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	message = start_message(4, 5);
-	cr_assert(keeper_services_on_message(&services, &message, -1));
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	static const char *const names[] = { "hello",   "svc/../hello", "svc/.hello",
-					     "svc/a/b", "svc/",         "svcs/hello" };
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		message = start_message(5 + (uint32_t)i, 5);
-		snprintf(message.service_start.path, sizeof message.service_start.path, "%s/%s",
-			 temp_dir, names[i]);
-		give(&message, "true\0", 5);
-		cr_assert_eq(told().what, SERVICE_PROCESS_FAILED, "%s", names[i]);
-	}
-	cr_assert_eq(services.generation_count, 0);
+	snprintf(text, sizeof text, "echo %s >>%s/ran; exit 7", word, temp_dir);
+	configure("sh", "-c", text, WAIT_MS);
 }
+
+static void
+expect_failed(uint32_t number, int status)
+{
+	struct channel_service_process is = told();
+
+	cr_assert_eq(is.what, SERVICE_PROCESS_FAILED);
+	cr_assert_eq(is.generation, number);
+	cr_assert_eq(is.status, status, "%d instead of %d", is.status, status);
+}
+
+static void
+expect_ran(const char *words)
+{
+	FILE *file = fopen(temp_path("ran"), "r");
+	char text[256] = "";
+
+	if (file != NULL) {
+		text[fread(text, 1, sizeof text - 1, file)] = '\0';
+		fclose(file);
+	}
+	cr_assert_str_eq(text, words);
+}
+
+static struct channel_service_socket
+listener(int *fd)
+{
+	struct channel_message message;
+
+	cr_assert_eq(channel_receive(other_end, &message, fd), 1, "control is told nothing");
+	cr_assert_eq(message.type, CHANNEL_SERVICE_LISTENER);
+	return message.service_socket;
+}
+
+Test(keeper_services, what_is_not_configured_is_not_started)
+{
+	static const char *const names[] = {
+		"",      ".",       "..",   "other", "../hello", "hello/", "hello/../../hello",
+		"Hello", "/bin/sh", "svc/x"
+	};
+	struct channel_message message;
+	uint32_t number = 1;
+
+	configure_word("right");
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++, number++) {
+		message = service_message(CHANNEL_SERVICE_START, number);
+		strcpy(message.service_name.name, names[i]);
+		give(&message);
+		expect_failed(number, SERVICE_STATUS_STALE);
+	}
+	message = service_message(CHANNEL_SERVICE_START, number);
+	memset(message.service_name.name, 'a',
+	       sizeof message.service_name.name); /* without an end */
+	give(&message);
+	expect_failed(number++, SERVICE_STATUS_STALE);
+	message = service_message(CHANNEL_SERVICE_START, number);
+	message.service_name.digest ^= 1;
+	give(&message);
+	expect_failed(number++, SERVICE_STATUS_STALE);
+	cr_assert_eq(services.generation_count, 0);
+	cr_assert_neq(access(temp_path(SERVICE_PRIVATE_DIR), F_OK), 0,
+		      "not even a directory is made");
+	expect_ran("");
+
+	message = service_message(CHANNEL_SERVICE_START, number);
+	give(&message);
+	expect_failed(number, 7 << 8);
+	expect_ran("right\n");
+}
+
+Test(keeper_services, service_that_runs_elsewhere_is_not_started)
+{
+	keeper_site_write("service \"hello\" {\n\tsocket = \"/tmp/relay-no-such-directory/hello\"\n"
+			  "\tconnect = \"/tmp/relay-no-such-directory/there\"\n}\n");
+	struct channel_message message = service_message(CHANNEL_SERVICE_START, 1);
+	give(&message);
+	expect_failed(1, SERVICE_STATUS_NONE);
+}
+
+Test(keeper_services, number_that_is_in_use_is_not_started)
+{
+	start(1, "perl", "-e", SERVER, WAIT_MS);
+	cr_assert_eq(told().what, SERVICE_PROCESS_WARM);
+	struct channel_message message = service_message(CHANNEL_SERVICE_START, 1);
+	message.service_name.index = 4;
+	give(&message);
+	expect_failed(1, SERVICE_STATUS_NONE);
+	cr_assert(has_socket(1));
+	cr_assert_eq(services.generation_count, 1);
+}
+
+Test(keeper_services, definition_in_force_outlives_the_file)
+{
+	configure_word("one");
+	struct channel_message one = service_message(CHANNEL_SERVICE_START, 1);
+	give(&one);
+	expect_failed(1, 7 << 8);
+
+	/* It changes, and control knows nothing of that. */
+	configure_word("two");
+	one.service_name.generation = 2;
+	give(&one);
+	expect_failed(2, 7 << 8);
+	expect_ran("one\none\n");
+
+	/* Somebody makes the keeper read it: what is in force stays. */
+	struct channel_message message = one;
+	strcpy(message.service_name.name, "nobody");
+	give(&message);
+	expect_failed(2, SERVICE_STATUS_STALE);
+	one.service_name.generation = 3;
+	give(&one);
+	expect_failed(3, 7 << 8);
+
+	/* Not even a file that cannot be read changes that, but nothing new comes of it. */
+	struct channel_message two = service_message(CHANNEL_SERVICE_START, 4);
+	keeper_site_write("service \"hello\" {\n\tnonsense = 1\n}\n");
+	one.service_name.generation = 5;
+	give(&one);
+	expect_failed(5, 7 << 8);
+	message = one;
+	message.service_name.digest ^= 1;
+	give(&message);
+	expect_failed(5, SERVICE_STATUS_STALE);
+	expect_ran("one\none\none\none\n");
+
+	/* A reload: the new one, and the old one never again. */
+	configure_word("two");
+	give(&two);
+	expect_failed(4, 7 << 8);
+	one.service_name.generation = 6;
+	give(&one);
+	expect_failed(6, SERVICE_STATUS_STALE);
+	expect_ran("one\none\none\none\ntwo\n");
+}
+
+Test(keeper_services, socket_is_where_relay_conf_says)
+{
+	struct stat st;
+	int fd;
+
+	configure("true", "", "", WAIT_MS);
+	struct channel_message message = service_message(CHANNEL_SERVICE_LISTEN, 0);
+	message.service_name.digest ^= 1;
+	give(&message);
+	struct channel_service_socket is = listener(&fd);
+	cr_assert_eq(is.error, -ESTALE);
+	cr_assert_eq(is.index, 3);
+	cr_assert_eq(fd, -1);
+	message = service_message(CHANNEL_SERVICE_LISTEN, 0);
+	message.service_name.extended = 1;
+	give(&message);
+	is = listener(&fd);
+	cr_assert_eq(is.error, -EINVAL, "it has no such socket");
+	cr_assert_eq(is.extended, 1);
+	cr_assert_eq(services.sockets.count, 0);
+
+	message.service_name.extended = 0;
+	give(&message);
+	is = listener(&fd);
+	cr_assert_eq(is.error, 0);
+	cr_assert_str_eq(is.path, temp_path("public"));
+	cr_assert_geq(fd, 0);
+	close(fd);
+	cr_assert_eq(lstat(temp_path("public"), &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600);
+
+	message.type = CHANNEL_SERVICE_UNLISTEN;
+	strcpy(message.service_name.name, temp_path("public") + 1);
+	give(&message);
+	cr_assert_eq(services.sockets.count, 1, "only by its name");
+	strcpy(message.service_name.name, "hello");
+	give(&message);
+	cr_assert_eq(services.sockets.count, 0);
+	cr_assert_neq(lstat(temp_path("public"), &st), 0);
+}
+
+Test(keeper_services, what_a_sync_does_not_name_is_in_force_no_more)
+{
+	int fd;
+
+	configure_word("one");
+	struct channel_message message = service_message(CHANNEL_SERVICE_LISTEN, 0);
+	give(&message);
+	listener(&fd);
+	close(fd);
+	configure_word("two");
+	keeper_services_mark(&services);
+	give(&message);
+	listener(&fd);
+	close(fd);
+	keeper_services_sweep(&services);
+	message.type = CHANNEL_SERVICE_START;
+	message.service_name.generation = 1;
+	give(&message);
+	expect_failed(1, 7 << 8);
+	keeper_services_mark(&services);
+	keeper_services_sweep(&services);
+	message.service_name.generation = 2;
+	give(&message);
+	expect_failed(2, SERVICE_STATUS_STALE);
+	expect_ran("one\n");
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
 
 Test(keeper_services, those_of_the_last_control_end)
 {

@@ -56,13 +56,14 @@ fini(void)
 
 TestSuite(service_sockets, .init = init, .fini = fini);
 
-static struct channel_service_socket
+static struct service_socket_wanted
 wanted(const char *name)
 {
-	struct channel_service_socket what = {
-		.index = 7, .mode = 0600, .extended = 1, .uid = OWNER_NOBODY_UID
+	struct service_socket_wanted what = {
+		.index = 7, .mode = 0600, .extended = true, .uid = OWNER_NOBODY_UID
 	};
 
+	snprintf(what.name, sizeof what.name, "%s", name);
 	snprintf(what.path, sizeof what.path, "%s/%s", temp_dir, name);
 	return what;
 }
@@ -109,7 +110,7 @@ inode(const char *path)
 
 Test(service_sockets, is_made_once_and_kept)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	struct stat st;
 	int fd, kept;
 
@@ -147,15 +148,18 @@ Test(service_sockets, is_made_once_and_kept)
 	cr_assert_eq(sockets.count, 1);
 	close(kept);
 
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, "hello", false);
+	service_sockets_unlisten(&sockets, what.path, true);
+	cr_assert_eq(sockets.count, 1, "these are none of its names");
+	service_sockets_unlisten(&sockets, "hello", true);
 	cr_assert_eq(inode(what.path), 0);
 	cr_assert_eq(sockets.count, 0);
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, "hello", true);
 }
 
 Test(service_sockets, what_cannot_be_made_is_answered)
 {
-	struct channel_service_socket what = wanted("missing/hello");
+	struct service_socket_wanted what = wanted("missing/hello");
 	int fd;
 
 	service_sockets_listen(&sockets, &what);
@@ -167,7 +171,7 @@ Test(service_sockets, what_cannot_be_made_is_answered)
 
 Test(service_sockets, is_bound_anew)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	int fd;
 
 	service_sockets_listen(&sockets, &what);
@@ -212,8 +216,8 @@ Test(service_sockets, is_bound_anew)
 
 Test(service_sockets, what_is_not_named_again_goes)
 {
-	struct channel_service_socket kept = wanted("kept");
-	struct channel_service_socket gone = wanted("gone");
+	struct service_socket_wanted kept = wanted("kept");
+	struct service_socket_wanted gone = wanted("gone");
 	int fd;
 
 	service_sockets_listen(&sockets, &kept);
@@ -233,7 +237,7 @@ Test(service_sockets, what_is_not_named_again_goes)
 
 Test(service_sockets, a_users_directories_are_made)
 {
-	struct channel_service_socket what = wanted("one/two/hello");
+	struct service_socket_wanted what = wanted("one/two/hello");
 	char path[128];
 	struct stat st;
 	int fd;
@@ -261,7 +265,7 @@ Test(service_sockets, a_users_directories_are_made)
 /* Only root can be somebody else. */
 Test(service_sockets, is_made_by_its_user)
 {
-	struct channel_service_socket what = wanted("his/hello");
+	struct service_socket_wanted what = wanted("his/hello");
 	char here[128], before[256], after[256];
 	struct stat st;
 	int fd;
@@ -289,7 +293,7 @@ Test(service_sockets, is_made_by_its_user)
 	cr_assert_eq(st.st_mode & 07777, 0600);
 
 	/* We are root again: this directory is not his. */
-	struct channel_service_socket ours = wanted("ours");
+	struct service_socket_wanted ours = wanted("ours");
 	service_sockets_listen(&sockets, &ours);
 	cr_assert_eq(answer(&fd).error, 0);
 	close(fd);
