@@ -178,13 +178,27 @@ on_bound_anew(struct control *control, struct control_service *service)
 }
 
 static void
+no_socket(struct control *control, struct control_service *service,
+	  struct control_service_socket *socket, int error)
+{
+	socket->asked = false;
+	socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
+	if (socket->error != error)
+		say(control, service, LOG_ERROR, "service_failed", "cannot listen on %s: %s",
+		    socket->path, error == -ESTALE ? STALE_TEXT : strerror(-error));
+	socket->error = error;
+}
+
+static void
 take_socket(struct control *control, struct control_service *service, int which, int fd)
 {
 	struct control_service_socket *socket = &service->sockets[which];
 	int own = dup(fd);
 
-	if (own < 0)
+	if (own < 0) {
+		no_socket(control, service, socket, -errno);
 		return;
+	}
 	/* An answer tells of nothing new. */
 	if (which == CONTROL_SERVICE_PUBLIC && !socket->asked)
 		on_bound_anew(control, service);
@@ -192,6 +206,7 @@ take_socket(struct control *control, struct control_service *service, int which,
 		close(socket->fd);
 	socket->fd = own;
 	socket->asked = socket->told = false;
+	socket->error = 0;
 }
 
 static void
@@ -204,15 +219,10 @@ on_listener(struct control *control, const struct channel_service_socket *messag
 		struct control_service_socket *socket = &service->sockets[i];
 		if (message->extended != (i == CONTROL_SERVICE_EXTENDED))
 			continue;
-		if (message->error != 0) {
-			socket->asked = false;
-			socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
-			say(control, service, LOG_ERROR, "service_failed",
-			    "cannot listen on %s: %s", socket->path,
-			    message->error == -ESTALE ? STALE_TEXT : strerror(-message->error));
-		} else if (fd >= 0 && strcmp(socket->path, message->path) == 0) {
+		if (message->error != 0)
+			no_socket(control, service, socket, message->error);
+		else if (fd >= 0 && strcmp(socket->path, message->path) == 0)
 			take_socket(control, service, i, fd);
-		}
 	}
 }
 
