@@ -446,3 +446,51 @@ Test(control_services, what_is_not_known_is_not_heeded)
 	expect_silence(worker);
 	cr_assert_eq(service->current->number, 1);
 }
+
+/* The keeper has read something else: that is said, and it is tried again. */
+Test(control_services, what_the_keeper_does_not_know_is_told)
+{
+	struct control_service_socket *own = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	struct channel_message message = { .type = CHANNEL_SERVICE_LISTENER };
+
+	begin();
+	control_service_restart(control, service, 1);
+	control_pump(control);
+	process_is(2, SERVICE_PROCESS_FAILED, SERVICE_STATUS_STALE);
+	cr_assert_not_null(strstr(service->last, "says something else by now: reload"));
+	cr_assert_neq(service->start_at, 0);
+	cr_assert_eq(service->current->number, 1, "what runs is left alone");
+
+	message.service_socket.index = service->index;
+	message.service_socket.error = -ESTALE;
+	message.service_socket.extended = 1;
+	cr_assert(control_services_on_keeper(control, &message, -1));
+	cr_assert_eq(own->retry_at, 0, "it is the other one");
+	message.service_socket.extended = 0;
+	cr_assert(control_services_on_keeper(control, &message, -1));
+	cr_assert_neq(own->retry_at, 0);
+	cr_assert_not_null(strstr(service->last, "hello: relay.conf says something else by now"));
+}
+
+/* What changes is named at once, so that the keeper does not have to find it in a later file. */
+Test(control_services, changed_definition_is_named_at_once)
+{
+	struct config_service *before = control->config.services;
+	struct config_service limits = *before, later = *before;
+
+	begin();
+	limits.settings.calls_max++;
+	control->config.services = &limits;
+	control_services_apply(control);
+	expect_silence(stage.keeper);
+	later.settings.start_timeout_ms++;
+	control->config.services = &later;
+	control_services_apply(control);
+	control_pump(control);
+	struct channel_message message = expect(stage.keeper, CHANNEL_SERVICE_LISTEN);
+	cr_assert_eq(message.service_name.digest, service_definition_digest(&later));
+	listener_comes();
+	expect_silence(stage.keeper); /* no other generation for that */
+	control->config.services = before;
+	control_services_apply(control);
+}
