@@ -2,7 +2,7 @@
  * keeper_definitions.c - see keeper_definitions.h.
  *
  * How often the file is read is bounded by how often it changes: a control process that names what
- * is not there costs one reading a second.  Owns the definitions.
+ * is not there costs two readings a second.  Owns the definitions.
  */
 #include "relay/keeper_definitions.h"
 
