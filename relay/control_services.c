@@ -264,6 +264,7 @@ set_socket(struct control *control, struct control_service *service, int which)
 	if (strcmp(socket->path, path) == 0 && socket->mode == to.mode && socket->uid == to.uid)
 		return;
 	unlisten(control, service, which);
+	service->moved = false;
 	snprintf(socket->path, sizeof socket->path, "%s", path);
 	socket->mode = to.mode;
 	socket->uid = to.uid;
