@@ -469,19 +469,6 @@ config_services_load(struct config *config, const struct relay_conf *conf, bool 
 	return !all.refused;
 }
 
-bool
-config_services_read(struct config *config, const struct config_source *source,
-		     struct report *report)
-{
-	struct relay_conf conf;
-	bool good = relay_conf_load(&conf, source->conf_file, source->options, source->option_count,
-				    report) &&
-		    config_services_load(config, &conf, true, report);
-
-	relay_conf_fini(&conf);
-	return good;
-}
-
 void
 config_service_fini(struct config_service *service)
 {
