@@ -49,14 +49,23 @@ make_reply(struct control_call *call, Relay__Control__Reply *reply, const struct
 		reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
 }
 
-static struct config_table
-table_of(const struct control_call *call)
+/*
+ * A table without any host is one that was cut off on its way, or the wrong file: what was sent
+ * does not end every host.  That takes an empty hosts_file, which somebody has to write.
+ */
+static bool
+read_table(struct control *control, const void *bytes, size_t len,
+	   struct control_candidate *candidate, struct report *report)
 {
-	return (struct config_table){
-		.bytes = call->request->body.data,
-		.len = call->request->body.len,
-		.name = SENT,
-	};
+	struct config_table table = { .bytes = bytes, .len = len, .name = SENT };
+
+	if (!control_read(control, &table, candidate, report))
+		return false;
+	if (candidate->next.host_count > 0)
+		return true;
+	control_candidate_fini(candidate);
+	report_add(report, REPORT_FATAL, SENT, 0, "it has no usable host");
+	return false;
 }
 
 /* Answers with what the table would change.  False: it is refused, and that was answered. */
@@ -65,11 +74,11 @@ check(struct control_call *call, bool answer)
 {
 	static struct report report;
 	static struct control_candidate candidate;
-	struct config_table table = table_of(call);
+	const ProtobufCBinaryData *body = &call->request->body;
 	Relay__Control__Reply reply;
 
 	memset(&report, 0, sizeof report);
-	bool good = control_read(call->control, &table, &candidate, &report);
+	bool good = read_table(call->control, body->data, body->len, &candidate, &report);
 	if (good && answer) {
 		make_reply(call, &reply, &report, control_changes(call, &candidate));
 		control_answer(call, &reply);
@@ -391,7 +400,6 @@ take_table(struct control *control)
 	static struct control_candidate candidate;
 	struct control_apply *apply = control->apply;
 	struct control_call *call = apply->call;
-	struct config_table table = { .bytes = apply->bytes, .len = apply->len, .name = SENT };
 	Relay__Control__Changes *changes = NULL;
 	Relay__Control__Reply reply;
 	char path[PATH_MAX];
@@ -402,7 +410,7 @@ take_table(struct control *control)
 		return;
 	}
 	memset(&report, 0, sizeof report);
-	bool good = control_read(control, &table, &candidate, &report);
+	bool good = read_table(control, apply->bytes, apply->len, &candidate, &report);
 	if (good &&
 	    hosts_table_path(path, control->options->started->relay.state_dir, HOSTS_TABLE_APPLIED))
 		kept = strdup(path);
