@@ -9,8 +9,10 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -435,6 +437,55 @@ append_setting(const char *text)
 	cr_assert_not_null(file);
 	cr_assert(fputs(text, file) >= 0);
 	cr_assert_eq(fclose(file), 0);
+}
+
+/* How often the watched file was opened. */
+static int
+opened(int watch)
+{
+	alignas(struct inotify_event) char bytes[4096];
+	ssize_t len = read(watch, bytes, sizeof bytes);
+	const struct inotify_event *event;
+	int count = 0;
+
+	for (ssize_t at = 0; at < len; at += (ssize_t)(sizeof *event + event->len)) {
+		event = (const struct inotify_event *)(const void *)(bytes + at);
+		count += (event->mask & IN_OPEN) != 0;
+	}
+	return count;
+}
+
+/* What is answered is what was done: a second look at the file might see another one. */
+Test(control_server, a_reload_reads_the_configuration_once)
+{
+	int fd = connect_and_greet();
+	int watch = inotify_init1(IN_NONBLOCK);
+	uint64_t loads = stage.control.loads;
+	FILE *file;
+
+	cr_assert(watch >= 0);
+	/* Closing it again keeps one opening apart from the next. */
+	cr_assert(inotify_add_watch(watch, stage.conf_path, IN_OPEN | IN_CLOSE_NOWRITE) >= 0);
+	ask(fd, 1, "config check", 0);
+	cr_assert_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	int once = opened(watch);
+	cr_assert_gt(once, 0);
+	cr_expect_eq(stage.control.loads, loads);
+	ask(fd, 2, "config reload", 0);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(opened(watch), once);
+	cr_expect_eq(stage.control.loads, loads + 1);
+	file = fopen(stage.conf_path, "a");
+	cr_assert(file != NULL && fputs("no such thing\n", file) >= 0 && fclose(file) == 0);
+	(void)opened(watch);
+	ask(fd, 3, "config reload", 0);
+	cr_expect_eq(reply(fd, 3, NULL), RELAY__CONTROL__CODE__FAILED);
+	cr_expect_eq(opened(watch), once);
+	cr_expect_eq(stage.control.loads, loads + 2);
+	cr_expect_eq(stage.control.loads_refused, 1);
+	close(watch);
+	close(fd);
+	all_gone();
 }
 
 Test(control_server, a_worker_that_does_not_serve_a_host_any_more_does_not_find_it_down)
