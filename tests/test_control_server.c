@@ -224,6 +224,65 @@ Test(control_server, listeners_hear_and_slow_ones_are_told_what_they_missed)
 	all_gone();
 }
 
+/* More than the kernel takes of somebody who does not read. */
+static size_t
+send_much(struct control_connection *connection)
+{
+	static uint8_t bytes[1024 * 1024];
+	Relay__Control__Reply message;
+	Relay__Control__Text text;
+
+	relay__control__reply__init(&message);
+	relay__control__text__init(&text);
+	message.body_case = RELAY__CONTROL__REPLY__BODY_TEXT;
+	message.text = &text;
+	text.text = (ProtobufCBinaryData){ .len = sizeof bytes, .data = bytes };
+	cr_assert(control_connection_send(connection, &message.base));
+	return CONTROL_FRAME_HEADER + relay__control__reply__get_packed_size(&message);
+}
+
+/* Reads so much; the rest of it is sent meanwhile. */
+static void
+take(int fd, size_t len)
+{
+	static uint8_t bytes[64 * 1024];
+
+	while (len > 0) {
+		ssize_t got = recv(fd, bytes, len < sizeof bytes ? len : sizeof bytes, 0);
+		if (got > 0)
+			len -= (size_t)got;
+		else
+			cr_assert(control_stage_round(&stage, 1000), "nothing comes");
+	}
+	rounds(2);
+}
+
+Test(control_server, an_answer_that_is_taken_in_drops_has_an_end)
+{
+	int fd = connect_and_greet();
+	struct control_connection *connection = TAILQ_FIRST(&stage.server.connections);
+	size_t len = send_much(connection);
+
+	cr_assert_eq(send_much(connection), len);
+	cr_assert_eq(connection->out_first_left + len, control_connection_backlog(connection));
+	/* One that was slow and is over leaves the next its whole time. */
+	connection->out_first_since -= CONTROL_ANSWER_MS - 10000;
+	uint64_t since = connection->out_first_since;
+	take(fd, len / 2);
+	cr_expect_eq(connection->out_first_since, since);
+	take(fd, len - len / 2);
+	cr_expect_gt(connection->out_first_since, since);
+	cr_expect_eq(connection->out_first_left, control_connection_backlog(connection));
+	cr_assert_eq(stage.server.count, 1);
+	cr_assert_gt(connection->out_first_left, 512 * 1024);
+	connection->out_first_since -= CONTROL_ANSWER_MS;
+	for (int i = 0; i < 8 && stage.server.count > 0; i++)
+		take(fd, 16 * 1024);
+	cr_expect_eq(stage.server.count, 0, "progress alone does not keep it");
+	cr_expect_eq(stage.server.memory, 0);
+	close(fd);
+}
+
 Test(control_server, who_waits_is_told_when_it_is_over)
 {
 	int fd = connect_and_greet();
