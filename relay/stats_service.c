@@ -99,15 +99,17 @@ struct stats_service *
 stats_service_take(struct stats_services *services, const char *name)
 {
 	struct stats_service *block = find_block(services, name);
+	bool is_new = block == services->block + get(&services->used);
 	size_t len = strlen(name);
 
 	assert(len > 0 && len < sizeof block->name);
-	if (block != &services->nowhere && strcmp(block->name, name) != 0) {
+	/* One that a crash left half taken is new, whatever its name. */
+	if (block != &services->nowhere && (is_new || strcmp(block->name, name) != 0)) {
 		begin_change(services);
 		clear(block, 0);
 		memset(block->name, 0, sizeof block->name);
 		memcpy(block->name, name, len);
-		if (block == &services->block[get(&services->used)])
+		if (is_new)
 			histogram_bump(&services->used, 1);
 		end_change(services);
 	}
