@@ -40,7 +40,9 @@ struct call {
 
 	uint64_t number; /* of the worker's; for the operator */
 	uint64_t began_at;
-	uint32_t uid; /* the caller's */
+	uint64_t queued_at; /* the request was complete; 0 = not yet */
+	uint64_t taken_at;  /* the service greeted; 0 = not yet */
+	uint32_t uid;       /* the caller's */
 	uint32_t pid;
 };
 

@@ -361,6 +361,7 @@ end(struct service *service)
 		if (service->doors[i].next >= 0)
 			uring_close(worker->ring, service->doors[i].next);
 	}
+	stats_service_leave(service->stats);
 	free_generations(service, true);
 	assert(TAILQ_EMPTY(&service->generations));
 	uring_timer_clear(worker->ring, &service->look);
@@ -400,6 +401,7 @@ service_new(struct worker *worker, const struct channel_service *message, int li
 	service->index = message->index;
 	memcpy(service->name, message->name, sizeof service->name);
 	service->name[sizeof service->name - 1] = '\0';
+	service->stats = stats_service_take(&worker->stats->services, service->name);
 	for (int i = 0; i < SERVICE_DOORS; i++) {
 		service->doors[i] = (struct service_door){
 			.op = { .done = on_accepted },
