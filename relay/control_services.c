@@ -62,8 +62,9 @@ control_generation_forget(struct control *control, struct control_service *servi
 {
 	struct channel *home = control_service_home(control, service);
 
-	if (home != NULL && generation->use_told)
-		control_generation_tell(home, service, generation, SERVICE_GENERATION_GONE);
+	if (home != NULL && generation->use_told &&
+	    !control_generation_tell(home, service, generation, SERVICE_GENERATION_GONE))
+		control->workers[service->index % control->options->worker_count].behind = true;
 	service->calls += generation->calls;
 	if (generation == service->starting)
 		service->starting = NULL;
@@ -467,6 +468,12 @@ control_services_apply(struct control *control)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
+static bool
+keeper_has_room(const struct control *control)
+{
+	return channel_queued(control->keeper) < CONTROL_SERVICES_BACKLOG;
+}
+
 void
 control_services_run(struct control *control, uint64_t now_ms)
 {
@@ -480,8 +487,7 @@ control_services_run(struct control *control, uint64_t now_ms)
 			continue;
 		listen_to(control, service, now_ms);
 		if (control->listed && service->starting == NULL && service->start_at != 0 &&
-		    service->start_at <= now_ms &&
-		    channel_queued(control->keeper) < CONTROL_SERVICES_BACKLOG)
+		    service->start_at <= now_ms && keeper_has_room(control))
 			begin(control, service, now_ms);
 		control_service_tell(control, service);
 	}
@@ -494,11 +500,14 @@ control_services_deadline(const struct control *control)
 
 	if (!control->listed || control->services.count == 0)
 		return next;
+	/* Without room it is the channel that wakes us. */
+	bool room = keeper_has_room(control);
 	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		const struct control_service *service = control->services.table[i];
 		if (service == NULL)
 			continue;
-		if (service->starting == NULL && service->start_at != 0 && service->start_at < next)
+		if (room && service->starting == NULL && service->start_at != 0 &&
+		    service->start_at < next)
 			next = service->start_at;
 		for (int k = 0; k < CONTROL_SERVICE_SOCKETS; k++) {
 			uint64_t retry_at = service->sockets[k].retry_at;

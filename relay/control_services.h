@@ -50,6 +50,7 @@ struct control_service_socket {
 	bool asked;        /* likewise, and is not answered yet */
 	bool told;         /* to the worker, as it is now */
 	int fd;            /* ours; -1 = none */
+	int error;         /* negative errno of the last answer: each one is told once */
 	uint64_t retry_at; /* ms: it could not be made; 0 = nothing to try again */
 };
 
@@ -85,6 +86,7 @@ struct control_service {
 	uint64_t failures;
 	bool failed; /* the last generation that was begun did not come to be */
 	bool asleep; /* ended because nobody used it: the next call starts it */
+	bool moved;  /* its callers look elsewhere for its ident than where it is */
 	char last[CONTROL_SERVICE_TEXT_MAX];
 	struct control_service_file files[SETTINGS_LIST_MAX];
 };
@@ -103,7 +105,8 @@ struct control_services {
 	struct control_service *table[CONFIG_SERVICES_MAX]; /* by index; NULL = free */
 	uint32_t count;
 	uint32_t generation; /* the last one that was begun, of all services */
-	uint64_t look_at;    /* ms: at files and unused services */
+	uint64_t look_at;    /* ms: at files, unused services and run directories */
+	bool moved;          /* callers look elsewhere: the configuration is to be read again */
 	struct control_services_end ends[KEEPER_GENERATIONS_MAX]; /* not yet sent */
 	uint32_t ends_count;
 	struct control_services_waits waits;

@@ -7,6 +7,7 @@
  */
 #include "relay/control_services_internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,13 +18,14 @@
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/log.h"
+#include "relay/service_paths.h"
 
 enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
 	GOOD_LIFE_MS = 1000,    /* of a generation: the next one follows at once */
 	LISTEN_AGAIN_MS = 5000, /* a socket that could not be made is tried again */
-	LOOK_EVERY_MS = 1000,   /* at files, and for unused services */
+	LOOK_EVERY_MS = 1000,   /* at files and run directories, for unused services */
 	NOT_STARTED = 127,      /* exit status of what could not be executed */
 	TIMED_OUT = -1,         /* status of a set-up that took too long, or never began */
 };
@@ -174,13 +176,27 @@ on_bound_anew(struct control *control, struct control_service *service)
 }
 
 static void
+no_socket(struct control *control, struct control_service *service,
+	  struct control_service_socket *socket, int error)
+{
+	socket->asked = false;
+	socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
+	if (socket->error != error)
+		say(control, service, LOG_ERROR, "service_failed", "cannot listen on %s: %s",
+		    socket->path, strerror(-error));
+	socket->error = error;
+}
+
+static void
 take_socket(struct control *control, struct control_service *service, int which, int fd)
 {
 	struct control_service_socket *socket = &service->sockets[which];
 	int own = dup(fd);
 
-	if (own < 0)
+	if (own < 0) {
+		no_socket(control, service, socket, -errno);
 		return;
+	}
 	/* An answer tells of nothing new. */
 	if (which == CONTROL_SERVICE_PUBLIC && !socket->asked)
 		on_bound_anew(control, service);
@@ -188,6 +204,7 @@ take_socket(struct control *control, struct control_service *service, int which,
 		close(socket->fd);
 	socket->fd = own;
 	socket->asked = socket->told = false;
+	socket->error = 0;
 }
 
 static void
@@ -200,14 +217,10 @@ on_listener(struct control *control, const struct channel_service_socket *messag
 		struct control_service_socket *socket = &service->sockets[i];
 		if (strcmp(socket->path, message->path) != 0)
 			continue;
-		if (message->error != 0) {
-			socket->asked = false;
-			socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
-			say(control, service, LOG_ERROR, "service_failed",
-			    "cannot listen on %s: %s", message->path, strerror(-message->error));
-		} else if (fd >= 0) {
+		if (message->error != 0)
+			no_socket(control, service, socket, message->error);
+		else if (fd >= 0)
 			take_socket(control, service, i, fd);
-		}
 	}
 }
 
@@ -366,13 +379,20 @@ changed_file(const struct control_service *service)
 	return NULL;
 }
 
-bool
-control_service_is_watched(const struct control_service *service)
+/* Whether what is in use may have to be ended for them. */
+static bool
+has_conditions(const struct control_service *service)
 {
 	const struct service_settings *settings = &service->config->settings;
 
 	return settings->connect == NULL && service->current != NULL &&
 	       (settings->autoreload != NULL || settings->idle_timeout_ms != 0);
+}
+
+bool
+control_service_is_watched(const struct control_service *service)
+{
+	return has_conditions(service) || service->config->settings.ident != NULL;
 }
 
 static bool
@@ -401,6 +421,22 @@ look(struct control *control, struct control_service *service, uint64_t now)
 	}
 }
 
+/* Where the socket of an ident is to be says the configuration, which is read again: once, for it
+ * may be refused. */
+static void
+look_at_place(struct control *control, struct control_service *service)
+{
+	const struct control_service_socket *socket = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	bool moved = !service_ident_stands_now(socket->uid, socket->path);
+
+	if (moved && !service->moved) {
+		control->services.moved = true;
+		say(control, service, LOG_INFO, "service_moved",
+		    "the run directory of user %u is another one now", socket->uid);
+	}
+	service->moved = moved;
+}
+
 void
 control_services_look(struct control *control, uint64_t now)
 {
@@ -411,7 +447,11 @@ control_services_look(struct control *control, uint64_t now)
 	services->look_at = now + LOOK_EVERY_MS;
 	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		struct control_service *service = services->table[i];
-		if (service != NULL && control_service_is_watched(service) && !is_starting(service))
+		if (service == NULL)
+			continue;
+		if (service->config->settings.ident != NULL)
+			look_at_place(control, service);
+		if (has_conditions(service) && !is_starting(service))
 			look(control, service, now);
 	}
 }

@@ -60,18 +60,26 @@ service_child_make_dir(const char *dir)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	return st.st_uid == geteuid() ? 0 : -EPERM;
+	/* Who can write there could answer in a service's place. */
+	return st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 ? 0 : -EPERM;
 }
 
 void
 service_child_sweep_dir(const char *dir)
 {
-	DIR *all = opendir(dir);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct dirent *entry;
 	struct stat st;
+	DIR *all = NULL;
 
-	if (all == NULL)
+	/* Whoever owns run_dir could point it at other sockets. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid())
+		all = fdopendir(fd);
+	if (all == NULL) {
+		if (fd >= 0)
+			close(fd);
 		return;
+	}
 	while ((entry = readdir(all)) != NULL) {
 		if (fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISSOCK(st.st_mode))

@@ -2,8 +2,9 @@
  * service_sockets.h - the keeper's public sockets of services.
  *
  * A socket is held until control wants it no more; one whose path was unlinked or replaced is bound
- * anew within a second, and control gets the new one.  It is found by its path, so that another
- * control process gets the same one.
+ * anew within a second, and control gets the new one; later and later if that goes on and on.  It
+ * is found by its path, so that another control process gets the same one.  Only a socket is ever
+ * replaced, never a file.
  *
  * A socket that belongs to a user (that of an ident, in his run directory) is made with his rights
  * alone, whoever the keeper is: in a directory of his nobody else's rights may follow his links.

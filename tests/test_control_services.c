@@ -5,7 +5,9 @@
 #include "relay/control_services.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,14 +24,15 @@ static struct control_stage stage;
 static struct control *control;
 static struct control_service *service;
 static struct channel *worker; /* the worker's end */
+static unsigned complaints;    /* lines of the log that tell of a socket */
 
 static void
-ignore(void *context, enum log_level level, const char *host, const char *text)
+count_lines(void *context, enum log_level level, const char *host, const char *text)
 {
 	(void)context;
 	(void)level;
 	(void)host;
-	(void)text;
+	complaints += strstr(text, "cannot listen") != NULL;
 }
 
 /* --- the keeper and the worker ---------------------------------------------------------------- */
@@ -151,7 +154,7 @@ worker_comes(void)
 static void
 init(void)
 {
-	log_set_sink(ignore, NULL);
+	log_set_sink(count_lines, NULL);
 	cr_assert(control_stage_init(&stage, SERVICE));
 	control = &stage.control;
 	stage.options.worker_count = 1;
@@ -333,6 +336,128 @@ Test(control_services, another_worker_takes_over)
 	struct channel_message message = expect(stage.keeper, CHANNEL_SERVICE_END);
 	cr_assert_eq(message.service_process.generation, 1, "its calls went with the worker");
 	expect_silence(worker);
+}
+
+/* So much is queued that nothing of services is added. */
+static void
+fill_queue(struct channel *channel)
+{
+	const struct channel_message message = { .type = CHANNEL_RETRY };
+
+	while (channel_queued(channel) < 300)
+		cr_assert_eq(channel_send(channel, &message, -1), 0);
+}
+
+static void
+empty_queue(struct channel *from, struct channel *to)
+{
+	struct channel_message message;
+	int fd;
+
+	do {
+		while (channel_receive(to, &message, &fd) == 1) {
+			if (fd >= 0)
+				close(fd);
+		}
+		cr_assert_eq(channel_flush(from), 0);
+	} while (channel_queued(from) > 0);
+	while (channel_receive(to, &message, &fd) == 1) {
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+Test(control_services, worker_hears_of_an_end_that_found_no_room)
+{
+	begin();
+	fill_queue(control->workers[0].channel);
+	process_is(1, SERVICE_PROCESS_GONE, 0);
+	empty_queue(control->workers[0].channel, worker);
+	control_pump(control);
+	expect(worker, CHANNEL_SYNC_BEGIN);
+	expect(worker, CHANNEL_SERVICE_ADD);
+	expect(worker, CHANNEL_SYNC_END);
+}
+
+Test(control_services, waits_for_a_keeper_that_is_busy)
+{
+	begin();
+	fill_queue(control->keeper);
+	service->start_at = 1;
+	control->services.look_at = UINT64_MAX;
+	control_pump(control);
+	cr_assert_eq(service->start_at, 1);
+	cr_assert_eq(control_services_deadline(control), UINT64_MAX, "the queue says when");
+	empty_queue(control->keeper, stage.keeper);
+	cr_assert_eq(control_services_deadline(control), 1);
+}
+
+Test(control_services, socket_that_found_no_descriptor_is_asked_for_again)
+{
+	struct control_service_socket *own = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	struct channel_message message = { .type = CHANNEL_SERVICE_LISTENER };
+	struct rlimit before, none;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	control_pump(control);
+	memcpy(message.service_socket.path, own->path, sizeof own->path);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)fd + 1;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_assert(control_services_on_keeper(control, &message, fd));
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(fd);
+	cr_assert_eq(own->fd, -1);
+	cr_assert_neq(own->retry_at, 0);
+}
+
+Test(control_services, socket_that_cannot_be_made_is_told_once)
+{
+	struct channel_message message = { .type = CHANNEL_SERVICE_LISTENER };
+
+	control_pump(control);
+	memcpy(message.service_socket.path, service->sockets[CONTROL_SERVICE_PUBLIC].path,
+	       sizeof message.service_socket.path);
+	for (int i = 0; i < 5; i++) {
+		message.service_socket.error = -ENOENT;
+		cr_assert(control_services_on_keeper(control, &message, -1));
+	}
+	cr_assert_eq(complaints, 1);
+	message.service_socket.error = -EACCES;
+	cr_assert(control_services_on_keeper(control, &message, -1));
+	cr_assert_eq(complaints, 2, "another reason");
+	message.service_socket.error = 0;
+	listener_comes();
+	message.service_socket.error = -EACCES;
+	cr_assert(control_services_on_keeper(control, &message, -1));
+	cr_assert_eq(complaints, 3, "it was there meanwhile");
+}
+
+/* Of an ident, whose user has no session any more. */
+Test(control_services, ident_moves_with_its_run_directory)
+{
+	struct control_service_socket *own = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	char *ident = service->config->settings.ident;
+
+	begin();
+	control->config.services[0].settings.ident = service->config->settings.socket;
+	own->uid = 4000000000u;
+	strcpy(own->path, "/home/nobody-s/.prefork-interp/here/shello");
+	control->services.look_at = 0;
+	control_pump(control);
+	cr_assert_not(control->services.moved);
+	cr_assert_neq(control_services_deadline(control), UINT64_MAX, "it is looked at again");
+
+	strcpy(own->path, "/var/run/user/4000000000/prefork-interp/shello");
+	control->services.look_at = 0;
+	control_pump(control);
+	cr_assert(control->services.moved, "the configuration is read again");
+	control->services.moved = false;
+	control->services.look_at = 0;
+	control_pump(control);
+	cr_assert_not(control->services.moved, "once");
+	control->config.services[0].settings.ident = ident;
 }
 
 Test(control_services, what_is_not_known_is_not_heeded)

@@ -14,7 +14,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -342,4 +344,45 @@ Test(keeper_services, stop_ends_all)
 	cr_assert_eq(is.what, SERVICE_PROCESS_FAILED, "nothing is begun any more");
 	wait_until_empty(0);
 	cr_assert(keeper_services_stop(&services, false));
+}
+
+static void
+make_socket(char *path, size_t size, const char *dir)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(path, size, "%s/left", dir);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+	close(fd);
+}
+
+/* What an earlier relay left is removed, and only where it left it. */
+Test(keeper_services, only_its_own_directory_is_swept)
+{
+	char theirs[128], ours[128], path[160];
+
+	snprintf(theirs, sizeof theirs, "%s/theirs", temp_dir);
+	snprintf(ours, sizeof ours, "%s/" KEEPER_SERVICES_DIR, temp_dir);
+	cr_assert_eq(mkdir(theirs, 0700), 0);
+	make_socket(path, sizeof path, theirs);
+	cr_assert_eq(symlink(theirs, ours), 0);
+	service_child_sweep_dir(ours);
+	cr_assert_eq(access(path, F_OK), 0, "a link led elsewhere");
+
+	cr_assert_eq(unlink(ours), 0);
+	cr_assert_eq(service_child_make_dir(ours), 0);
+	cr_assert_eq(chmod(ours, 0770), 0);
+	cr_assert_eq(service_child_make_dir(ours), -EPERM, "others could answer there");
+	cr_assert_eq(chmod(ours, 0700), 0);
+	make_socket(path, sizeof path, ours);
+	if (geteuid() == 0) {
+		cr_assert_eq(chown(ours, 65534, 65534), 0);
+		service_child_sweep_dir(ours);
+		cr_assert_eq(access(path, F_OK), 0, "the directory is somebody else's");
+		cr_assert_eq(chown(ours, 0, 0), 0);
+	}
+	service_child_sweep_dir(ours);
+	cr_assert_neq(access(path, F_OK), 0);
 }
