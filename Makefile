@@ -162,7 +162,7 @@ $(BUILD)/librelay-prefork.so.0: $(call obj,$(PREFORK_SRC)) relay/prefork/exports
 
 # What its tests take, and the example.
 programs: $(PREFORK_TEST)
-$(addprefix $(BUILD)/tests/test_prefork_,handover message request): $(BUILD)/libprefork.a
+$(addprefix $(BUILD)/tests/test_prefork_,children handover message request): $(BUILD)/libprefork.a
 $(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
 $(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
 $(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a

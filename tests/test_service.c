@@ -317,6 +317,56 @@ Test(service, sync_with_another_index)
 	site_all_over();
 }
 
+/* The same with a service that is new and comes first, where another one was: whose turn is still
+ * to come loses neither his place in the queue nor who just connected. */
+Test(service, sync_with_a_new_one_in_between)
+{
+	struct channel_message hello = site_service(), other = site_service();
+	struct channel_message begin = { .type = CHANNEL_SYNC_BEGIN };
+	struct channel_message end = { .type = CHANNEL_SYNC_END };
+
+	site_say(&hello, site_listen("public", 128));
+	int caller = caller_call("x");
+	int silent = caller_connect("public");
+	TURN_UNTIL(site_count(CALL_WAITING) == 1);
+	struct service *was = site_found();
+	site_say(&begin, -1);
+	snprintf(other.service.name, sizeof other.service.name, "other");
+	site_say(&other, site_listen("other", 128));
+	hello.service.index = 0;
+	site_say(&hello, -1);
+	site_say(&end, -1);
+	cr_assert_eq(site_worker.services[0], was);
+	cr_assert_str_eq(site_worker.services[3]->name, "other");
+	for (uint32_t i = 0; i < site_worker.services_cap; i++)
+		cr_assert(i == 0 || i == 3 || site_worker.services[i] == NULL);
+	cr_assert(TAILQ_EMPTY(&site_worker.leaving_services));
+	cr_assert_eq(was->counts[CALL_WAITING], 1u);
+	cr_assert_eq(was->counts[CALL_COLLECTING], 1u);
+	close(caller);
+	close(silent);
+	TURN_UNTIL(site_worker.calls_count == 0);
+}
+
+/* Those that are not named again go, wherever they had to make way to. */
+Test(service, sync_replaces_one_by_another)
+{
+	struct channel_message hello = site_service(), other = site_service();
+	struct channel_message begin = { .type = CHANNEL_SYNC_BEGIN };
+	struct channel_message end = { .type = CHANNEL_SYNC_END };
+
+	site_say(&hello, site_listen("public", 128));
+	site_say(&begin, -1);
+	snprintf(other.service.name, sizeof other.service.name, "other");
+	site_say(&other, site_listen("other", 128));
+	site_say(&end, -1);
+	turn_for_nothing();
+	cr_assert_str_eq(site_worker.services[3]->name, "other");
+	for (uint32_t i = 0; i < site_worker.services_cap; i++)
+		cr_assert(i == 3 || site_worker.services[i] == NULL);
+	cr_assert(TAILQ_EMPTY(&site_worker.leaving_services));
+}
+
 /* A new control process begins generations of its own.  Those of the one before are of use until
  * then, and forgotten when they have no calls. */
 Test(service, generations_of_a_former_control)
