@@ -241,7 +241,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c
 
-demo: all ## two peers, the relay and a client of the old kind, shown at work
+demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
 
 programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
