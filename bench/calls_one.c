@@ -104,6 +104,7 @@ begin_socket(struct calls_one *one, const struct calls_work *work)
 
 	snprintf(to.sun_path, sizeof to.sun_path, "%s", work->path);
 	pfi_client_init(&one->answer);
+	pfi_client_allow_extended(&one->answer);
 	one->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (one->fd < 0)
 		return false;
