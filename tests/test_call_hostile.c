@@ -156,6 +156,7 @@ Test(call_hostile, stray_descriptors)
 		if (at > 0)
 			site_put(caller, request, at);
 		turn_for_nothing();
+		int service = at < 6 ? -1 : service_begin(listener, "");
 		site_put_fds(caller, request + at, at < 6 ? 6 - at : 1, many, 100);
 		close(null);
 		if (at < 6) {
@@ -163,7 +164,6 @@ Test(call_hostile, stray_descriptors)
 			continue;
 		}
 		/* One byte too many, whatever is with it. */
-		int service = service_begin(listener, "");
 		uint8_t byte;
 		ssize_t got = -1;
 		TURN_UNTIL((got = site_read(service, &byte, 1)) >= 0);
