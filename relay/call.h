@@ -23,6 +23,7 @@ struct call {
 	struct service_generation *generation; /* while it is under way */
 	enum call_state state;
 	bool left;     /* the client will say nothing more; the service shall interrupt the call */
+	bool muted;    /* what the client says is not listened to for now, only its end */
 	uint8_t given; /* of PFI_BYTE and the descriptors */
 	uint64_t turn; /* in the queue: the lowest goes first */
 

@@ -118,6 +118,9 @@ call_listen(struct call *call)
 		call_interrupt(call);
 	else if (!call->client_poll.in_flight)
 		hear(call, false);
+	else if (call->muted)
+		uring_cancel(call_worker(call)->ring, &call->client_poll); /* then it is heard */
+	call->muted = false;
 }
 
 /* --- the request ------------------------------------------------------------------------------ */
@@ -237,6 +240,15 @@ collect(struct call *call)
 		hear(call, true);
 }
 
+/* Of a client that spoke too early: its end is still to be noticed.  When half an end is all that
+ * comes, that is heard with the rest. */
+static void
+mute(struct call *call)
+{
+	call->muted = true;
+	watch_client(call, 0);
+}
+
 static void
 on_client(struct uring_op *op, int res, const uint8_t *data)
 {
@@ -245,7 +257,7 @@ on_client(struct uring_op *op, int res, const uint8_t *data)
 	(void)data;
 	if (call->state == CALL_CLOSING) {
 		call_reap(call);
-	} else if (res < 0) {
+	} else if (res < 0 && res != -ECANCELED) {
 		call_close(call, CALL_LEFT);
 	} else if (call->state == CALL_COLLECTING) {
 		collect(call);
@@ -254,6 +266,8 @@ on_client(struct uring_op *op, int res, const uint8_t *data)
 		 * when the service has got the request. */
 		if (uring_hung_up(call_worker(call)->ring, call->client))
 			call_close(call, CALL_LEFT);
+		else if (!call->left && !call->muted)
+			mute(call);
 	} else {
 		hear(call, false);
 	}

@@ -565,6 +565,71 @@ Test(service, signals_wait_for_the_request)
 	site_all_over();
 }
 
+/* A caller whose request does not fit at once into the service's socket; returns that. */
+static int
+give_slowly(int listener, int *caller, size_t size)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	uint8_t word[4];
+	char *message = calloc(1, size);
+
+	cr_assert_not_null(message);
+	memset(message + 1, 'x', size - 2);
+	*caller = site_connect("extended");
+	site_expect(*caller, EXTENDED_GREETING, sizeof EXTENDED_GREETING);
+	caller_put_fds(*caller, (int[]){ null, null, null });
+	close(null);
+	pfi_put_word(word, (uint32_t)size);
+	site_put(*caller, word, sizeof word);
+	for (size_t sent = 0; sent < size; turn()) {
+		ssize_t n = send(*caller, message + sent, size - sent, MSG_NOSIGNAL);
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	free(message);
+	int service = site_accept(listener);
+	site_put(service, EXTENDED_GREETING, sizeof EXTENDED_GREETING);
+	TURN_UNTIL(site_count(CALL_GIVING) == 1);
+	return service;
+}
+
+/* Who forwards signals while the request is being given is not lost sight of: his leave is noticed,
+ * and his signals, also later ones, arrive behind the request. */
+Test(service, signals_while_the_request_is_given)
+{
+	enum {
+		SIZE = 1000000
+	};
+
+	static uint8_t bytes[SIZE];
+	int listener = serve_extended(4), caller;
+	size_t have = 0;
+
+	int service = give_slowly(listener, &caller, SIZE);
+	site_put(caller, "\7", 1);
+	turn_for_nothing();
+	close(caller);
+	TURN_UNTIL(site_ends(CALL_LEFT) == 1);
+	close(service);
+	site_all_over();
+
+	service = give_slowly(listener, &caller, SIZE);
+	site_put(caller, "\7", 1);
+	turn_for_nothing();
+	cr_assert_eq(site_count(CALL_GIVING), 1u);
+	while (have < 1 + PFI_FDS + PFI_LENGTH_SIZE + SIZE) {
+		size_t left = 1 + PFI_FDS + PFI_LENGTH_SIZE + SIZE - have;
+		ssize_t n = site_read(service, bytes, left < SIZE ? left : SIZE);
+		have += n > 0 ? (size_t)n : 0;
+		turn();
+	}
+	site_expect(service, "\7", 1);
+	site_put(caller, "\6", 1);
+	site_expect(service, "\6", 1);
+	service_end(service, 0);
+	caller_expect_status(caller, 0);
+	site_all_over();
+}
+
 /* A service that knows version 1 alone is interrupted by what would end the call. */
 Test(service, signals_to_a_service_of_version_1)
 {
