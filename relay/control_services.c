@@ -295,6 +295,7 @@ set_socket(struct control *control, struct control_service *service, int which, 
 	if (strcmp(socket->path, path) == 0 && socket->mode == mode && socket->uid == uid)
 		return;
 	unlisten(control, socket);
+	service->moved = false;
 	snprintf(socket->path, sizeof socket->path, "%s", path);
 	socket->mode = mode;
 	socket->uid = uid;

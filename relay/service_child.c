@@ -108,7 +108,11 @@ switch_user(const struct service_start *start)
 		setenv("HOME", user->pw_dir, 1);
 		setenv("USER", user->pw_name, 1);
 		setenv("LOGNAME", user->pw_name, 1);
+		setenv("SHELL", user->pw_shell, 1);
 	}
+	/* Of the session that the relay was started in. */
+	unsetenv("XDG_RUNTIME_DIR");
+	unsetenv("MAIL");
 	return true;
 }
 

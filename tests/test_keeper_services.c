@@ -23,11 +23,18 @@
 #include "relay/log.h"
 #include "tests/temp_dir.h"
 
-/* Leaves a server that ends when it is let go of, and one that does not care. */
+/* Leaves a server that ends when it is let go of, one that does not care, and one
+ * that talks on its sentinel as long as somebody listens. */
 #define SERVER                                                             \
 	"fork and exit 0; open $l, '<&=6'; vec($r, 6, 1) = 1; select $r, " \
 	"undef, undef, undef; exit 0"
 #define STUBBORN "fork and exit 0; $SIG{$_} = 'IGNORE' for qw(INT TERM HUP); sleep 300"
+
+#define TALKER                                                           \
+	"fork and exit 0; open $l, '<&=6'; open $s, '>&=5'; for (;;) { " \
+	"vec($r = '', 6, 1) = 1; vec($w = '', 5, 1) = 1; "               \
+	"select $r, $w, undef, undef; exit 0 if vec $r, 6, 1; "          \
+	"syswrite $s, 'x' x 512 if vec $w, 5, 1 }"
 
 enum {
 	WAIT_MS = 20000,
@@ -223,6 +230,19 @@ Test(keeper_services, server_that_goes_is_told)
 	cr_assert_eq(is.generation, 1);
 	cr_assert_eq(services.generation_count, 0);
 	cr_assert_not(has_socket(1));
+}
+
+/* Whoever the service runs as, he must not be able to keep the keeper busy. */
+Test(keeper_services, server_that_talks_is_not_listened_to)
+{
+	struct pollfd slots[KEEPER_GENERATIONS_MAX];
+
+	start(1, "perl", "-e", TALKER, WAIT_MS);
+	cr_assert_eq(told().what, SERVICE_PROCESS_WARM);
+	cr_assert_eq(keeper_services_fill(&services, slots), 1);
+	cr_assert_eq(poll(slots, 1, 50), 0, "woken for nothing");
+	end(1);
+	wait_until_empty(0);
 }
 
 Test(keeper_services, failed_set_ups)
