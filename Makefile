@@ -32,7 +32,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
-	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
+	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
 	     relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
@@ -117,7 +117,13 @@ $(BUILD)/relay-exporter: $(call obj,relay/exporter.c) $(BUILD)/librelay.a $(BUIL
 # No protobuf, no ring: it is started for every call.
 $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+# Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
+BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
+BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
+$(BUILD)/obj/relay/prefork_client_ident.o: CPPFLAGS += -isystem /usr/include/android
+# Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
+$(BUILD)/tests/test_prefork_client: TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -135,7 +141,7 @@ $(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
 
 PREFORK_SRC  := $(call sources,relay/prefork/*.c)
 PREFORK_LIBS := $(BUILD)/librelay-prefork.a $(BUILD)/librelay-prefork.so.0
-PREFORK_TEST := $(addprefix $(BUILD)/,tests/prefork-call tests/prefork-probe examples/prefork-service)
+PREFORK_TEST := $(addprefix $(BUILD)/,bench-true tests/prefork-call tests/prefork-probe examples/prefork-service)
 PREFORK_MAN  := $(BUILD)/man/relay-prefork.3
 MAN      += $(PREFORK_MAN)
 C_FILES  += $(wildcard $(addsuffix /*.[ch],relay/prefork deploy/examples))
@@ -156,9 +162,10 @@ $(BUILD)/librelay-prefork.so.0: $(call obj,$(PREFORK_SRC)) relay/prefork/exports
 
 # What its tests take, and the example.
 programs: $(PREFORK_TEST)
-$(addprefix $(BUILD)/tests/test_prefork_,handover message request): $(BUILD)/libprefork.a
+$(addprefix $(BUILD)/tests/test_prefork_,children handover message request): $(BUILD)/libprefork.a
 $(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
 $(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
+$(BUILD)/bench-true: $(call obj,bench/true_service.c) $(BUILD)/librelay-prefork.a
 $(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a
 $(PREFORK_TEST):
 	$(call say,LD)
@@ -223,7 +230,7 @@ $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
@@ -232,7 +239,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 	    -o $@ $(filter %.c,$^) -lprotobuf-c
 
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
-DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter%,$(RELAY_SRC))
+DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
 $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(DAEMON_SRC) $(URING_SRC) $(WIRE_SRC) \
     $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h relay/*.h uring/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
@@ -240,7 +247,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c
 
-demo: all ## two peers, the relay and a client of the old kind, shown at work
+demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
 
 programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
@@ -280,6 +287,9 @@ bench: all ## 20 scenarios on relayd and other relays, 38 minutes; results in be
 	@$(COMPARE) --set full
 bench-quick: all ## the scenarios that matter most, 5 minutes
 	@$(COMPARE) --set quick
+bench-calls: all $(BUILD)/bench-true ## calls of a service through relayd, beside the original client and library
+	@bench/calls $(BUILD)
+
 bench-guard: all ## exact counts per request against bench/guard.baseline
 	@deploy/deps.sh bench || echo 'counting without them'; RELAY_BUILD=$(abspath $(BUILD)) bench/guard
 
@@ -309,6 +319,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
+.PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-calls bench-guard \
 	idea-bench stats-bench install clean help
 .SECONDARY:

@@ -198,6 +198,9 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 	case CHANNEL_SERVICE_CALLS:
 		control_services_on_calls(control, number, &message->service_calls);
 		break;
+	case CHANNEL_SERVICE_SLOW:
+		control_services_on_slow(control, number, &message->service_slow);
+		break;
 	case CHANNEL_HOST_IS:
 	case CHANNEL_ROWS:
 	case CHANNEL_KILLED:

@@ -15,11 +15,13 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "relay/child.h"
@@ -119,8 +121,11 @@ default_signals(void)
 {
 	sigset_t none;
 
+	/* Past the C library, which keeps two signals to itself: they too may have been ignored by
+	 * whoever started the relay.  All zero is the default action in the kernel's structure. */
+	static const uint64_t by_default[8];
 	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+		syscall(SYS_rt_sigaction, number, by_default, NULL, sizeof by_default[0]);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -158,6 +163,25 @@ place_descriptors(const int given[GIVEN_COUNT])
 }
 
 static bool
+is_later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+/* A server whose program is newer than its socket ends at every call.  One that comes from a clock
+ * ahead of ours would do so for as long: what is newer now counts as no change. */
+static struct timespec
+newest_of(char *const *words, struct timespec made)
+{
+	struct stat st;
+
+	for (; *words != NULL; words++)
+		if (stat(*words, &st) == 0 && S_ISREG(st.st_mode) && is_later(st.st_mtim, made))
+			made = st.st_mtim;
+	return made;
+}
+
+static bool
 set_variable(struct timespec made)
 {
 	char value[128];
@@ -176,7 +200,8 @@ become(const struct service_start *start, const int given[GIVEN_COUNT], struct t
 	setsid();
 	default_signals();
 	lower_limit(start->nofile);
-	if (place_descriptors(given) && switch_user(start) && set_variable(made))
+	if (place_descriptors(given) && switch_user(start) &&
+	    set_variable(newest_of(start->command, made)))
 		execvp(start->command[0], start->command);
 	dprintf(STDERR_FILENO, "relay: service %s cannot be started: %s\n", start->command[0],
 		strerror(errno));
