@@ -36,6 +36,7 @@ enum {
 	SLOT_RESOLVER,
 	SLOT_STORAGE,
 	SLOT_WATCH,
+	SLOT_SERVICES,
 	SLOT_WORKERS,
 	SLOTS = SLOT_WORKERS + CONTROL_WORKERS_MAX + CONTROL_SERVER_SLOTS,
 	MESSAGES_PER_ROUND = 256, /* of one channel, so that none starves another */
@@ -370,6 +371,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = control_asks_deadline(control);
 	if (control_services_deadline(control) < next)
 		next = control_services_deadline(control);
+	if (control_services_watch_deadline(control) < next)
+		next = control_services_watch_deadline(control);
 	if (control_server_deadline(control->server) < next)
 		next = control_server_deadline(control->server);
 	if (next == UINT64_MAX)
@@ -385,6 +388,7 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 	want(&slots[SLOT_RESOLVER], resolver_fd(control->resolver), POLLIN);
 	want(&slots[SLOT_STORAGE], storage_fd(control->storage), POLLIN);
 	want(&slots[SLOT_WATCH], control->watch == NULL ? -1 : watch_fd(control->watch), POLLIN);
+	want(&slots[SLOT_SERVICES], control_services_watch_fd(control), POLLIN);
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		struct channel *channel = control->workers[i].channel;
 		if (channel != NULL)
@@ -424,6 +428,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	follow(control);
 	follow_places(control);
 	read_watch(control, child_clock_ms());
+	control_services_watch_read(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());
 	return !control->stopping;

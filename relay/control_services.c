@@ -440,6 +440,7 @@ control_services_apply(struct control *control)
 		if (control_service_find(control, config->services[i].name) == NULL)
 			service_create(control, &config->services[i]);
 	}
+	control_services_watch_files(control);
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */

@@ -91,6 +91,7 @@ struct control_service {
 	struct control_service_file files[SETTINGS_LIST_MAX];
 };
 
+struct watch;
 struct control_services_wait;
 LIST_HEAD(control_services_waits, control_services_wait);
 
@@ -106,6 +107,7 @@ struct control_services {
 	uint32_t count;
 	uint32_t generation; /* the last one that was begun, of all services */
 	uint64_t look_at;    /* ms: at files, unused services and run directories */
+	struct watch *watch; /* of files; NULL = there are none, or it is not possible */
 	bool moved;          /* callers look elsewhere: the configuration is to be read again */
 	struct control_services_end ends[KEEPER_GENERATIONS_MAX]; /* not yet sent */
 	uint32_t ends_count;
@@ -119,6 +121,13 @@ void control_services_apply(struct control *control);
 /* More of what is to be told, and begun, as far as the channels take it. */
 void control_services_run(struct control *control, uint64_t now_ms);
 uint64_t control_services_deadline(const struct control *control);
+
+/* For poll: POLLIN, or the moment in ms: call control_services_watch_read.  -1 and UINT64_MAX:
+ * never.
+ */
+int control_services_watch_fd(const struct control *control);
+uint64_t control_services_watch_deadline(const struct control *control);
+void control_services_watch_read(struct control *control, uint64_t now_ms);
 
 /* Whether the keeper was asked for all their sockets, and this worker told all there is. */
 bool control_services_listed(const struct control *control);

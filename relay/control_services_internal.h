@@ -5,6 +5,7 @@
  *   control_services.c       the table, telling the keeper, beginning a generation
  *   control_services_tell.c  telling the home worker
  *   control_services_life.c  what becomes of generations, and why another one is begun
+ *   control_services_watch.c changes to the files of `autoreload`
  */
 #ifndef RELAY_CONTROL_SERVICES_INTERNAL_H
 #define RELAY_CONTROL_SERVICES_INTERNAL_H
@@ -60,5 +61,10 @@ bool control_service_is_watched(const struct control_service *service);
 
 /* The files as they are now are those of the generation that begins. */
 void control_service_note_files(struct control_service *service);
+
+/* --- control_services_watch.c */
+
+/* Those of the services that there are now. */
+void control_services_watch_files(struct control *control);
 
 #endif

@@ -520,3 +520,38 @@ Test(control_services, changed_definition_is_named_at_once)
 	control->config.services = before;
 	control_services_apply(control);
 }
+
+/* Nobody waits for the next look. */
+Test(control_services, changed_file_is_noticed_at_once)
+{
+	char path[PATH_MAX];
+	char *files[] = { path, NULL };
+	struct config_service *config = &control->config.services[0];
+	char **before = config->settings.autoreload;
+	uint64_t later;
+
+	snprintf(path, sizeof path, "%s/lib.pl", stage.dir);
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	fclose(file);
+	config->settings.autoreload = files;
+	control_services_apply(control);
+	begin();
+	control->services.look_at = later = child_clock_ms() + 3600000;
+	cr_assert_eq(control_services_watch_fd(control) >= 0, true);
+	file = fopen(path, "w");
+	cr_assert_not_null(file);
+	fputs("more", file);
+	fclose(file);
+	for (int i = 0; i < 1000 && control->services.look_at == later; i++) {
+		struct pollfd slot = { .fd = control_services_watch_fd(control), .events = POLLIN };
+		poll(&slot, 1, 10);
+		control_services_watch_read(control, child_clock_ms());
+	}
+	control_pump(control);
+	cr_assert_eq(expect(stage.keeper, CHANNEL_SERVICE_START).service_name.generation, 2);
+
+	config->settings.autoreload = before;
+	control_services_apply(control);
+	cr_assert_eq(control_services_watch_fd(control), -1);
+}

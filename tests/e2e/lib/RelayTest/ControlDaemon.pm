@@ -13,47 +13,11 @@ use warnings;
 use Exporter 'import';
 use IO::Socket::UNIX;
 use POSIX ();
+use RelayTest::Control qw(varint number bytes frame fields);
 
 our @EXPORT = qw(control_daemon);
 
-sub varint {
-	my ($n) = @_;
-	my $bytes = '';
-	while ($n > 127) {
-		$bytes .= chr($n & 127 | 128);
-		$n >>= 7;
-	}
-	return $bytes . chr $n;
-}
-
-sub number { return varint($_[0] << 3) . varint($_[1]) }
-sub bytes  { return varint($_[0] << 3 | 2) . varint(length $_[1]) . $_[1] }
 sub packed { my ($field, @numbers) = @_; return bytes($field, join '', map { varint($_) } @numbers) }
-sub frame  { return pack('N', length $_[0]) . $_[0] }
-
-sub take_varint {
-	my ($from) = @_;
-	my ($n, $shift) = (0, 0);
-	while (${$from} =~ s/^(.)//s) {
-		$n |= (ord($1) & 127) << $shift;
-		return $n if ord $1 < 128;
-		$shift += 7;
-	}
-	die "a request ends too early\n";
-}
-
-# Fields by number; one that comes again wins.
-sub fields {
-	my ($message) = @_;
-	my %field;
-	while (length $message) {
-		my $tag = take_varint(\$message);
-		my $value = take_varint(\$message);
-		$value = substr $message, 0, $value, '' if ($tag & 7) == 2;
-		$field{ $tag >> 3 } = $value;
-	}
-	return \%field;
-}
 
 # The bounds that relayd has, and numbers that differ from bucket to bucket.
 my $histogram = packed(1, map { 64 << $_ } 0 .. 23) . packed(2, map { $_ * 37 } 0 .. 24) . number(3, 123_456_789);
