@@ -121,14 +121,8 @@ message_store_rollback(struct message_store *store)
 	if (sqlite3_get_autocommit(store->db) == 0)
 		sqlite3_step(store->statements[MESSAGE_SQL_ROLLBACK]);
 	sqlite3_reset(store->statements[MESSAGE_SQL_ROLLBACK]);
-}
-
-/* What a batch that failed leaves: no transaction; and nothing of a damaged file is trusted. */
-static void
-give_up(struct message_store *store, enum message_status status)
-{
-	message_store_rollback(store);
-	if (status == MESSAGE_DAMAGED)
+	/* It is looked at anew before it is used again. */
+	if (store->suspect)
 		message_store_close(store);
 }
 
@@ -141,7 +135,7 @@ message_store_begin(struct message_store *store)
 		return status;
 	status = message_run(store, message_prepare(store, MESSAGE_SQL_BEGIN));
 	if (status != MESSAGE_DONE)
-		give_up(store, status);
+		message_store_rollback(store);
 	return status;
 }
 
@@ -151,7 +145,7 @@ message_store_commit(struct message_store *store)
 	enum message_status status = message_run(store, message_prepare(store, MESSAGE_SQL_COMMIT));
 
 	if (status != MESSAGE_DONE)
-		give_up(store, status);
+		message_store_rollback(store);
 	return status;
 }
 

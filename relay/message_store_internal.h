@@ -64,7 +64,8 @@ enum message_statement {
 struct message_store {
 	char *path;
 	struct message_bounds bounds;
-	sqlite3 *db; /* NULL = not open */
+	sqlite3 *db;  /* NULL = not open */
+	bool suspect; /* the file was found to be damaged: nothing more is done with it */
 	int bind_error;
 	char why[256];
 	sqlite3_stmt *statements[MESSAGE_SQL_COUNT];

@@ -139,7 +139,9 @@ message_store_fault(struct message_store *store, int code)
 	const char *said = store->db != NULL ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
 
 	snprintf(store->why, sizeof store->why, "%s (%d)", said, code);
-	return status_of(store, code);
+	enum message_status status = status_of(store, code);
+	store->suspect |= status == MESSAGE_DAMAGED;
+	return status;
 }
 
 static enum message_status
@@ -392,4 +394,5 @@ message_store_close(struct message_store *store)
 	}
 	sqlite3_close(store->db);
 	store->db = NULL;
+	store->suspect = false;
 }

@@ -96,8 +96,11 @@ storage_messages_open(struct storage_messages *messages)
 static enum message_status
 do_batch(struct storage_messages *messages, struct message_task **tasks, size_t count)
 {
+	/* Also while there is no file to be had. */
+	for (size_t i = 0; i < count; i++)
+		if (tasks[i]->order.verb == MESSAGE_BOUNDS)
+			message_store_set_bounds(messages->store, &tasks[i]->order.bounds);
 	enum message_status status = begin(messages);
-
 	if (status != MESSAGE_DONE)
 		return status;
 	for (size_t i = 0; i < count; i++) {
