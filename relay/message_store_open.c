@@ -338,6 +338,8 @@ open_file(struct message_store *store)
 	if (code != SQLITE_OK)
 		return message_store_fault(store, code);
 	configure(store->db);
+	if (sqlite3_db_readonly(store->db, "main") != 0)
+		return fault_text(store, MESSAGE_DENIED, "it can only be read");
 	enum message_status status =
 	    execute(store, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON");
 	if (status == MESSAGE_DONE)
