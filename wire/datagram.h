@@ -7,7 +7,7 @@
  * knows a key: a sealed datagram is opened (datagram_open() of datagram_seal.h, in place) between
  * datagram_look() and the decoder of its body.
  *
- * Reading:  datagram_look(), [datagram_open()], datagram_TYPE_get() or datagram_check_body()
+ * Reading:  datagram_look(), [datagram_open()], datagram_TYPE_get()
  * Writing:  datagram_begin(), datagram_TYPE_put(), datagram_end(), [datagram_seal()]
  *
  * All numbers are big-endian.
@@ -28,6 +28,8 @@
 #define DATAGRAM_CONFIRMED_BODY 16
 /* In front of the bytes of a part. */
 #define DATAGRAM_PART_PREFIX 4
+/* In front of the line of a reply out of the store. */
+#define DATAGRAM_STORED_PREFIX 16
 /* Bounds of a whole datagram; a relay and a client agree on something in between. */
 #define DATAGRAM_SIZE_MIN     576
 #define DATAGRAM_SIZE_DEFAULT 1232
@@ -44,8 +46,9 @@ enum datagram_side {
 	DATAGRAM_OF_RELAY,
 };
 
-#define DATAGRAM_SEALED  0x01 /* nonce and tag are there, the body is encrypted */
-#define DATAGRAM_DURABLE 0x02 /* of a request: a reply that nobody confirms goes to the store */
+#define DATAGRAM_SEALED 0x01 /* nonce and tag are there, the body is encrypted */
+/* Of a request: a reply that nobody confirms goes to the store.  Of a reply: it was there. */
+#define DATAGRAM_DURABLE 0x02
 #define DATAGRAM_LAST    0x04 /* the last part */
 #define DATAGRAM_RELAY   0x80 /* from relay to client */
 
@@ -54,18 +57,18 @@ enum datagram_side {
 #define DATAGRAM_BY_BOTH   3
 
 /* Enumerator, number, name, who sends it, flags that it may have beside SEALED and RELAY. */
-#define DATAGRAM_KINDS(X)                                                                   \
-	X(DATAGRAM_HELLO, 1, "hello", DATAGRAM_BY_CLIENT, 0)                                \
-	X(DATAGRAM_WELCOME, 2, "welcome", DATAGRAM_BY_RELAY, 0)                             \
-	X(DATAGRAM_REQUEST, 3, "request", DATAGRAM_BY_CLIENT, DATAGRAM_DURABLE)             \
-	X(DATAGRAM_REPLY, 4, "reply", DATAGRAM_BY_RELAY, DATAGRAM_LAST | DATAGRAM_DURABLE)  \
-	X(DATAGRAM_CONFIRM, 5, "confirm", DATAGRAM_BY_CLIENT, 0)                            \
-	X(DATAGRAM_CONFIRMED, 6, "confirmed", DATAGRAM_BY_RELAY, 0)                         \
-	X(DATAGRAM_BUSY, 7, "busy", DATAGRAM_BY_RELAY, 0)                                   \
-	X(DATAGRAM_KEEP_ALIVE, 8, "keep-alive", DATAGRAM_BY_BOTH, 0)                        \
-	X(DATAGRAM_NOTICE, 9, "notice", DATAGRAM_BY_BOTH, DATAGRAM_LAST | DATAGRAM_DURABLE) \
-	X(DATAGRAM_ACCEPTED, 10, "accepted", DATAGRAM_BY_RELAY, 0)                          \
-	X(DATAGRAM_BYE, 11, "bye", DATAGRAM_BY_BOTH, 0)                                     \
+#define DATAGRAM_KINDS(X)                                                                  \
+	X(DATAGRAM_HELLO, 1, "hello", DATAGRAM_BY_CLIENT, 0)                               \
+	X(DATAGRAM_WELCOME, 2, "welcome", DATAGRAM_BY_RELAY, 0)                            \
+	X(DATAGRAM_REQUEST, 3, "request", DATAGRAM_BY_CLIENT, DATAGRAM_DURABLE)            \
+	X(DATAGRAM_REPLY, 4, "reply", DATAGRAM_BY_RELAY, DATAGRAM_LAST | DATAGRAM_DURABLE) \
+	X(DATAGRAM_CONFIRM, 5, "confirm", DATAGRAM_BY_CLIENT, 0)                           \
+	X(DATAGRAM_CONFIRMED, 6, "confirmed", DATAGRAM_BY_RELAY, 0)                        \
+	X(DATAGRAM_BUSY, 7, "busy", DATAGRAM_BY_RELAY, 0)                                  \
+	X(DATAGRAM_KEEP_ALIVE, 8, "keep-alive", DATAGRAM_BY_BOTH, 0)                       \
+	X(DATAGRAM_NOTICE, 9, "notice", DATAGRAM_BY_BOTH, DATAGRAM_LAST)                   \
+	X(DATAGRAM_ACCEPTED, 10, "accepted", DATAGRAM_BY_RELAY, 0)                         \
+	X(DATAGRAM_BYE, 11, "bye", DATAGRAM_BY_BOTH, 0)                                    \
 	X(DATAGRAM_ERROR, 12, "error", DATAGRAM_BY_RELAY, 0)
 
 enum datagram_kind {
@@ -154,6 +157,9 @@ datagram_seen_has(const struct datagram_seen *seen, uint64_t number)
 	return number == seen->top || (below < 64 && (seen->bits >> below & 1) != 0);
 }
 
+/* Whether it speaks of no number below 1. */
+bool datagram_seen_valid(const struct datagram_seen *seen);
+
 struct datagram_header {
 	uint64_t client;
 	uint8_t kind;   /* enum datagram_kind */
@@ -162,7 +168,9 @@ struct datagram_header {
 	uint32_t value; /* part of reply and notice; of busy: milliseconds until to try again */
 	uint64_t session;
 	uint64_t number; /* of this datagram, from 1 up; of hello: a random number, not 0 */
-	uint64_t about;  /* the number which this answers; of a relay's notice: of its first part */
+	/* The number which this answers; of a notice or a reply from the store: of its first part.
+	 */
+	uint64_t about;
 	struct datagram_seen seen;
 };
 
@@ -176,15 +184,19 @@ struct datagram {
 /* Only the client id; false if there are not 8 bytes.  (Whose key, before all else.) */
 bool datagram_client(uint64_t *client, struct wire_span bytes);
 
+/* What is expected of a datagram that comes. */
+struct datagram_terms {
+	enum datagram_side from;
+	bool is_sealed; /* exactly if there are keys */
+	size_t size_max;
+};
+
 /*
- * Judges header and lengths of a datagram that `from` should have sent, at most `size_max` bytes
- * long.  The body is not looked at.  On anything but DATAGRAM_OK *datagram is untouched.
+ * Judges header and lengths; kinds without a body are found well-formed altogether.  On anything
+ * but DATAGRAM_OK *datagram is untouched.  Of a sealed one nothing is to be believed yet.
  */
 WIRE_MUST_CHECK enum datagram_fault datagram_look(struct datagram *datagram, struct wire_span bytes,
-						  enum datagram_side from, size_t size_max);
-
-/* The body of a kind that has none to take apart: is it as empty as it must be? */
-WIRE_MUST_CHECK enum datagram_fault datagram_check_body(const struct datagram *datagram);
+						  const struct datagram_terms *terms);
 
 /*
  * Whether an answer of `answer_len` bytes may go to an address that has not proven itself, which
@@ -235,7 +247,7 @@ struct datagram_part {
 	bool is_last;
 };
 
-/* Each wants the kind (of confirmed, the body is of the struct datagram_seen form). */
+/* Each asserts that it is of its kind. */
 WIRE_MUST_CHECK enum datagram_fault datagram_hello_get(struct datagram_hello *hello,
 						       const struct datagram *datagram);
 WIRE_MUST_CHECK enum datagram_fault datagram_welcome_get(struct datagram_welcome *welcome,
@@ -244,7 +256,8 @@ WIRE_MUST_CHECK enum datagram_fault datagram_request_get(struct datagram_request
 							 const struct datagram *datagram);
 WIRE_MUST_CHECK enum datagram_fault datagram_confirmed_get(struct datagram_seen *confirmed,
 							   const struct datagram *datagram);
-/* Of a reply that has no code, and of a notice.  `total_max` bounds the whole. */
+/* Of a reply that has no code, and of a notice.  `total_max` bounds the whole.  Parts of a client's
+ * notice: there is one. */
 WIRE_MUST_CHECK enum datagram_fault
 datagram_part_get(struct datagram_part *part, const struct datagram *datagram, uint32_t total_max);
 
@@ -254,6 +267,17 @@ void datagram_request_put(struct wire_out *out, const struct datagram_request *r
 void datagram_confirmed_put(struct wire_out *out, const struct datagram_seen *confirmed);
 /* Of the part only total and bytes are written: header value and LAST flag are the caller's. */
 void datagram_part_put(struct wire_out *out, const struct datagram_part *part);
+
+/* A reply out of the store, joined: what it answered then, and its line. */
+struct datagram_stored {
+	uint64_t session;
+	uint64_t number;
+	struct wire_span line;
+};
+
+WIRE_MUST_CHECK enum datagram_fault datagram_stored_get(struct datagram_stored *stored,
+							struct wire_span whole);
+void datagram_stored_put(struct wire_out *out, const struct datagram_stored *stored);
 
 /* The longest line that a request to a host of this name can carry in a datagram of `size`. */
 size_t datagram_line_max(size_t size, size_t host_len, bool is_sealed);

@@ -9,7 +9,7 @@
 
 #include "wire/wire.h"
 
-#define DATAGRAM_HOME_STEPS 17
+#define DATAGRAM_HOME_STEPS 18
 
 /* The home of this client: 0 .. workers - 1.  workers >= 1. */
 uint32_t datagram_worker(uint64_t client, uint32_t workers);

@@ -9,13 +9,13 @@
 
 #include "wire/datagram.h"
 
-/* The keys of one client. */
-struct datagram_keys {
+/* The keys of one client, by direction. */
+struct datagram_cipher {
 	uint8_t to_relay[DATAGRAM_KEY_SIZE];
 	uint8_t to_client[DATAGRAM_KEY_SIZE];
 };
 
-void datagram_keys_derive(struct datagram_keys *keys, uint64_t client,
+void datagram_cipher_init(struct datagram_cipher *cipher, uint64_t client,
 			  const uint8_t secret[static DATAGRAM_KEY_SIZE]);
 
 /* Overwrites, whatever the compiler thinks of it. */
@@ -26,7 +26,7 @@ void datagram_wipe(void *memory, size_t len);
  * nonce and tag and encrypts the body, in place.  The flag RELAY in it chooses the key.  `nonce`
  * must be random, never the same twice.  False: no sealed datagram, nothing was done.
  */
-WIRE_MUST_CHECK bool datagram_seal(const struct datagram_keys *keys, uint8_t *bytes, size_t len,
+WIRE_MUST_CHECK bool datagram_seal(const struct datagram_cipher *cipher, uint8_t *bytes, size_t len,
 				   const uint8_t nonce[static DATAGRAM_NONCE_SIZE]);
 
 /*
@@ -34,7 +34,7 @@ WIRE_MUST_CHECK bool datagram_seal(const struct datagram_keys *keys, uint8_t *by
  * plain body.  BAD_SEAL: nothing of it is to be believed, the body is overwritten.  NOT_SEALED: it
  * has no seal.
  */
-WIRE_MUST_CHECK enum datagram_fault datagram_open(const struct datagram_keys *keys,
+WIRE_MUST_CHECK enum datagram_fault datagram_open(const struct datagram_cipher *cipher,
 						  struct datagram *datagram, uint8_t *bytes,
 						  size_t len);
 
