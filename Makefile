@@ -117,7 +117,13 @@ $(BUILD)/relay-exporter: $(call obj,relay/exporter.c) $(BUILD)/librelay.a $(BUIL
 # No protobuf, no ring: it is started for every call.
 $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librelay.a $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+# Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
+BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
+BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
+$(BUILD)/obj/relay/prefork_client_ident.o: CPPFLAGS += -isystem /usr/include/android
+# Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
+$(BUILD)/tests/test_prefork_client: TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -223,7 +229,7 @@ $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
@@ -232,7 +238,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 	    -o $@ $(filter %.c,$^) -lprotobuf-c
 
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
-DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter%,$(RELAY_SRC))
+DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
 $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(DAEMON_SRC) $(URING_SRC) $(WIRE_SRC) \
     $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h relay/*.h uring/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)

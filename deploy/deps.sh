@@ -12,6 +12,7 @@ usage='usage: deploy/deps.sh [--check] [build|test|bench|all]...'
 build_packages='
 build-essential     have gcc && have make && have ar && test -f /usr/include/stdlib.h
 pkg-config          have pkg-config
+android-libboringssl-dev boringssl
 liburing-dev        library liburing
 libconfuse-dev      library libconfuse
 libevent-dev        library libevent_core && library libevent_extra
@@ -54,6 +55,11 @@ system() {
 
 library() {
 	have pkg-config && pkg-config --exists "$1"
+}
+
+# No .pc file says where it is.
+boringssl() {
+	test -f /usr/include/android/openssl/sha.h && test -f "/usr/lib/$(gcc -print-multiarch)/android/libcrypto.so"
 }
 
 runtime() {

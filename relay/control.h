@@ -76,6 +76,8 @@ struct control_host {
 	struct host_settings settings;
 	struct sockaddr_storage resolved;
 	uint32_t resolved_len; /* 0 = not known */
+	bool moving;           /* that is still what was resolved of the address before */
+	uint64_t moved_in;     /* generation that brought this address; 0 = it came with the host */
 	uint64_t homes;        /* bit N: worker N was told of it */
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
@@ -117,7 +119,7 @@ struct control {
 	struct storage *storage;
 	struct watch *watch;                             /* NULL unless hosts_watch */
 	uint64_t watched;                                /* generation that it follows */
-	LIST_HEAD(, control_apply_wait) apply_waits;     /* for the workers */
+	LIST_HEAD(, control_apply_wait) apply_waits;     /* for keeper and workers to be told */
 	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
 	uint64_t delayed_token;                          /* of the last one */
 	uint32_t delayed_asked;                          /* of the storage, not yet answered */

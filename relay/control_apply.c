@@ -49,14 +49,23 @@ make_reply(struct control_call *call, Relay__Control__Reply *reply, const struct
 		reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
 }
 
-static struct config_table
-table_of(const struct control_call *call)
+/*
+ * A table without any host is one that was cut off on its way, or the wrong file: what was sent
+ * does not end every host.  That takes an empty hosts_file, which somebody has to write.
+ */
+static bool
+read_table(struct control *control, const void *bytes, size_t len,
+	   struct control_candidate *candidate, struct report *report)
 {
-	return (struct config_table){
-		.bytes = call->request->body.data,
-		.len = call->request->body.len,
-		.name = SENT,
-	};
+	struct config_table table = { .bytes = bytes, .len = len, .name = SENT };
+
+	if (!control_read(control, &table, candidate, report))
+		return false;
+	if (candidate->next.host_count > 0)
+		return true;
+	control_candidate_fini(candidate);
+	report_add(report, REPORT_FATAL, SENT, 0, "it has no usable host");
+	return false;
 }
 
 /* Answers with what the table would change.  False: it is refused, and that was answered. */
@@ -65,11 +74,11 @@ check(struct control_call *call, bool answer)
 {
 	static struct report report;
 	static struct control_candidate candidate;
-	struct config_table table = table_of(call);
+	const ProtobufCBinaryData *body = &call->request->body;
 	Relay__Control__Reply reply;
 
 	memset(&report, 0, sizeof report);
-	bool good = control_read(call->control, &table, &candidate, &report);
+	bool good = read_table(call->control, body->data, body->len, &candidate, &report);
 	if (good && answer) {
 		make_reply(call, &reply, &report, control_changes(call, &candidate));
 		control_answer(call, &reply);
@@ -86,95 +95,6 @@ void
 control_do_hosts_diff(struct control_call *call)
 {
 	check(call, true);
-}
-
-/* --- waiting ---------------------------------------------------------------------------------- */
-
-/* The configuration is in force, and the answer is made; until all were told. */
-struct control_apply_wait {
-	LIST_ENTRY(control_apply_wait) entry;
-	struct control_call *call;
-	Relay__Control__Reply reply; /* what it points to is the call's */
-};
-
-/* Whether keeper and workers were sent all that it means for them. */
-static bool
-all_told(struct control *control)
-{
-	if (!control->listed || control->list_next < control->config.host_count ||
-	    channel_queued(control->keeper) > 0)
-		return false;
-	for (uint32_t i = 0; i < control->options->worker_count; i++) {
-		const struct control_worker *worker = &control->workers[i];
-		if (worker->channel != NULL &&
-		    (!control_worker_ready(worker) || channel_queued(worker->channel) > 0))
-			return false;
-	}
-	return control_hosts_settled(control);
-}
-
-static Relay__Control__Reply
-wait_end(struct control_apply_wait *wait)
-{
-	Relay__Control__Reply reply = wait->reply;
-
-	wait->call->gone = NULL;
-	wait->call->due = NULL;
-	LIST_REMOVE(wait, entry);
-	free(wait);
-	return reply;
-}
-
-static void
-wait_on_gone(struct control_call *call)
-{
-	wait_end(call->state);
-}
-
-static void
-wait_on_due(struct control_call *call)
-{
-	static char text[] = "it is in force, but not every worker was told yet";
-	Relay__Control__Reply reply = wait_end(call->state);
-
-	reply.code = RELAY__CONTROL__CODE__WAIT_EXPIRED;
-	reply.error = text;
-	control_answer(call, &reply);
-}
-
-void
-control_answer_when_told(struct control_call *call, Relay__Control__Reply *reply)
-{
-	struct control_apply_wait *wait = NULL;
-
-	if (call->deadline_ms != 0 && !all_told(call->control))
-		wait = calloc(1, sizeof *wait);
-	if (wait == NULL) {
-		control_answer(call, reply);
-		return;
-	}
-	wait->call = call;
-	wait->reply = *reply;
-	call->state = wait;
-	call->gone = wait_on_gone;
-	call->due = wait_on_due;
-	LIST_INSERT_HEAD(&call->control->apply_waits, wait, entry);
-}
-
-void
-control_apply_run(struct control *control)
-{
-	struct control_apply_wait *next;
-
-	if (LIST_EMPTY(&control->apply_waits) || !all_told(control))
-		return;
-	for (struct control_apply_wait *wait = LIST_FIRST(&control->apply_waits); wait != NULL;
-	     wait = next) {
-		struct control_call *call = wait->call;
-		next = LIST_NEXT(wait, entry);
-		Relay__Control__Reply reply = wait_end(wait);
-		control_answer(call, &reply);
-	}
 }
 
 /* --- applying --------------------------------------------------------------------------------- */
@@ -404,7 +324,6 @@ take_table(struct control *control)
 	static struct control_candidate candidate;
 	struct control_apply *apply = control->apply;
 	struct control_call *call = apply->call;
-	struct config_table table = { .bytes = apply->bytes, .len = apply->len, .name = SENT };
 	Relay__Control__Changes *changes = NULL;
 	Relay__Control__Reply reply;
 	char path[PATH_MAX];
@@ -415,7 +334,7 @@ take_table(struct control *control)
 		return;
 	}
 	memset(&report, 0, sizeof report);
-	bool good = control_read(control, &table, &candidate, &report);
+	bool good = read_table(control, apply->bytes, apply->len, &candidate, &report);
 	if (good &&
 	    hosts_table_path(path, control->options->started->relay.state_dir, HOSTS_TABLE_APPLIED))
 		kept = strdup(path);

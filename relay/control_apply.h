@@ -14,8 +14,11 @@ void control_on_saved(struct control *control, uint64_t token, int error);
  */
 const struct text_file *control_apply_covers(const struct control *control);
 
-/* Answers when keeper and workers were told of the configuration in force, at the latest when the
- * call is due; at once if the call does not wait.  What the reply points to is the call's. */
+/* --- control_apply_wait.c */
+
+/* Answers when keeper and workers were told of the configuration in force, and a link to each
+ * address that it changed is ready; at the latest when the call is due; at once if the call does
+ * not wait.  What the reply points to is the call's. */
 void control_answer_when_told(struct control_call *call, Relay__Control__Reply *reply);
 
 /* Once a round: answers who waits for the workers to be told. */

@@ -55,6 +55,13 @@ bool control_ask_later(struct control *control, struct control_ask *ask, uint64_
 /* The answer is not wanted any more. */
 void control_ask_drop(struct control_ask *ask);
 
+/* Whether a link of the present address and settings is ready.  Asleep it has none to renew. */
+static inline bool
+control_links_renewed(const struct channel_host_is *is)
+{
+	return is->known && (is->fresh > 0 || (is->reachable && is->links == 0));
+}
+
 /* For the loop. */
 void control_on_answer(struct control *control, uint32_t worker,
 		       const struct channel_message *message);

@@ -20,29 +20,47 @@ enum {
 	SHOW_MAX = 3 * 1024 * 1024 + 512 * 1024, /* bytes: a frame takes them */
 };
 
+/* What was read, what it changes and what is wrong with it. */
+static void
+describe(struct control_call *call, const struct control_candidate *candidate,
+	 const struct report *report, Relay__Control__Reply *reply)
+{
+	relay__control__reply__init(reply);
+	control_add_findings(call, reply, report);
+	reply->changes = control_changes(call, candidate);
+	if (reply->changes != NULL)
+		reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
+}
+
 /*
- * Reads it all, what it would change and what is wrong with it.  False: it is refused, and that was
- * answered.
+ * Reads the configuration once, and answers for what was read: files that change meanwhile are not
+ * looked at again.
  */
-static bool
-check_configuration(struct control_call *call, Relay__Control__Reply *reply)
+static void
+read_configuration(struct control_call *call, bool take)
 {
 	static struct report report;
 	static struct control_candidate candidate;
+	struct control *control = call->control;
+	Relay__Control__Reply reply;
 
 	memset(&report, 0, sizeof report);
-	bool good = control_read(call->control, NULL, &candidate, &report);
-	if (good) {
-		control_add_findings(call, reply, &report);
-		reply->changes = control_changes(call, &candidate);
-		if (reply->changes != NULL)
-			reply->body_case = RELAY__CONTROL__REPLY__BODY_CHANGES;
+	bool good = control_read(control, NULL, &candidate, &report);
+	if (good)
+		describe(call, &candidate, &report, &reply);
+	if (take)
+		control_load_end(control, good ? &candidate : NULL, &report);
+	else if (good)
 		control_candidate_fini(&candidate);
-	} else {
+	if (good && take && reply.changes != NULL)
+		reply.changes->applied = true;
+	if (!good)
 		control_answer_refused(call, &report);
-	}
+	else if (take)
+		control_answer_when_told(call, &reply);
+	else
+		control_answer(call, &reply);
 	report_fini(&report);
-	return good;
 }
 
 /* --- config ----------------------------------------------------------------------------------- */
@@ -50,40 +68,13 @@ check_configuration(struct control_call *call, Relay__Control__Reply *reply)
 void
 control_do_config_check(struct control_call *call)
 {
-	Relay__Control__Reply reply;
-
-	relay__control__reply__init(&reply);
-	if (check_configuration(call, &reply))
-		control_answer(call, &reply);
+	read_configuration(call, false);
 }
 
 void
 control_do_config_reload(struct control_call *call)
 {
-	struct control *control = call->control;
-	bool dry_run = call->request->dry_run;
-	Relay__Control__Reply reply;
-	static char refused[] = "the configuration was refused; the one in force stays";
-
-	relay__control__reply__init(&reply);
-	if (!check_configuration(call, &reply)) {
-		/* That belongs into the log, and to who listens to events. */
-		if (!dry_run)
-			control_load(control);
-		return;
-	}
-	if (!dry_run) {
-		bool applied = control_load(control);
-		if (reply.changes != NULL)
-			reply.changes->applied = applied;
-		reply.code = applied ? RELAY__CONTROL__CODE__OK : RELAY__CONTROL__CODE__FAILED;
-		reply.error = applied ? reply.error : refused;
-		if (applied) {
-			control_answer_when_told(call, &reply);
-			return;
-		}
-	}
-	control_answer(call, &reply);
+	read_configuration(call, !call->request->dry_run);
 }
 
 /* As much as a frame takes, in whole lines. */

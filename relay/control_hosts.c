@@ -375,6 +375,7 @@ static void
 set_address(struct control *control, struct control_host *host,
 	    const struct sockaddr_storage *address, uint32_t length)
 {
+	host->moving = false;
 	if (host->resolved_len == length && memcmp(&host->resolved, address, length) == 0)
 		return;
 	host->nowhere = false;
@@ -480,8 +481,13 @@ host_update(struct control *control, const struct config_host *from)
 		host_create(control, from);
 		return;
 	}
+	bool moved = host->port != from->port || strcmp(host->address, from->address) != 0;
 	if (!take_config(host, from))
 		return;
+	if (moved) {
+		host->moving = true;
+		host->moved_in = control->generation;
+	}
 	host->resolving = false; /* an answer for the old name is not wanted any more */
 	control_resolve(control, host);
 	tell_workers(control, host, true);

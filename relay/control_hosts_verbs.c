@@ -128,8 +128,7 @@ reached(enum effect_kind kind, const struct channel_host_is *is)
 	case EFFECT_RESUME:
 		return is->known && is->hold == HOST_HOLD_NONE && is->reachable;
 	case EFFECT_RECONNECT:
-		/* Asleep it has no link to renew. */
-		return is->known && (is->fresh > 0 || (is->reachable && is->links == 0));
+		return control_links_renewed(is);
 	}
 	return false;
 }

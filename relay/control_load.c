@@ -238,6 +238,19 @@ control_count_load(struct control *control, bool good)
 		control_event(control, "refused", NULL, "the configuration was refused");
 }
 
+void
+control_load_end(struct control *control, struct control_candidate *candidate,
+		 const struct report *report)
+{
+	log_report(report);
+	if (candidate != NULL)
+		control_take(control, candidate);
+	else
+		log_error(NULL, "configuration refused; %s",
+			  control->loaded ? "the one in force stays" : "nothing is served from it");
+	control_count_load(control, candidate != NULL);
+}
+
 bool
 control_load(struct control *control)
 {
@@ -246,13 +259,7 @@ control_load(struct control *control)
 
 	memset(&report, 0, sizeof report);
 	bool good = control_read(control, NULL, &candidate, &report);
-	log_report(&report);
+	control_load_end(control, good ? &candidate : NULL, &report);
 	report_fini(&report);
-	if (good)
-		control_take(control, &candidate);
-	else
-		log_error(NULL, "configuration refused; %s",
-			  control->loaded ? "the one in force stays" : "nothing is served from it");
-	control_count_load(control, good);
 	return good;
 }

@@ -27,6 +27,13 @@ void control_candidate_fini(struct control_candidate *candidate);
 /* Makes it the one in force, and the candidate empty. */
 void control_take(struct control *control, struct control_candidate *candidate);
 
+/*
+ * What follows a reading of all files: it is logged, counted and told to who listens, and the
+ * candidate is taken over; NULL: it was refused.  The report stays the caller's.
+ */
+void control_load_end(struct control *control, struct control_candidate *candidate,
+		      const struct report *report);
+
 /* For the statistics, and told to who listens. */
 void control_count_load(struct control *control, bool good);
 

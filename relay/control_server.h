@@ -34,6 +34,7 @@
 enum {
 	CONTROL_CALLS_MAX = 8, /* of one connection under way; then its next frames wait */
 	CONTROL_PROTOCOL_VERSION = 1,
+	CONTROL_ANSWER_MS = 60000, /* an answer whose turn it is to be sent is sent by then */
 };
 
 struct control_server;
@@ -69,8 +70,10 @@ struct control_connection {
 	size_t out_at;
 	size_t out_len;
 	size_t out_size;
-	uint64_t in_since;  /* ms: the frame began */
-	uint64_t out_since; /* ms: last progress of sending */
+	uint64_t in_since;        /* ms: the frame began */
+	uint64_t out_since;       /* ms: last progress of sending */
+	uint64_t out_first_since; /* ms: the oldest answer became that */
+	size_t out_first_left;    /* bytes of it that are not sent; 0: there is none */
 	uint64_t idle_since;
 	struct control_pending_list calls;
 	uint32_t calls_count;

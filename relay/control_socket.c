@@ -26,7 +26,7 @@ enum {
 	BACKLOG_MAX = 1024 * 1024,   /* unsent answers above which no request is begun; */
 	STRANGER_BACKLOG_MAX = 4096, /* each is told the same again and again */
 	FRAME_MS = 10000,            /* a frame that began is complete by then */
-	SEND_MS = 30000,             /* without any progress */
+	SEND_MS = 30000,             /* without any progress; a slow one: CONTROL_ANSWER_MS */
 	IDLE_MS = 600000,
 	ACCEPT_AGAIN_MS = 1000,
 	SMALL = 1024, /* bytes; any refusal is shorter */
@@ -147,6 +147,28 @@ is_busy(const struct control_connection *connection)
 	       control_connection_backlog(connection) > max;
 }
 
+/* So many bytes went; the answer that is the oldest now has its own time. */
+static void
+on_sent(struct control_connection *connection, size_t sent)
+{
+	size_t total;
+
+	connection->out_since = child_clock_ms();
+	connection->out_at += sent;
+	while (sent >= connection->out_first_left) {
+		size_t next = connection->out_at - (sent - connection->out_first_left);
+		sent -= connection->out_first_left;
+		connection->out_first_left = 0;
+		if (next == connection->out_len)
+			return;
+		(void)control_frame_look(connection->out + next, connection->out_len - next,
+					 CONTROL_FRAME_MAX, &total);
+		connection->out_first_left = total;
+		connection->out_first_since = connection->out_since;
+	}
+	connection->out_first_left -= sent;
+}
+
 static void
 flush(struct control_connection *connection)
 {
@@ -160,10 +182,10 @@ flush(struct control_connection *connection)
 			connection->dead = errno != EAGAIN;
 			return;
 		}
-		connection->out_since = child_clock_ms();
-		if (is_busy(connection))
+		bool busy = is_busy(connection);
+		on_sent(connection, (size_t)sent);
+		if (busy)
 			connection->in_since = connection->out_since; /* we did not read */
-		connection->out_at += (size_t)sent;
 	}
 	connection->out_at = connection->out_len = 0;
 	release(connection->server, &connection->out, &connection->out_size);
@@ -195,8 +217,10 @@ control_connection_send(struct control_connection *connection, const ProtobufCMe
 		connection->dead = true;
 		return false;
 	}
-	if (control_connection_backlog(connection) == 0)
-		connection->out_since = child_clock_ms();
+	if (control_connection_backlog(connection) == 0) {
+		connection->out_since = connection->out_first_since = child_clock_ms();
+		connection->out_first_left = CONTROL_FRAME_HEADER + len;
+	}
 	uint8_t *to = connection->out + connection->out_len;
 	control_frame_put_length(to, len);
 	protobuf_c_message_pack(message, to + CONTROL_FRAME_HEADER);
@@ -439,8 +463,11 @@ read_some(struct control_connection *connection)
 static uint64_t
 patience(const struct control_connection *connection)
 {
-	if (control_connection_backlog(connection) > 0)
-		return connection->out_since + SEND_MS;
+	if (control_connection_backlog(connection) > 0) {
+		uint64_t idle = connection->out_since + SEND_MS;
+		uint64_t late = connection->out_first_since + CONTROL_ANSWER_MS;
+		return idle < late ? idle : late;
+	}
 	if (connection->in_len > 0 && listens(connection))
 		return connection->in_since + FRAME_MS;
 	if (connection->calls_count > 0)

@@ -13,7 +13,7 @@
 #include "relay/log.h"
 
 enum {
-	PAGES_MAX = 256,
+	PAGES_MAX = 512, /* as many as the daemon can have hosts, and then some */
 	PAGE_SIZE = 200, /* asked for; the daemon may give fewer */
 	VERB_MAX = 16,
 };
@@ -74,7 +74,8 @@ void
 exporter_round_begin(struct exporter_round *round)
 {
 	control_arena_init(&round->arena, round->memory, ARENA_SIZE);
-	round->daemon = (struct metrics_daemon){ .hosts = round->hosts };
+	round->daemon = (struct metrics_daemon){ .hosts = round->hosts, .rest = &round->rest };
+	round->rest.count = 0;
 	round->step = 0;
 	round->pages = 0;
 	round->cursor[0] = '\0';
@@ -125,6 +126,7 @@ exporter_round_hello(struct exporter_round *round, const uint8_t *bytes, size_t 
 	return EXPORTER_BROKEN;
 }
 
+/* Returns how many are kept; the others are summed. */
 static size_t
 take_hosts(struct exporter_round *round, const Relay__Control__Stats *stats)
 {
@@ -135,34 +137,43 @@ take_hosts(struct exporter_round *round, const Relay__Control__Stats *stats)
 		memcpy(round->hosts + round->daemon.host_count, stats->host,
 		       n * sizeof(Relay__Control__HostStats *));
 	round->daemon.host_count += n;
+	for (size_t i = n; i < stats->n_host; i++)
+		metrics_rest_add(&round->rest, stats->host[i]);
 	return n;
 }
 
-/* True: there is another page to be asked for.  Pages that bring nothing might never end. */
+/*
+ * True: there is another page to be asked for.  Pages that bring nothing might never end.  `mark`
+ * is what the memory held before this one.
+ */
 static bool
-take_stats(struct exporter_round *round, const Relay__Control__Reply *reply)
+take_stats(struct exporter_round *round, const Relay__Control__Reply *reply, size_t mark)
 {
 	bool first = round->pages++ == 0;
-	size_t taken = take_hosts(round, reply->stats);
 	size_t len = strlen(reply->next_cursor);
 
-	if (first)
+	if (first) {
 		round->daemon.stats = reply->stats;
-	if (len == 0)
-		return false;
-	if ((taken > 0 || first) && round->daemon.host_count < EXPORTER_HOSTS_MAX &&
-	    round->pages < PAGES_MAX && len <= EXPORTER_CURSOR_MAX) {
-		memcpy(round->cursor, reply->next_cursor, len + 1);
-		return true;
+		metrics_rest_begin(&round->rest, reply->stats->total);
 	}
+	bool kept = take_hosts(round, reply->stats) > 0 || first;
+	bool more = (reply->stats->n_host > 0 || first) && round->pages < PAGES_MAX &&
+		    len <= EXPORTER_CURSOR_MAX;
+	if (len > 0 && more)
+		memcpy(round->cursor, reply->next_cursor, len + 1);
+	if (!kept)
+		round->arena.used = mark;
+	if (len == 0 || more)
+		return len > 0;
 	if (!round->cut)
-		log_warning(NULL, "only the first %zu hosts are counted", round->daemon.host_count);
+		log_warning(NULL, "only the first %zu hosts are counted",
+			    round->daemon.host_count + round->rest.count);
 	round->cut = true;
 	return false;
 }
 
 static enum exporter_progress
-take_body(struct exporter_round *round, const Relay__Control__Reply *reply)
+take_body(struct exporter_round *round, const Relay__Control__Reply *reply, size_t mark)
 {
 	if (reply->body_case != steps[round->step].body || reply->more) {
 		exporter_round_explain(round, "%s: an answer of another kind",
@@ -173,7 +184,7 @@ take_body(struct exporter_round *round, const Relay__Control__Reply *reply)
 		round->daemon.health = reply->health;
 	if (reply->body_case == RELAY__CONTROL__REPLY__BODY_INFO)
 		round->daemon.info = reply->info;
-	if (reply->body_case == RELAY__CONTROL__REPLY__BODY_STATS && take_stats(round, reply))
+	if (reply->body_case == RELAY__CONTROL__REPLY__BODY_STATS && take_stats(round, reply, mark))
 		return EXPORTER_MORE;
 	round->cursor[0] = '\0';
 	round->step++;
@@ -184,6 +195,7 @@ take_body(struct exporter_round *round, const Relay__Control__Reply *reply)
 enum exporter_progress
 exporter_round_reply(struct exporter_round *round, const uint8_t *bytes, size_t len)
 {
+	size_t mark = round->arena.used;
 	const Relay__Control__Reply *reply = (const Relay__Control__Reply *)control_unpack(
 	    &relay__control__reply__descriptor, &round->arena, bytes, len);
 
@@ -203,5 +215,5 @@ exporter_round_reply(struct exporter_round *round, const uint8_t *bytes, size_t 
 		exporter_round_explain(round, "%s: %.200s", steps[round->step].verb, reply->error);
 		return EXPORTER_REFUSED;
 	}
-	return take_body(round, reply);
+	return take_body(round, reply, mark);
 }

@@ -3,7 +3,8 @@
  * hosts of all pages.
  *
  * Knows no connection: bytes of a message come in, what is to be asked next goes out.  Bounded in
- * all: the memory that messages unpack to, pages, hosts.
+ * all: the memory that messages unpack to, pages, hosts; pages of which nothing is kept use the
+ * same memory one after the other.
  */
 #ifndef RELAY_EXPORTER_ROUND_H
 #define RELAY_EXPORTER_ROUND_H
@@ -15,7 +16,7 @@
 #include "relay/metrics.h"
 #include "wire/control_frame.h"
 
-/* Hosts that are taken from the daemon; those behind are not counted. */
+/* Hosts that may have rows of their own; those behind are only summed. */
 #define EXPORTER_HOSTS_MAX 4096
 
 /* A request of ours, packed; the longest cursor that is followed. */
@@ -43,10 +44,11 @@ struct exporter_round {
 	uint32_t last_id;
 	uint32_t keeper_pid;                  /* as the last Hello said; 0 = there was none */
 	char cursor[EXPORTER_CURSOR_MAX + 1]; /* of the page to ask for, "" = the first */
-	bool cut;                             /* there are more hosts than are taken: was logged */
+	bool cut;                             /* there were more hosts than came: was logged */
 	char error[256];                      /* printable */
 	struct control_arena arena;
 	void *memory;
+	struct metrics_rest rest;
 	Relay__Control__HostStats *hosts[EXPORTER_HOSTS_MAX];
 };
 

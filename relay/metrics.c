@@ -247,14 +247,14 @@ write_clocks(struct metrics_text *text, const struct metrics_hosts *hosts)
 	};
 	struct bucket_ends ends;
 
-	bucket_ends_init(&ends, &hosts->bounds);
+	bucket_ends_init(&ends, &hosts->sets.bounds);
 	for (size_t clock = 0; clock < METRICS_CLOCK_COUNT && !ends.text.full; clock++) {
 		family(text, clocks[clock].name, "histogram", clocks[clock].help);
 		for (size_t i = 0; i < hosts->count; i++) {
 			const struct metrics_row *row = &hosts->row[i];
 
 			histogram(text, clocks[clock].name, hosts->labels.bytes + row->label_at,
-				  row->label_len, &row->times[clock], &hosts->bounds, &ends);
+				  row->label_len, &row->times[clock], &hosts->sets.bounds, &ends);
 		}
 	}
 	/* Without room for the bounds there is none for the rest either. */
@@ -273,13 +273,13 @@ write_hosts(struct metrics_text *text, const struct metrics_hosts *hosts)
 		   offsetof(struct metrics_row, answered), offsetof(struct metrics_row, failed));
 	family(text, "relay_request_failures_total", "counter",
 	       "Requests that ended without an answer, by reason.");
-	write_reasons(text, hosts, "relay_request_failures_total", &hosts->failures,
+	write_reasons(text, hosts, "relay_request_failures_total", &hosts->sets.failures,
 		      offsetof(struct metrics_row, failures));
 	family(text, "relay_links", "gauge", "TCP links to the peer.");
 	write_pair(text, hosts, "relay_links", states, offsetof(struct metrics_row, links_ready),
 		   offsetof(struct metrics_row, links_other));
 	family(text, "relay_link_closes_total", "counter", "Links that ended, by reason.");
-	write_reasons(text, hosts, "relay_link_closes_total", &hosts->closes,
+	write_reasons(text, hosts, "relay_link_closes_total", &hosts->sets.closes,
 		      offsetof(struct metrics_row, closes));
 	for (size_t i = 0; i < sizeof row_families / sizeof row_families[0]; i++)
 		write_row_family(text, hosts, &row_families[i]);
@@ -454,7 +454,8 @@ metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 	       daemon->stats != NULL);
 	write_daemon(text, daemon);
 	if (daemon->stats != NULL) {
-		metrics_hosts_fill(hosts, daemon->stats->total, daemon->hosts, daemon->host_count);
+		metrics_hosts_fill(hosts, daemon->stats->total, daemon->hosts, daemon->host_count,
+				   daemon->rest);
 		write_hosts(text, hosts);
 		for (size_t i = 0; i < sizeof worker_families / sizeof worker_families[0]; i++)
 			write_worker_family(text, daemon->stats, &worker_families[i]);

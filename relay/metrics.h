@@ -20,8 +20,9 @@ struct metrics_daemon {
 	const Relay__Control__Stats *stats;
 	const Relay__Control__Health *health;
 	const Relay__Control__Info *info;
-	Relay__Control__HostStats **hosts; /* of all pages; put into another order */
+	Relay__Control__HostStats **hosts; /* put into another order */
 	size_t host_count;
+	const struct metrics_rest *rest; /* hosts that are not among them; NULL = none */
 };
 
 /* Of the exporter itself. */
@@ -40,7 +41,8 @@ struct metrics_self {
 
 /*
  * Appends everything.  Without the daemon that is `relay_up 0` and what is known of the exporter.
- * text->full afterwards: do not serve it, it is cut.  `hosts` is room for the rows, used anew.
+ * text->full afterwards: do not serve it, it is cut.  `hosts` is room for the rows, used
+ * anew, and remembers who had one.
  */
 void metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 		   const struct metrics_daemon *daemon, const struct metrics_self *self);

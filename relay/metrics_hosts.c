@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/limits.h"
 #include "relay/request.h"
 
 #define OTHER "other"
@@ -106,18 +105,21 @@ reasons_learn(struct metrics_reasons *reasons, Relay__Control__Reason *const *li
 
 /* What every relay knows is there from the beginning, so that no series starts with a jump. */
 static void
-learn_all(struct metrics_hosts *hosts, const Relay__Control__Counters *total)
+learn_all(struct metrics_sets *sets, const Relay__Control__Counters *total)
 {
+	sets->bounds.count = 0;
+	sets->failures.count = 0;
+	sets->closes.count = 0;
 	for (int result = REQUEST_ANSWERED + 1; result < REQUEST_RESULT_COUNT; result++)
-		reason_learn(&hosts->failures, request_result_text((enum request_result)result));
+		reason_learn(&sets->failures, request_result_text((enum request_result)result));
 	if (total != NULL) {
-		reasons_learn(&hosts->failures, total->failures, total->n_failures);
-		reasons_learn(&hosts->closes, total->closes, total->n_closes);
+		reasons_learn(&sets->failures, total->failures, total->n_failures);
+		reasons_learn(&sets->closes, total->closes, total->n_closes);
 		if (total->duration != NULL)
-			(void)bounds_take(&hosts->bounds, total->duration);
+			(void)bounds_take(&sets->bounds, total->duration);
 	}
-	reason_append(&hosts->failures, OTHER);
-	reason_append(&hosts->closes, OTHER);
+	reason_append(&sets->failures, OTHER);
+	reason_append(&sets->closes, OTHER);
 }
 
 /* Returns the sum. */
@@ -142,7 +144,7 @@ reasons_add(uint64_t *counts, const struct metrics_reasons *reasons,
 /* --- rows */
 
 static void
-add_counters(struct metrics_hosts *hosts, struct metrics_row *row,
+add_counters(struct metrics_sets *sets, struct metrics_row *row,
 	     const Relay__Control__Counters *counters)
 {
 	row->requests += counters->requests;
@@ -152,12 +154,12 @@ add_counters(struct metrics_hosts *hosts, struct metrics_row *row,
 	row->connects += counters->connects;
 	row->clients_accepted += counters->clients_accepted;
 	row->failed +=
-	    reasons_add(row->failures, &hosts->failures, counters->failures, counters->n_failures);
-	reasons_add(row->closes, &hosts->closes, counters->closes, counters->n_closes);
-	metrics_times_add(&row->times[METRICS_DURATION], &hosts->bounds, counters->duration);
-	metrics_times_add(&row->times[METRICS_QUEUE_WAIT], &hosts->bounds, counters->queue_wait);
-	metrics_times_add(&row->times[METRICS_UPSTREAM], &hosts->bounds, counters->upstream);
-	metrics_times_add(&row->times[METRICS_HANDSHAKE], &hosts->bounds, counters->handshake);
+	    reasons_add(row->failures, &sets->failures, counters->failures, counters->n_failures);
+	reasons_add(row->closes, &sets->closes, counters->closes, counters->n_closes);
+	metrics_times_add(&row->times[METRICS_DURATION], &sets->bounds, counters->duration);
+	metrics_times_add(&row->times[METRICS_QUEUE_WAIT], &sets->bounds, counters->queue_wait);
+	metrics_times_add(&row->times[METRICS_UPSTREAM], &sets->bounds, counters->upstream);
+	metrics_times_add(&row->times[METRICS_HANDSHAKE], &sets->bounds, counters->handshake);
 }
 
 static void
@@ -177,13 +179,68 @@ add_gauges(struct metrics_row *row, const Relay__Control__Gauges *gauges)
 }
 
 static void
-add_host(struct metrics_hosts *hosts, struct metrics_row *row,
-	 const Relay__Control__HostStats *host)
+add_host(struct metrics_sets *sets, struct metrics_row *row, const Relay__Control__HostStats *host)
 {
 	if (host->counters != NULL)
-		add_counters(hosts, row, host->counters);
+		add_counters(sets, row, host->counters);
 	if (host->gauges != NULL)
 		add_gauges(row, host->gauges);
+}
+
+static bool
+same_bounds(const struct metrics_bounds *a, const struct metrics_bounds *b)
+{
+	return a->count == b->count && memcmp(a->us, b->us, a->count * sizeof a->us[0]) == 0;
+}
+
+static void
+add_numbers(uint64_t *to, const uint64_t *from, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		to[i] += from[i];
+}
+
+/* Rows of tables that learned from the same total: their reasons are in the same places. */
+static void
+add_row(struct metrics_row *to, const struct metrics_row *from, bool times)
+{
+	to->requests += from->requests;
+	to->answered += from->answered;
+	to->failed += from->failed;
+	to->bytes_in += from->bytes_in;
+	to->bytes_out += from->bytes_out;
+	to->connects += from->connects;
+	to->clients_accepted += from->clients_accepted;
+	to->clients += from->clients;
+	to->links_ready += from->links_ready;
+	to->links_other += from->links_other;
+	to->in_flight += from->in_flight;
+	to->queue_length += from->queue_length;
+	to->queue_bytes += from->queue_bytes;
+	to->delayed += from->delayed;
+	if (from->queue_age_us > to->queue_age_us)
+		to->queue_age_us = from->queue_age_us;
+	add_numbers(to->failures, from->failures, METRICS_REASONS_MAX);
+	add_numbers(to->closes, from->closes, METRICS_REASONS_MAX);
+	for (int clock = 0; times && clock < METRICS_CLOCK_COUNT; clock++) {
+		add_numbers(to->times[clock].count, from->times[clock].count,
+			    METRICS_BOUNDS_MAX + 1);
+		to->times[clock].sum_us += from->times[clock].sum_us;
+	}
+}
+
+void
+metrics_rest_begin(struct metrics_rest *rest, const Relay__Control__Counters *total)
+{
+	memset(rest, 0, sizeof *rest);
+	learn_all(&rest->sets, total);
+}
+
+void
+metrics_rest_add(struct metrics_rest *rest, const Relay__Control__HostStats *host)
+{
+	add_host(&rest->sets, &rest->row, host);
+	rest->count++;
 }
 
 static struct metrics_row *
@@ -234,19 +291,38 @@ by_id(const void *left, const void *right)
 	return strcmp(a->id, b->id);
 }
 
-/* Moves the showable ones to the front; returns how many they are. */
+static int
+by_kept_id(const void *id, const void *kept)
+{
+	return strcmp(id, kept);
+}
+
+static bool
+is_kept(const struct metrics_hosts *hosts, const Relay__Control__HostStats *host)
+{
+	return bsearch(host->id, hosts->kept, hosts->kept_count, sizeof hosts->kept[0],
+		       by_kept_id) != NULL;
+}
+
+/* Moves the showable ones to the front, and of these who had a row to the very front. */
 static size_t
-part(Relay__Control__HostStats **list, size_t len)
+part(const struct metrics_hosts *hosts, Relay__Control__HostStats **list, size_t len, size_t *had)
 {
 	size_t count = 0;
 
+	*had = 0;
 	for (size_t i = 0; i < len; i++) {
 		Relay__Control__HostStats *host = list[i];
 
 		if (!showable(host))
 			continue;
 		list[i] = list[count];
-		list[count++] = host;
+		list[count] = host;
+		if (is_kept(hosts, host)) {
+			list[count] = list[*had];
+			list[(*had)++] = host;
+		}
+		count++;
 	}
 	return count;
 }
@@ -256,12 +332,13 @@ part(Relay__Control__HostStats **list, size_t len)
  * twice among the shown is moved behind them.
  */
 static size_t
-choose(Relay__Control__HostStats **list, size_t len)
+choose(const struct metrics_hosts *hosts, Relay__Control__HostStats **list, size_t len)
 {
-	size_t shown = part(list, len);
+	size_t had;
+	size_t shown = part(hosts, list, len, &had);
 	size_t unique = 0;
 
-	qsort(list, shown, sizeof(Relay__Control__HostStats *), by_requests);
+	qsort(list + had, shown - had, sizeof(Relay__Control__HostStats *), by_requests);
 	if (shown > METRICS_HOSTS_SHOWN)
 		shown = METRICS_HOSTS_SHOWN;
 	qsort(list, shown, sizeof(Relay__Control__HostStats *), by_id);
@@ -276,23 +353,36 @@ choose(Relay__Control__HostStats **list, size_t len)
 	return unique;
 }
 
+/* A daemon without any host is one that has just begun: it will have them again. */
+static void
+keep(struct metrics_hosts *hosts, Relay__Control__HostStats *const *list, size_t shown)
+{
+	if (shown == 0)
+		return;
+	for (size_t i = 0; i < shown; i++)
+		snprintf(hosts->kept[i], sizeof hosts->kept[0], "%s", list[i]->id);
+	hosts->kept_count = shown;
+}
+
 void
 metrics_hosts_fill(struct metrics_hosts *hosts, const Relay__Control__Counters *total,
-		   Relay__Control__HostStats **list, size_t list_len)
+		   Relay__Control__HostStats **list, size_t list_len,
+		   const struct metrics_rest *rest)
 {
-	size_t shown = list_len > 0 ? choose(list, list_len) : 0;
+	size_t shown = list_len > 0 ? choose(hosts, list, list_len) : 0;
+	bool more = rest != NULL && rest->count > 0;
 
+	keep(hosts, list, shown);
 	metrics_text_clear(&hosts->labels);
-	hosts->bounds.count = 0;
-	hosts->failures.count = 0;
-	hosts->closes.count = 0;
 	hosts->count = 0;
-	learn_all(hosts, total);
+	learn_all(&hosts->sets, total);
 	for (size_t i = 0; i < shown; i++)
-		add_host(hosts, new_row(hosts, list[i]->id), list[i]);
-	if (shown == list_len)
+		add_host(&hosts->sets, new_row(hosts, list[i]->id), list[i]);
+	if (shown == list_len && !more)
 		return;
-	struct metrics_row *rest = new_row(hosts, OTHER);
+	struct metrics_row *other = new_row(hosts, OTHER);
 	for (size_t i = shown; i < list_len; i++)
-		add_host(hosts, rest, list[i]);
+		add_host(&hosts->sets, other, list[i]);
+	if (more)
+		add_row(other, &rest->row, same_bounds(&hosts->sets.bounds, &rest->sets.bounds));
 }

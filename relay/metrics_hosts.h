@@ -1,8 +1,10 @@
 /*
  * metrics_hosts.h - the rows of the metrics by host: the busiest hosts one by one, the rest summed.
  *
- * A row's label is host="ID".  METRICS_HOSTS_SHOWN hosts with the most requests have rows of their
- * own; all others share the last one, host="other".  A host that is really called "other", one
+ * A row's label is host="ID".  METRICS_HOSTS_SHOWN hosts have rows of their own; all others share
+ * the last one, host="other".  Who has a row keeps it while he is among the hosts, and only places
+ * that are free are given to those with the most requests: were others to take them by their
+ * traffic, the counters of "other" would go back.  A host that is really called "other", one
  * whose id is longer than any, and one that comes twice are always counted there: no label is
  * written twice.
  *
@@ -15,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "relay/limits.h"
 #include "relay/metrics_text.h"
 
 #include "control.pb-c.h"
@@ -73,24 +76,43 @@ struct metrics_row {
 	struct metrics_times times[METRICS_CLOCK_COUNT];
 };
 
-struct metrics_hosts {
-	struct metrics_text labels;
+/* What all rows of one table have in common. */
+struct metrics_sets {
 	struct metrics_bounds bounds;
 	struct metrics_reasons failures;
 	struct metrics_reasons closes;
+};
+
+/* Hosts that have no rows, summed one by one: they need no memory afterwards. */
+struct metrics_rest {
+	struct metrics_sets sets;
+	struct metrics_row row; /* without a label */
+	size_t count;           /* hosts */
+};
+
+struct metrics_hosts {
+	struct metrics_text labels;
+	struct metrics_sets sets;
 	size_t count; /* rows in use */
 	struct metrics_row row[METRICS_HOSTS_SHOWN + 1];
+	size_t kept_count; /* ids of the rows but "other", sorted: they have them next time too */
+	char kept[METRICS_HOSTS_SHOWN][HOST_ID_MAX + 1];
 };
 
 void metrics_hosts_init(struct metrics_hosts *hosts);
 void metrics_hosts_fini(struct metrics_hosts *hosts);
 
 /*
- * Fills all of it anew.  `list` are the hosts of all pages; it is put into another order.  `total`
- * is only asked for reasons and bounds, and may be NULL.
+ * Fills all of it anew, but for who has rows.  `list` is put into another order.  `total` is only
+ * asked for reasons and bounds, and may be NULL.  `rest` (NULL: none), which began with the same
+ * total, is added to "other".
  */
 void metrics_hosts_fill(struct metrics_hosts *hosts, const Relay__Control__Counters *total,
-			Relay__Control__HostStats **list, size_t list_len);
+			Relay__Control__HostStats **list, size_t list_len,
+			const struct metrics_rest *rest);
+
+void metrics_rest_begin(struct metrics_rest *rest, const Relay__Control__Counters *total);
+void metrics_rest_add(struct metrics_rest *rest, const Relay__Control__HostStats *host);
 
 /* Adds a histogram, if it is one with these bounds; the first one seen sets them. */
 void metrics_times_add(struct metrics_times *times, struct metrics_bounds *bounds,

@@ -1,7 +1,8 @@
 /*
  * prefork_client_ident.c - the computed name of a service.
  *
- * Never creates or opens anything; the same facts give the same name.  Owns nothing.
+ * Never creates or opens anything; the same facts give the same name.  The hash is BoringSSL's,
+ * whose calls cannot fail.  Owns nothing.
  */
 #include "relay/prefork_client_ident.h"
 
@@ -10,36 +11,40 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "relay/prefork_client_sha256.h"
+#include <openssl/sha.h>
+
+#ifndef OPENSSL_IS_BORINGSSL
+#error "these are OpenSSL's headers: BoringSSL's have to come first (-isystem /usr/include/android)"
+#endif
 
 /* What everything begins with: presumably which composition this is. */
 #define COMPOSITION 1
 
 static void
-add_tag(struct sha256 *hash, char tag)
+add_tag(SHA256_CTX *hash, char tag)
 {
-	sha256_add(hash, &tag, 1);
+	SHA256_Update(hash, &tag, 1);
 }
 
 static void
-add_number(struct sha256 *hash, uint64_t number)
+add_number(SHA256_CTX *hash, uint64_t number)
 {
 	uint8_t bytes[8];
 
 	for (int i = 0; i < 8; i++)
 		bytes[i] = (uint8_t)(number >> 8 * i);
-	sha256_add(hash, bytes, sizeof bytes);
+	SHA256_Update(hash, bytes, sizeof bytes);
 }
 
 static void
-add_text(struct sha256 *hash, char tag, const char *text)
+add_text(SHA256_CTX *hash, char tag, const char *text)
 {
 	add_tag(hash, tag);
-	sha256_add(hash, text, strlen(text) + 1);
+	SHA256_Update(hash, text, strlen(text) + 1);
 }
 
 static void
-add_inode(struct sha256 *hash, char tag, struct prefork_inode inode)
+add_inode(SHA256_CTX *hash, char tag, struct prefork_inode inode)
 {
 	add_tag(hash, tag);
 	add_number(hash, inode.device);
@@ -48,7 +53,7 @@ add_inode(struct sha256 *hash, char tag, struct prefork_inode inode)
 }
 
 static void
-add_item(struct sha256 *hash, const struct prefork_item *item)
+add_item(SHA256_CTX *hash, const struct prefork_item *item)
 {
 	add_text(hash, item->option, item->text);
 	if (item->option == 'E') {
@@ -90,15 +95,15 @@ prefork_ident_compute(char ident[static PREFORK_IDENT_DIGITS + 1],
 		      size_t items_len, char *const *command)
 {
 	static const char digits[] = "0123456789abcdef";
-	uint8_t digest[SHA256_SIZE];
-	struct sha256 hash;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX hash;
 
-	sha256_init(&hash);
+	SHA256_Init(&hash);
 	add_tag(&hash, COMPOSITION);
 	add_tag(&hash, 'u');
 	add_number(&hash, sizeof facts->system);
 	add_tag(&hash, 'u');
-	sha256_add(&hash, &facts->system, sizeof facts->system);
+	SHA256_Update(&hash, &facts->system, sizeof facts->system);
 	add_inode(&hash, '.', facts->working);
 	add_inode(&hash, '/', facts->root);
 	for (size_t i = 0; i < items_len; i++)
@@ -106,9 +111,9 @@ prefork_ident_compute(char ident[static PREFORK_IDENT_DIGITS + 1],
 	add_text(&hash, 'i', command[0]);
 	if (command[1])
 		add_text(&hash, 's', command[1]);
-	sha256_digest(&hash, digest);
+	SHA256_Final(digest, &hash);
 
-	for (size_t i = 0; i < SHA256_SIZE; i++) {
+	for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++) {
 		ident[2 * i] = digits[digest[i] >> 4];
 		ident[2 * i + 1] = digits[digest[i] & 15];
 	}

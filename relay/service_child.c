@@ -15,11 +15,13 @@
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "relay/child.h"
@@ -107,8 +109,11 @@ default_signals(void)
 {
 	sigset_t none;
 
+	/* Past the C library, which keeps two signals to itself: they too may have been ignored by
+	 * whoever started the relay.  All zero is the default action in the kernel's structure. */
+	static const uint64_t by_default[8];
 	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+		syscall(SYS_rt_sigaction, number, by_default, NULL, sizeof by_default[0]);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -9,8 +9,10 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -220,6 +222,65 @@ Test(control_server, listeners_hear_and_slow_ones_are_told_what_they_missed)
 	rounds(5);
 	close(fd);
 	all_gone();
+}
+
+/* More than the kernel takes of somebody who does not read. */
+static size_t
+send_much(struct control_connection *connection)
+{
+	static uint8_t bytes[1024 * 1024];
+	Relay__Control__Reply message;
+	Relay__Control__Text text;
+
+	relay__control__reply__init(&message);
+	relay__control__text__init(&text);
+	message.body_case = RELAY__CONTROL__REPLY__BODY_TEXT;
+	message.text = &text;
+	text.text = (ProtobufCBinaryData){ .len = sizeof bytes, .data = bytes };
+	cr_assert(control_connection_send(connection, &message.base));
+	return CONTROL_FRAME_HEADER + relay__control__reply__get_packed_size(&message);
+}
+
+/* Reads so much; the rest of it is sent meanwhile. */
+static void
+take(int fd, size_t len)
+{
+	static uint8_t bytes[64 * 1024];
+
+	while (len > 0) {
+		ssize_t got = recv(fd, bytes, len < sizeof bytes ? len : sizeof bytes, 0);
+		if (got > 0)
+			len -= (size_t)got;
+		else
+			cr_assert(control_stage_round(&stage, 1000), "nothing comes");
+	}
+	rounds(2);
+}
+
+Test(control_server, an_answer_that_is_taken_in_drops_has_an_end)
+{
+	int fd = connect_and_greet();
+	struct control_connection *connection = TAILQ_FIRST(&stage.server.connections);
+	size_t len = send_much(connection);
+
+	cr_assert_eq(send_much(connection), len);
+	cr_assert_eq(connection->out_first_left + len, control_connection_backlog(connection));
+	/* One that was slow and is over leaves the next its whole time. */
+	connection->out_first_since -= CONTROL_ANSWER_MS - 10000;
+	uint64_t since = connection->out_first_since;
+	take(fd, len / 2);
+	cr_expect_eq(connection->out_first_since, since);
+	take(fd, len - len / 2);
+	cr_expect_gt(connection->out_first_since, since);
+	cr_expect_eq(connection->out_first_left, control_connection_backlog(connection));
+	cr_assert_eq(stage.server.count, 1);
+	cr_assert_gt(connection->out_first_left, 512 * 1024);
+	connection->out_first_since -= CONTROL_ANSWER_MS;
+	for (int i = 0; i < 8 && stage.server.count > 0; i++)
+		take(fd, 16 * 1024);
+	cr_expect_eq(stage.server.count, 0, "progress alone does not keep it");
+	cr_expect_eq(stage.server.memory, 0);
+	close(fd);
 }
 
 Test(control_server, who_waits_is_told_when_it_is_over)
@@ -435,6 +496,55 @@ append_setting(const char *text)
 	cr_assert_not_null(file);
 	cr_assert(fputs(text, file) >= 0);
 	cr_assert_eq(fclose(file), 0);
+}
+
+/* How often the watched file was opened. */
+static int
+opened(int watch)
+{
+	alignas(struct inotify_event) char bytes[4096];
+	ssize_t len = read(watch, bytes, sizeof bytes);
+	const struct inotify_event *event;
+	int count = 0;
+
+	for (ssize_t at = 0; at < len; at += (ssize_t)(sizeof *event + event->len)) {
+		event = (const struct inotify_event *)(const void *)(bytes + at);
+		count += (event->mask & IN_OPEN) != 0;
+	}
+	return count;
+}
+
+/* What is answered is what was done: a second look at the file might see another one. */
+Test(control_server, a_reload_reads_the_configuration_once)
+{
+	int fd = connect_and_greet();
+	int watch = inotify_init1(IN_NONBLOCK);
+	uint64_t loads = stage.control.loads;
+	FILE *file;
+
+	cr_assert(watch >= 0);
+	/* Closing it again keeps one opening apart from the next. */
+	cr_assert(inotify_add_watch(watch, stage.conf_path, IN_OPEN | IN_CLOSE_NOWRITE) >= 0);
+	ask(fd, 1, "config check", 0);
+	cr_assert_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	int once = opened(watch);
+	cr_assert_gt(once, 0);
+	cr_expect_eq(stage.control.loads, loads);
+	ask(fd, 2, "config reload", 0);
+	cr_expect_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__OK);
+	cr_expect_eq(opened(watch), once);
+	cr_expect_eq(stage.control.loads, loads + 1);
+	file = fopen(stage.conf_path, "a");
+	cr_assert(file != NULL && fputs("no such thing\n", file) >= 0 && fclose(file) == 0);
+	(void)opened(watch);
+	ask(fd, 3, "config reload", 0);
+	cr_expect_eq(reply(fd, 3, NULL), RELAY__CONTROL__CODE__FAILED);
+	cr_expect_eq(opened(watch), once);
+	cr_expect_eq(stage.control.loads, loads + 2);
+	cr_expect_eq(stage.control.loads_refused, 1);
+	close(watch);
+	close(fd);
+	all_gone();
 }
 
 Test(control_server, a_worker_that_does_not_serve_a_host_any_more_does_not_find_it_down)

@@ -182,14 +182,35 @@ Test(exporter_round, pages_have_an_end)
 		expect("stats", "again");
 		pages++;
 	}
-	cr_assert_eq(pages, 256);
+	cr_assert_eq(pages, 512);
 	exporter_round_fini(&exporter);
+}
 
+/* What is behind them takes no memory. */
+Test(exporter_round, many_hosts_are_only_summed)
+{
 	to_stats();
 	cr_assert_eq(give_stats(EXPORTER_HOSTS_MAX - 1, "a"), EXPORTER_MORE);
 	expect("stats", "a");
-	cr_assert_eq(give_stats(1000, "b"), EXPORTER_DONE);
+	cr_assert_eq(give_stats(1000, "b"), EXPORTER_MORE);
 	cr_assert_eq(exporter.daemon.host_count, EXPORTER_HOSTS_MAX);
+	cr_assert_eq(exporter.daemon.rest->count, 999);
+	size_t used = exporter.arena.used;
+	expect("stats", "b");
+	cr_assert_eq(give_stats(1000, "c"), EXPORTER_MORE);
+	cr_assert_eq(exporter.arena.used, used);
+	expect("stats", "c");
+	cr_assert_eq(give_stats(1, ""), EXPORTER_DONE);
+	cr_assert_eq(exporter.arena.used, used);
+	cr_assert_eq(exporter.daemon.rest->count, 2000);
+	cr_assert_not(exporter.cut);
+	exporter_round_begin(&exporter);
+	cr_assert_eq(exporter.daemon.rest->count, 0);
+	exporter_round_fini(&exporter);
+
+	to_stats();
+	cr_assert_eq(give_stats(EXPORTER_HOSTS_MAX, "a"), EXPORTER_MORE);
+	cr_assert_eq(give_stats(0, "a"), EXPORTER_DONE);
 	cr_assert(exporter.cut);
 	exporter_round_fini(&exporter);
 }

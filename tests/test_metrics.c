@@ -218,6 +218,87 @@ Test(metrics, busiest_hosts_are_shown_the_rest_is_summed)
 	done();
 }
 
+static const struct metrics_row *
+row_of(const char *id)
+{
+	char label[160];
+	size_t len = (size_t)snprintf(label, sizeof label, "host=\"%s\"", id);
+
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct metrics_row *row = &rows.row[i];
+		if (row->label_len == len &&
+		    memcmp(rows.labels.bytes + row->label_at, label, len) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+static void
+fill_rows(size_t count)
+{
+	metrics_hosts_fill(&rows, &total, list, count, NULL);
+}
+
+/* Otherwise the counters of "other" would go back. */
+Test(metrics, who_has_a_row_keeps_it)
+{
+	fill(HOSTS);
+	metrics_hosts_init(&rows);
+	fill_rows(HOSTS);
+	uint64_t before = row_of("other")->requests;
+	site[0].counters.requests = 1000000;
+	fill_rows(HOSTS);
+	cr_assert_null(row_of("h0"));
+	cr_assert_not_null(row_of("h100"));
+	cr_assert_eq(row_of("other")->requests, before + 1000000);
+	/* A place becomes free: it is given by traffic. */
+	for (size_t i = 0; i < HOSTS; i++) {
+		if (list[i] == &site[150].stats) {
+			list[i] = list[HOSTS - 1];
+			list[HOSTS - 1] = &site[150].stats;
+		}
+	}
+	fill_rows(HOSTS - 1);
+	cr_assert_not_null(row_of("h0"));
+	cr_assert_not_null(row_of("h100"));
+	cr_assert_null(row_of("h150"));
+	cr_assert_eq(row_of("other")->requests, before);
+	/* A daemon that has just begun has none, and then the same ones. */
+	fill_rows(0);
+	cr_assert_eq(rows.count, 0);
+	site[0].counters.requests = 0;
+	fill_rows(HOSTS);
+	cr_assert_not_null(row_of("h0"));
+	cr_assert_null(row_of("h150"));
+	metrics_hosts_fini(&rows);
+}
+
+Test(metrics, hosts_that_are_only_summed)
+{
+	static struct metrics_rest rest;
+	struct metrics_row all;
+	size_t shown = 0;
+
+	fill(HOSTS);
+	metrics_hosts_init(&rows);
+	fill_rows(HOSTS);
+	all = *row_of("other");
+	cr_assert_eq(all.times[METRICS_DURATION].count[0], 500);
+	cr_assert_eq(all.failures[0] + all.failures[1] + all.failures[2], all.failed);
+	metrics_rest_begin(&rest, &total);
+	for (size_t i = 0; i < 60; i++)
+		metrics_rest_add(&rest, &site[i].stats);
+	for (size_t i = 60; i < HOSTS; i++)
+		list[shown++] = &site[i].stats;
+	metrics_hosts_fill(&rows, &total, list, shown, &rest);
+	cr_assert_eq(memcmp(row_of("other"), &all, sizeof all), 0);
+	/* Also if nobody else is summed. */
+	metrics_hosts_fill(&rows, &total, list, 1, &rest);
+	cr_assert_eq(row_of("other")->clients_accepted, rest.row.clients_accepted);
+	cr_assert_eq(row_of("other")->queue_age_us, 590);
+	metrics_hosts_fini(&rows);
+}
+
 Test(metrics, no_label_comes_twice)
 {
 	fill(4);

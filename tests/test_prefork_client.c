@@ -5,7 +5,6 @@
 #include "relay/prefork_client_args.h"
 #include "relay/prefork_client_ident.h"
 #include "relay/prefork_client_place.h"
-#include "relay/prefork_client_sha256.h"
 
 #include <criterion/criterion.h>
 #include <gcrypt.h>
@@ -231,22 +230,43 @@ Test(prefork_ident, of_this_system_stays_the_same)
 	cr_assert_neq(once.root.number, 0);
 }
 
-/* Every length around the ends of blocks, in two pieces cut at every place. */
-Test(prefork_sha256, agrees_with_another)
+static size_t
+put(uint8_t *to, char tag, const void *bytes, size_t len)
 {
-	uint8_t bytes[LENGTH_MAX], expected[SHA256_SIZE], digest[SHA256_SIZE];
-	struct sha256 hash;
+	to[0] = (uint8_t)tag;
+	memcpy(to + 1, bytes, len);
+	return 1 + len;
+}
 
-	for (size_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = (uint8_t)(i * 167 + 5);
-	for (size_t len = 0; len <= LENGTH_MAX; len++) {
-		gcry_md_hash_buffer(GCRY_MD_SHA256, expected, bytes, len);
-		for (size_t cut = 0; cut <= len; cut += 1 + len / 64) {
-			sha256_init(&hash);
-			sha256_add(&hash, bytes, cut);
-			sha256_add(&hash, bytes + cut, len - cut);
-			sha256_digest(&hash, digest);
-			cr_assert_arr_eq(digest, expected, SHA256_SIZE, "%zu at %zu", len, cut);
+/* The composition written out and hashed by another; texts of all lengths around ends of blocks. */
+Test(prefork_ident, agrees_with_another_hash)
+{
+	struct prefork_ident_facts facts = { .working = { 1, 2 }, .root = { 3, 4 } };
+	static const uint8_t numbers[4][8] = { { 1 }, { 2 }, { 3 }, { 4 } };
+	uint8_t size[8] = { sizeof facts.system & 0xff, sizeof facts.system >> 8 };
+	static char word[] = "svc";
+	char *const command[] = { word, NULL };
+	char text[LENGTH_MAX + 1] = "", ident[PREFORK_IDENT_DIGITS + 1];
+	uint8_t bytes[sizeof facts.system + LENGTH_MAX + 100], digest[32];
+
+	memset(&facts.system, 'x', sizeof facts.system);
+	for (size_t len = 0; len < LENGTH_MAX; text[len++] = 'y') {
+		struct prefork_item item = { .option = 'G', .text = text };
+		size_t at = put(bytes, 1, "", 0);
+
+		at += put(bytes + at, 'u', size, sizeof size);
+		at += put(bytes + at, 'u', &facts.system, sizeof facts.system);
+		for (int i = 0; i < 4; i++)
+			at += put(bytes + at, ".i/i"[i], numbers[i], sizeof numbers[i]);
+		at += put(bytes + at, 'G', text, len + 1);
+		at += put(bytes + at, 'i', word, sizeof word);
+		gcry_md_hash_buffer(GCRY_MD_SHA256, digest, bytes, at);
+		prefork_ident_compute(ident, &facts, &item, 1, command);
+		for (size_t i = 0; i < sizeof digest; i++) {
+			char expected[3];
+
+			snprintf(expected, sizeof expected, "%02x", digest[i]);
+			cr_assert_eq(memcmp(ident + 2 * i, expected, 2), 0, "length %zu", len);
 		}
 	}
 }
