@@ -139,6 +139,7 @@ Test(datagram_body, sizes_of_hello_and_welcome_are_bounded)
 	cr_assert_eq(welcome_of(3, 0), DATAGRAM_BAD_BODY);
 	cr_assert_eq(welcome_of(4, 63), DATAGRAM_BAD_BODY);
 	cr_assert_eq(welcome_of(4, 64), DATAGRAM_OK);
+	cr_assert_eq(welcome_of(4, DATAGRAM_SPAN_MAX + 1), DATAGRAM_BAD_BODY);
 }
 
 static enum datagram_fault
