@@ -121,7 +121,7 @@ $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librela
 # Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
 BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
-$(BUILD)/obj/relay/prefork_client_ident.o: CPPFLAGS += -isystem /usr/include/android
+$(BUILD)/obj/wire/datagram_seal.o $(BUILD)/obj/relay/prefork_client_ident.o: CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
 $(BUILD)/tests/test_prefork_client: TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
