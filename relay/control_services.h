@@ -49,6 +49,7 @@ struct control_service_socket {
 	bool asked;        /* likewise, and is not answered yet */
 	bool told;         /* to the worker, as it is now */
 	int fd;            /* ours; -1 = none */
+	int error;         /* negative errno of the last answer: each one is told once */
 	uint64_t retry_at; /* ms: it could not be made; 0 = nothing to try again */
 };
 

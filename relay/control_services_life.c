@@ -7,6 +7,7 @@
  */
 #include "relay/control_services_internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,8 +26,9 @@ enum {
 	LISTEN_AGAIN_MS = 5000, /* a socket that could not be made is tried again */
 	LOOK_EVERY_MS = 1000,   /* at files, and for unused services */
 	NOT_STARTED = 127,      /* exit status of what could not be executed */
-	TIMED_OUT = -1,         /* status of a set-up that took too long, or never began */
 };
+
+#define STALE_TEXT "relay.conf says something else by now: reload"
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
@@ -85,7 +87,9 @@ control_service_failed(struct control *control, struct control_service *service,
 static const char *
 describe(int status, char *text, size_t size)
 {
-	if (status == TIMED_OUT)
+	if (status == SERVICE_STATUS_STALE)
+		snprintf(text, size, STALE_TEXT);
+	else if (status == SERVICE_STATUS_NONE)
 		snprintf(text, size, "its set-up took too long, or could not begin");
 	else if (WIFSIGNALED(status))
 		snprintf(text, size, "its set-up died of signal %d", WTERMSIG(status));
@@ -174,13 +178,27 @@ on_bound_anew(struct control *control, struct control_service *service)
 }
 
 static void
+no_socket(struct control *control, struct control_service *service,
+	  struct control_service_socket *socket, int error)
+{
+	socket->asked = false;
+	socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
+	if (socket->error != error)
+		say(control, service, LOG_ERROR, "service_failed", "cannot listen on %s: %s",
+		    socket->path, error == -ESTALE ? STALE_TEXT : strerror(-error));
+	socket->error = error;
+}
+
+static void
 take_socket(struct control *control, struct control_service *service, int which, int fd)
 {
 	struct control_service_socket *socket = &service->sockets[which];
 	int own = dup(fd);
 
-	if (own < 0)
+	if (own < 0) {
+		no_socket(control, service, socket, -errno);
 		return;
+	}
 	/* An answer tells of nothing new. */
 	if (which == CONTROL_SERVICE_PUBLIC && !socket->asked)
 		on_bound_anew(control, service);
@@ -188,6 +206,7 @@ take_socket(struct control *control, struct control_service *service, int which,
 		close(socket->fd);
 	socket->fd = own;
 	socket->asked = socket->told = false;
+	socket->error = 0;
 }
 
 static void
@@ -198,16 +217,12 @@ on_listener(struct control *control, const struct channel_service_socket *messag
 
 	for (int i = 0; service != NULL && i < CONTROL_SERVICE_SOCKETS; i++) {
 		struct control_service_socket *socket = &service->sockets[i];
-		if (strcmp(socket->path, message->path) != 0)
+		if (message->extended != (i == CONTROL_SERVICE_EXTENDED))
 			continue;
-		if (message->error != 0) {
-			socket->asked = false;
-			socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
-			say(control, service, LOG_ERROR, "service_failed",
-			    "cannot listen on %s: %s", message->path, strerror(-message->error));
-		} else if (fd >= 0) {
+		if (message->error != 0)
+			no_socket(control, service, socket, message->error);
+		else if (fd >= 0 && strcmp(socket->path, message->path) == 0)
 			take_socket(control, service, i, fd);
-		}
 	}
 }
 

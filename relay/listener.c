@@ -14,15 +14,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Bound by a name relative to the working directory, so that the directory's length does not count.
+/*
+ * Bound by a name relative to the working directory, so that the directory's length does not count.
+ * The file gets the socket's mode: by its name it would be set for whatever stands there by then,
+ * if others may write to the directory.  Nobody can connect before we listen.
  */
 static int
-bind_here(int fd, const char *temporary)
+bind_here(int fd, const char *temporary, mode_t mode)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
+	if (fchmod(fd, mode) != 0)
+		return -errno;
 	strncpy(address.sun_path, temporary, sizeof address.sun_path - 1);
-	mode_t mask = umask(0777); /* nobody connects before the mode is set */
+	mode_t mask = umask(0);
 	int result = bind(fd, (const struct sockaddr *)&address, sizeof address);
 	int error = errno;
 	umask(mask);
@@ -37,14 +42,18 @@ bind_and_rename(struct listener *listener, const char *name, mode_t mode, struct
 
 	snprintf(temporary, sizeof temporary, ".relay-%ld", (long)getpid());
 	unlink(temporary); /* left by a process that had this pid and was killed here */
-	int error = bind_here(listener->fd, temporary);
+	int error = bind_here(listener->fd, temporary, mode);
 	if (error != 0)
 		return error;
 	/* The kernel cuts the backlog to net.core.somaxconn. */
-	if (listen(listener->fd, INT32_MAX) != 0 || chown(temporary, owner.uid, owner.gid) != 0 ||
-	    chmod(temporary, mode) != 0 || stat(temporary, &st) != 0 ||
-	    rename(temporary, name) != 0) {
+	if (lchown(temporary, owner.uid, owner.gid) != 0 || listen(listener->fd, INT32_MAX) != 0 ||
+	    lstat(temporary, &st) != 0)
 		error = -errno;
+	else if (!S_ISSOCK(st.st_mode))
+		error = -ENOTSOCK;
+	else if (rename(temporary, name) != 0)
+		error = -errno;
+	if (error != 0) {
 		unlink(temporary);
 		return error;
 	}

@@ -170,11 +170,17 @@ take_lock(const char *path)
 {
 	for (;;) {
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, LOCK_MODE);
+		bool held = fd >= 0 && flock(fd, LOCK_EX) == 0;
+		int error = errno;
 
-		if (fd < 0 || (flock(fd, LOCK_EX) == 0 && is_at(fd, path)))
+		if (fd < 0 || (held && is_at(fd, path)))
 			return fd;
-		/* Who held it before has removed it. */
 		close(fd);
+		/* Otherwise who held it before has removed it. */
+		if (!held) {
+			errno = error;
+			return -1;
+		}
 	}
 }
 

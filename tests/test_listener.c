@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,21 @@ static char dir[PATH_MAX];
 static char cwd[PATH_MAX];
 static mode_t mask;
 static int fds_before;
+static const char *swapped_for; /* what takes the place of the temporary name; NULL = nothing */
+
+/* In place of the C library's: the moment at which others of the directory can be faster. */
+int
+listen(int fd, int backlog)
+{
+	char name[64];
+
+	if (swapped_for != NULL) {
+		snprintf(name, sizeof name, ".relay-%ld", (long)getpid());
+		cr_assert_eq(unlink(name), 0);
+		cr_assert_eq(symlink(swapped_for, name), 0);
+	}
+	return (int)syscall(SYS_listen, fd, backlog);
+}
 
 static int
 count_fds(void)
@@ -410,5 +426,26 @@ Test(listener, a_relative_directory)
 	listener_close(&listener, "sockets", "msul1");
 	cr_assert_eq(access("sockets/msul1", F_OK), -1);
 	cr_assert_eq(chdir(cwd), 0);
+	process_is_as_before();
+}
+
+/* Whoever may write to the directory cannot have rights of other files changed. */
+Test(listener, a_swapped_name_is_not_followed)
+{
+	struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
+	struct listener listener;
+	char path[PATH_MAX + 16];
+	struct stat st;
+
+	make_file("victim");
+	snprintf(path, sizeof path, "%s/victim", dir);
+	cr_assert_eq(chmod(path, 0600), 0);
+	swapped_for = path;
+	int error = listener_open_for(&listener, dir, "msul1", 0666, nobody);
+	swapped_for = NULL;
+	cr_assert(status("victim", &st));
+	cr_assert_eq(st.st_mode & 07777, 0600);
+	cr_assert_eq(error, -ENOTSOCK);
+	cr_assert_eq(entries(), 1, "the victim alone");
 	process_is_as_before();
 }

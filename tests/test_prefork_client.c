@@ -5,12 +5,15 @@
 #include "relay/prefork_client_args.h"
 #include "relay/prefork_client_ident.h"
 #include "relay/prefork_client_place.h"
+#include "tests/temp_dir.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <gcrypt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define WORDS_MAX  64
 #define LENGTH_MAX 300
@@ -314,4 +317,29 @@ Test(prefork_place, puts_all_names_of_an_ident_into_one_directory)
 	text[PREFORK_PATH_SIZE - 12 - dir] = 'x';
 	text[PREFORK_PATH_SIZE - 12 - dir + 1] = '\0';
 	cr_assert_not(prefork_place_of_ident(&place, text));
+}
+
+static int lock_attempts;
+
+/* In place of the C library's: a file system that has no locks. */
+int
+flock(int fd, int operation)
+{
+	(void)fd;
+	(void)operation;
+	cr_assert_lt(++lock_attempts, 10, "tried again and again");
+	errno = ENOLCK;
+	return -1;
+}
+
+Test(prefork_place, kill_says_that_there_are_no_locks)
+{
+	struct prefork_place place = { .error = "" };
+
+	temp_dir_make();
+	snprintf(place.lock, sizeof place.lock, "%s/lid", temp_dir);
+	snprintf(place.socket, sizeof place.socket, "%s/sid", temp_dir);
+	cr_assert_not(prefork_place_kill(&place));
+	cr_assert(strstr(place.error, strerror(ENOLCK)), "%s", place.error);
+	temp_dir_remove();
 }

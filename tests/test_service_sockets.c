@@ -6,10 +6,13 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -56,13 +59,14 @@ fini(void)
 
 TestSuite(service_sockets, .init = init, .fini = fini);
 
-static struct channel_service_socket
+static struct service_socket_wanted
 wanted(const char *name)
 {
-	struct channel_service_socket what = {
-		.index = 7, .mode = 0600, .extended = 1, .uid = OWNER_NOBODY_UID
+	struct service_socket_wanted what = {
+		.index = 7, .mode = 0600, .extended = true, .uid = OWNER_NOBODY_UID
 	};
 
+	snprintf(what.name, sizeof what.name, "%s", name);
 	snprintf(what.path, sizeof what.path, "%s/%s", temp_dir, name);
 	return what;
 }
@@ -82,9 +86,12 @@ static bool
 is_silent(void)
 {
 	struct channel_message message;
-	int fd;
+	int fd = -1;
+	bool silent = channel_receive(other_end, &message, &fd) == 0;
 
-	return channel_receive(other_end, &message, &fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return silent;
 }
 
 static bool
@@ -109,7 +116,7 @@ inode(const char *path)
 
 Test(service_sockets, is_made_once_and_kept)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	struct stat st;
 	int fd, kept;
 
@@ -147,15 +154,18 @@ Test(service_sockets, is_made_once_and_kept)
 	cr_assert_eq(sockets.count, 1);
 	close(kept);
 
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, "hello", false);
+	service_sockets_unlisten(&sockets, what.path, true);
+	cr_assert_eq(sockets.count, 1, "these are none of its names");
+	service_sockets_unlisten(&sockets, "hello", true);
 	cr_assert_eq(inode(what.path), 0);
 	cr_assert_eq(sockets.count, 0);
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, "hello", true);
 }
 
 Test(service_sockets, what_cannot_be_made_is_answered)
 {
-	struct channel_service_socket what = wanted("missing/hello");
+	struct service_socket_wanted what = wanted("missing/hello");
 	int fd;
 
 	service_sockets_listen(&sockets, &what);
@@ -165,9 +175,44 @@ Test(service_sockets, what_cannot_be_made_is_answered)
 	cr_assert_eq(sockets.count, 0);
 }
 
+/* A socket at which nobody listens. */
+static void
+take_place(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+	close(fd);
+}
+
+/* A path that was mistyped must not cost a file. */
+Test(service_sockets, takes_the_place_of_sockets_alone)
+{
+	struct service_socket_wanted what = wanted("precious");
+	struct stat st;
+	int fd;
+
+	FILE *file = fopen(what.path, "w");
+	cr_assert_not_null(file);
+	fclose(file);
+	service_sockets_listen(&sockets, &what);
+	cr_assert_eq(answer(&fd).error, -EEXIST);
+	cr_assert_eq(lstat(what.path, &st), 0);
+	cr_assert(S_ISREG(st.st_mode));
+
+	cr_assert_eq(unlink(what.path), 0);
+	take_place(what.path);
+	service_sockets_listen(&sockets, &what);
+	cr_assert_eq(answer(&fd).error, 0);
+	close(fd);
+	cr_assert(can_connect(what.path));
+}
+
 Test(service_sockets, is_bound_anew)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	int fd;
 
 	service_sockets_listen(&sockets, &what);
@@ -190,9 +235,8 @@ Test(service_sockets, is_bound_anew)
 
 	/* Another one in its place. */
 	cr_assert_eq(unlink(what.path), 0);
-	FILE *file = fopen(what.path, "w");
-	cr_assert_not_null(file);
-	fclose(file);
+	take_place(what.path);
+	cr_assert_not(can_connect(what.path));
 	next = service_sockets_clock(&sockets, next);
 	answer(&fd);
 	close(fd);
@@ -212,8 +256,8 @@ Test(service_sockets, is_bound_anew)
 
 Test(service_sockets, what_is_not_named_again_goes)
 {
-	struct channel_service_socket kept = wanted("kept");
-	struct channel_service_socket gone = wanted("gone");
+	struct service_socket_wanted kept = wanted("kept");
+	struct service_socket_wanted gone = wanted("gone");
 	int fd;
 
 	service_sockets_listen(&sockets, &kept);
@@ -233,7 +277,7 @@ Test(service_sockets, what_is_not_named_again_goes)
 
 Test(service_sockets, a_users_directories_are_made)
 {
-	struct channel_service_socket what = wanted("one/two/hello");
+	struct service_socket_wanted what = wanted("one/two/hello");
 	char path[128];
 	struct stat st;
 	int fd;
@@ -261,7 +305,7 @@ Test(service_sockets, a_users_directories_are_made)
 /* Only root can be somebody else. */
 Test(service_sockets, is_made_by_its_user)
 {
-	struct channel_service_socket what = wanted("his/hello");
+	struct service_socket_wanted what = wanted("his/hello");
 	char here[128], before[256], after[256];
 	struct stat st;
 	int fd;
@@ -289,7 +333,7 @@ Test(service_sockets, is_made_by_its_user)
 	cr_assert_eq(st.st_mode & 07777, 0600);
 
 	/* We are root again: this directory is not his. */
-	struct channel_service_socket ours = wanted("ours");
+	struct service_socket_wanted ours = wanted("ours");
 	service_sockets_listen(&sockets, &ours);
 	cr_assert_eq(answer(&fd).error, 0);
 	close(fd);
@@ -298,4 +342,100 @@ Test(service_sockets, is_made_by_its_user)
 
 	service_sockets_fini(&sockets);
 	cr_assert_eq(inode(what.path), 0);
+}
+
+/* Our own groups are no rights of his. */
+Test(service_sockets, a_user_has_his_own_groups_alone)
+{
+	struct service_socket_wanted what = wanted("group/hello");
+	const gid_t ours = 54321;
+	gid_t after[8];
+	char dir[128];
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	cr_assert_eq(setgroups(1, &ours), 0);
+	cr_assert_eq(chmod(temp_dir, 0711), 0);
+	snprintf(dir, sizeof dir, "%s/group", temp_dir);
+	cr_assert_eq(mkdir(dir, 0700), 0);
+	cr_assert_eq(chown(dir, 0, ours), 0);
+	cr_assert_eq(chmod(dir, 0770), 0);
+	what.uid = SOMEBODY;
+	service_sockets_listen(&sockets, &what);
+	cr_assert_eq(answer(&fd).error, -EACCES);
+	cr_assert_eq(getgroups(8, after), 1);
+	cr_assert_eq(after[0], ours);
+}
+
+static void
+drop_root_s_way_into_all_directories(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	const uint32_t dropped = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+
+	cr_assert_eq(syscall(SYS_capget, &header, data), 0);
+	data[0].effective &= ~dropped;
+	data[0].permitted &= ~dropped;
+	cr_assert_eq(syscall(SYS_capset, &header, data), 0);
+}
+
+/* As with homes that come over a network: what we must not see is not gone. */
+Test(service_sockets, is_seen_with_its_user_s_eyes)
+{
+	struct service_socket_wanted what = wanted("his/hello");
+	char dir[128];
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	cr_assert_eq(chmod(temp_dir, 0711), 0);
+	snprintf(dir, sizeof dir, "%s/his", temp_dir);
+	cr_assert_eq(mkdir(dir, 0700), 0);
+	cr_assert_eq(chown(dir, SOMEBODY, SOMEBODY), 0);
+	drop_root_s_way_into_all_directories();
+	cr_assert_eq(inode(what.path), 0);
+	what.uid = SOMEBODY;
+	service_sockets_listen(&sockets, &what);
+	cr_assert_eq(answer(&fd).error, 0);
+	close(fd);
+	uint64_t next = service_sockets_clock(&sockets, 1000);
+	cr_assert(is_silent(), "it is where it was");
+
+	/* And what is gone is noticed. */
+	cr_assert_eq(chown(dir, 0, 0), 0);
+	cr_assert_eq(unlink(what.path), 0);
+	cr_assert_eq(chown(dir, SOMEBODY, SOMEBODY), 0);
+	service_sockets_clock(&sockets, next);
+	cr_assert_eq(answer(&fd).error, 0);
+	close(fd);
+}
+
+/* Two relays that want the same one: none of them starts services over and over. */
+Test(service_sockets, is_not_fought_for)
+{
+	struct service_socket_wanted what = wanted("hello");
+	uint64_t now = 1000;
+	unsigned taken = 0;
+	int fd;
+
+	service_sockets_listen(&sockets, &what);
+	answer(&fd);
+	close(fd);
+	while (now < 1000 + 10 * 60000) {
+		if (unlink(what.path) == 0)
+			take_place(what.path);
+		now = service_sockets_clock(&sockets, now);
+		if (!is_silent())
+			taken++;
+	}
+	cr_assert_geq(taken, 10, "it is never given up");
+	cr_assert_leq(taken, 40, "%u times in ten minutes", taken);
+
+	/* After some peace it is back within a second. */
+	service_sockets_clock(&sockets, now += 60000);
+	cr_assert_eq(unlink(what.path), 0);
+	now = service_sockets_clock(&sockets, now += 60000);
+	cr_assert(can_connect(what.path));
 }
