@@ -211,7 +211,7 @@ load_keys(struct check *check)
 	const char *path = check->config->relay.datagram_keys;
 	size_t size = 0;
 
-	if (path == NULL || check->config->relay.datagram_listen == NULL)
+	if (path == NULL)
 		return;
 	int fd = open_keys(check, path, &size);
 	if (fd < 0)
