@@ -32,7 +32,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
-	     deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
+	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
 	     relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
@@ -141,7 +141,7 @@ $(BUILD)/pump-uring: $(call obj,bench/pump_uring.c) $(BUILD)/libbench.a
 
 PREFORK_SRC  := $(call sources,relay/prefork/*.c)
 PREFORK_LIBS := $(BUILD)/librelay-prefork.a $(BUILD)/librelay-prefork.so.0
-PREFORK_TEST := $(addprefix $(BUILD)/,tests/prefork-call tests/prefork-probe examples/prefork-service)
+PREFORK_TEST := $(addprefix $(BUILD)/,bench-true tests/prefork-call tests/prefork-probe examples/prefork-service)
 PREFORK_MAN  := $(BUILD)/man/relay-prefork.3
 MAN      += $(PREFORK_MAN)
 C_FILES  += $(wildcard $(addsuffix /*.[ch],relay/prefork deploy/examples))
@@ -162,9 +162,10 @@ $(BUILD)/librelay-prefork.so.0: $(call obj,$(PREFORK_SRC)) relay/prefork/exports
 
 # What its tests take, and the example.
 programs: $(PREFORK_TEST)
-$(addprefix $(BUILD)/tests/test_prefork_,handover message request): $(BUILD)/libprefork.a
+$(addprefix $(BUILD)/tests/test_prefork_,children handover message request): $(BUILD)/libprefork.a
 $(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
 $(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
+$(BUILD)/bench-true: $(call obj,bench/true_service.c) $(BUILD)/librelay-prefork.a
 $(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a
 $(PREFORK_TEST):
 	$(call say,LD)
@@ -246,7 +247,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3
 
-demo: all ## two peers, the relay and a client of the old kind, shown at work
+demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
 
 programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
@@ -286,6 +287,9 @@ bench: all ## 20 scenarios on relayd and other relays, 38 minutes; results in be
 	@$(COMPARE) --set full
 bench-quick: all ## the scenarios that matter most, 5 minutes
 	@$(COMPARE) --set quick
+bench-calls: all $(BUILD)/bench-true ## calls of a service through relayd, beside the original client and library
+	@bench/calls $(BUILD)
+
 bench-guard: all ## exact counts per request against bench/guard.baseline
 	@deploy/deps.sh bench || echo 'counting without them'; RELAY_BUILD=$(abspath $(BUILD)) bench/guard
 
@@ -315,6 +319,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-guard \
+.PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-calls bench-guard \
 	idea-bench stats-bench install clean help
 .SECONDARY:

@@ -3,6 +3,7 @@
  */
 #include "bench/bench.h"
 
+#include "bench/calls.h"
 #include "bench/compare.h"
 #include "bench/load.h"
 

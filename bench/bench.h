@@ -5,9 +5,10 @@
 #define BENCH_BENCH_H
 
 /* X(name, function, help); a function takes its own argc and argv and returns the exit status. */
-#define BENCH_SCENARIOS(X)                                                                \
-	X("load", load_main, "clients in a closed or an open loop, every reply compared") \
-	X("compare", compare_main, "the same work on relayd, other relays and none")      \
+#define BENCH_SCENARIOS(X)                                                                       \
+	X("load", load_main, "clients in a closed or an open loop, every reply compared")        \
+	X("calls", calls_main, "calls of a service for fd-passing, in a closed or an open loop") \
+	X("compare", compare_main, "the same work on relayd, other relays and none")             \
 	X("guard", guard_main, "exact counts per request against the recorded baseline")
 
 #endif

@@ -25,18 +25,6 @@ call_state_text(enum call_state state)
 	return state < CALL_STATE_COUNT ? texts[state] : "unknown";
 }
 
-const char *
-call_end_text(enum call_end end)
-{
-	static const char *const texts[] = {
-#define X(name, text) [name] = (text),
-		CALL_ENDS(X)
-#undef X
-	};
-
-	return end < CALL_END_COUNT ? texts[end] : "unknown";
-}
-
 /* --- states ----------------------------------------------------------------------------------- */
 
 static bool
@@ -60,6 +48,14 @@ may_follow(enum call_state from, enum call_state next)
 	return (before[next] >> from & 1u) != 0;
 }
 
+static enum stats_service_gauge
+gauge_of(enum call_state state)
+{
+	if (state == CALL_COLLECTING)
+		return STATS_SERVICE_REQUESTS;
+	return state == CALL_WAITING ? STATS_SERVICE_WAITING : STATS_SERVICE_RUNNING;
+}
+
 static void
 enter_list(struct call *call)
 {
@@ -76,6 +72,25 @@ enter_list(struct call *call)
 		return;
 	}
 	TAILQ_INSERT_TAIL(list, call, entry);
+}
+
+/* For whoever looks: how many there are, and since when. */
+static void
+note(struct call *call, enum call_state next)
+{
+	struct stats_service *stats = call->service->stats;
+	uint64_t now = worker_now(call_worker(call));
+
+	stats_uncount(&stats->gauges[gauge_of(call->state)]);
+	if (next != CALL_CLOSING)
+		stats_count(&stats->gauges[gauge_of(next)]);
+	if (next == CALL_WAITING) {
+		call->taken_at = 0;
+		if (call->queued_at == 0)
+			call->queued_at = now;
+	} else if (next == CALL_GIVING) {
+		call->taken_at = now;
+	}
 }
 
 void
@@ -99,6 +114,7 @@ call_set_state(struct call *call, enum call_state next)
 		service_on_change(service, service->current);
 	if (generation != NULL)
 		service_on_change(service, generation);
+	note(call, next);
 	call->state = next;
 	service->counts[next]++;
 	enter_list(call);
@@ -126,6 +142,47 @@ call_reap(struct call *call)
 	service_touch(service);
 }
 
+static void
+tell_slow(const struct call *call, enum call_end end, uint64_t duration)
+{
+	struct service *service = call->service;
+	uint64_t taken_at = call->taken_at;
+	struct channel_message message = {
+		.type = CHANNEL_SERVICE_SLOW,
+		.service_slow = {
+			.index = service->index,
+			.uid = call->uid,
+			.pid = call->pid,
+			.end = end,
+			.status = end == CALL_ANSWERED ? call->answer.status : 0,
+			.duration_us = duration / 1000,
+			.wait_us = (taken_at != 0 ? taken_at - call->queued_at : duration) / 1000,
+		},
+	};
+
+	if (!service->leaving && worker_may_log(service->worker))
+		worker_tell_control(service->worker, &message);
+}
+
+/* How it ended, and how long that took. */
+static void
+count_end(const struct call *call, enum call_end end)
+{
+	struct stats_service *stats = call->service->stats;
+	uint64_t slow = ms_to_ns(call->service->settings.slow_call_ms);
+
+	service_count_end(call->service, end);
+	if (call->queued_at == 0)
+		return;
+	uint64_t duration = worker_now(call_worker(call)) - call->queued_at;
+	if (call->taken_at != 0)
+		histogram_add(&stats->queue_wait, call->taken_at - call->queued_at);
+	if (end == CALL_ANSWERED)
+		histogram_add(&stats->duration, duration);
+	if (slow != 0 && duration >= slow)
+		tell_slow(call, end, duration);
+}
+
 void
 call_close(struct call *call, enum call_end end)
 {
@@ -133,7 +190,7 @@ call_close(struct call *call, enum call_end end)
 
 	if (call->state == CALL_CLOSING)
 		return;
-	call->service->ends[end]++;
+	count_end(call, end);
 	call_set_state(call, CALL_CLOSING);
 	uring_timer_clear(worker->ring, &call->timer);
 	uring_timer_clear(worker->ring, &call->again);
@@ -231,6 +288,7 @@ call_new(struct service *service, int fd)
 	call_init_server(call);
 	TAILQ_INSERT_TAIL(&service->calls[CALL_COLLECTING], call, entry);
 	service->counts[CALL_COLLECTING]++;
+	stats_count(&service->stats->gauges[STATS_SERVICE_REQUESTS]);
 	worker->calls_count++;
 	worker->call_fds += CALL_FDS;
 	return call;
@@ -243,16 +301,17 @@ call_accept(struct service_door *door, int fd)
 	struct worker *worker = service->worker;
 	uint32_t uid, pid;
 
+	stats_count(&service->stats->calls);
 	uring_peer(worker->ring, fd, &uid, &pid);
 	if (!allowed(&service->settings, uid)) {
-		service->ends[CALL_FORBIDDEN]++;
+		service_count_end(service, CALL_FORBIDDEN);
 		log_info(NULL, "%s: uid %" PRIu32 " may not call it", service->name, uid);
 		uring_close(worker->ring, fd);
 		return;
 	}
 	struct call *call = call_new(service, fd);
 	if (call == NULL) {
-		service->ends[CALL_OVERLOAD]++;
+		service_count_end(service, CALL_OVERLOAD);
 		uring_close(worker->ring, fd);
 		return;
 	}

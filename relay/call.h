@@ -23,6 +23,7 @@ struct call {
 	struct service_generation *generation; /* while it is under way */
 	enum call_state state;
 	bool left;     /* the client will say nothing more; the service shall interrupt the call */
+	bool muted;    /* what the client says is not listened to for now, only its end */
 	uint8_t given; /* of PFI_BYTE and the descriptors */
 	uint64_t turn; /* in the queue: the lowest goes first */
 
@@ -40,7 +41,9 @@ struct call {
 
 	uint64_t number; /* of the worker's; for the operator */
 	uint64_t began_at;
-	uint32_t uid; /* the caller's */
+	uint64_t queued_at; /* the request was complete; 0 = not yet */
+	uint64_t taken_at;  /* the service greeted; 0 = not yet */
+	uint32_t uid;       /* the caller's */
 	uint32_t pid;
 };
 

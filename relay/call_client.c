@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 
 /* --- behind the request ----------------------------------------------------------------------- */
 
@@ -30,11 +31,23 @@ close_all(struct call *call, const int *fds, unsigned count)
 		uring_close_passed(call_worker(call)->ring, fds[i]);
 }
 
+/* Nobody has begun it: it ends as a program that was just started would. */
+static void
+end_unbegun(struct call *call, int signal)
+{
+	assert(call->given == 0);
+	call_answer(call, pfi_status_killed((unsigned)signal, false), CALL_SIGNALLED);
+}
+
 /* The client has said its last: a half close, or a byte too many, both of which mean that the call
  * shall be interrupted and its status still be told. */
 static void
 leave(struct call *call, bool ended)
 {
+	if (call->given == 0) {
+		end_unbegun(call, SIGINT);
+		return;
+	}
 	call->left = true;
 	if (call->state == CALL_RUNNING)
 		call_interrupt(call);
@@ -46,15 +59,10 @@ leave(struct call *call, bool ended)
 static void
 on_signal(struct call *call, uint8_t code)
 {
-	bool final = pfi_signal_is_final(code);
-
-	if (call->state == CALL_RUNNING) {
+	if (call->state == CALL_RUNNING)
 		call_pass_signal(call, code);
-	} else if (final && call->given == 0) {
-		/* Nobody has begun it: it ends as a program that was just started would. */
-		call_answer(call, pfi_status_killed((unsigned)pfi_signal_number(code), false),
-			    CALL_SIGNALLED);
-	}
+	else if (pfi_signal_is_final(code) && call->given == 0)
+		end_unbegun(call, pfi_signal_number(code));
 }
 
 /* Bytes of a client that may say signals. */
@@ -110,6 +118,9 @@ call_listen(struct call *call)
 		call_interrupt(call);
 	else if (!call->client_poll.in_flight)
 		hear(call, false);
+	else if (call->muted)
+		uring_cancel(call_worker(call)->ring, &call->client_poll); /* then it is heard */
+	call->muted = false;
 }
 
 /* --- the request ------------------------------------------------------------------------------ */
@@ -229,6 +240,15 @@ collect(struct call *call)
 		hear(call, true);
 }
 
+/* Of a client that spoke too early: its end is still to be noticed.  When half an end is all that
+ * comes, that is heard with the rest. */
+static void
+mute(struct call *call)
+{
+	call->muted = true;
+	watch_client(call, 0);
+}
+
 static void
 on_client(struct uring_op *op, int res, const uint8_t *data)
 {
@@ -237,7 +257,7 @@ on_client(struct uring_op *op, int res, const uint8_t *data)
 	(void)data;
 	if (call->state == CALL_CLOSING) {
 		call_reap(call);
-	} else if (res < 0) {
+	} else if (res < 0 && res != -ECANCELED) {
 		call_close(call, CALL_LEFT);
 	} else if (call->state == CALL_COLLECTING) {
 		collect(call);
@@ -246,6 +266,8 @@ on_client(struct uring_op *op, int res, const uint8_t *data)
 		 * when the service has got the request. */
 		if (uring_hung_up(call_worker(call)->ring, call->client))
 			call_close(call, CALL_LEFT);
+		else if (!call->left && !call->muted)
+			mute(call);
 	} else {
 		hear(call, false);
 	}

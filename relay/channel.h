@@ -72,6 +72,7 @@
 	X(CHANNEL_SERVICE_REMOVE, "service_remove", service_generation) /* C -> W  its index    */ \
 	X(CHANNEL_SERVICE_GENERATION, "service_generation", service_generation) /* C -> W       */ \
 	X(CHANNEL_SERVICE_CALLS, "service_calls", service_calls) /* W -> C  service_calls       */ \
+	X(CHANNEL_SERVICE_SLOW, "service_slow", service_slow)    /* W -> C  service_slow        */ \
 	X(CHANNEL_DATAGRAM_SOCKET, "datagram_socket",                                              \
 	  datagram_socket)            /* K -> W  datagram_socket, the UDP socket */                \
 	X(CHANNEL_PEER, "peer", peer) /* K -> W  peer, the channel to it         */                \
@@ -204,6 +205,7 @@ struct channel_service {
 	uint32_t uids[SERVICE_UIDS_MAX];
 	uint64_t call_timeout_ms; /* 0 = none */
 	uint64_t request_timeout_ms;
+	uint64_t slow_call_ms; /* 0 = none is slow */
 	char name[SERVICE_NAME_MAX + 1];
 };
 
@@ -233,6 +235,17 @@ struct channel_service_calls {
 /* All of them; those of another relay.conf follow when it was loaded. */
 struct channel_datagram {
 	struct datagram_settings settings;
+};
+
+/* A call that took longer than its service's slow_call: for the log. */
+struct channel_service_slow {
+	uint32_t index;
+	uint32_t uid; /* the caller's */
+	uint32_t pid;
+	uint32_t end;         /* enum call_end */
+	uint32_t status;      /* of wait(2), if it was answered */
+	uint64_t duration_us; /* from the complete request to its end */
+	uint64_t wait_us;     /* of that in the queue */
 };
 
 struct channel_log {
@@ -267,6 +280,7 @@ struct channel_message {
 		struct channel_service service;
 		struct channel_service_generation service_generation;
 		struct channel_service_calls service_calls;
+		struct channel_service_slow service_slow;
 		struct channel_datagram_socket datagram_socket;
 		struct channel_peer peer;
 		struct channel_datagram datagram;

@@ -30,6 +30,7 @@ enum host_hold {
 enum channel_kind {
 	CHANNEL_LINKS,
 	CHANNEL_CLIENTS,
+	CHANNEL_CALLS, /* of services: every `index` is that of a service */
 };
 
 #define CHANNEL_HOSTS_ALL UINT32_MAX
@@ -53,8 +54,9 @@ struct channel_host_is {
 };
 
 /*
- * Rows from this place on: hosts in the order of their indexes; of one host links in that of their
- * numbers, clients the other way round, `number` the last one that was told (0 = from the start).
+ * Rows from this place on: hosts (services) in the order of their indexes; of one host links, of a
+ * service calls in that of their numbers, clients the other way round, `number` the last one that
+ * was told (0 = from the start).
  */
 struct channel_query {
 	uint64_t token;
@@ -70,15 +72,17 @@ struct channel_row {
 	uint64_t in_flight;
 	uint64_t requests;
 	uint64_t age_us;
+	uint64_t wait_us; /* of a call: in the queue, until the service took it or until now */
 	uint64_t in_bytes;
 	uint64_t out_bytes;
-	uint32_t state; /* enum link_state or client_state */
-	uint32_t uid;   /* of a client; UINT32_MAX = not known */
+	uint32_t state; /* enum link_state, client_state or call_state */
+	uint32_t uid;   /* of a client or caller; UINT32_MAX = not known */
 	uint32_t pid;
-	uint32_t port; /* of a link's peer */
+	uint32_t port;       /* of a link's peer */
+	uint32_t generation; /* that has a call; 0 = none */
 	uint8_t address[16];
-	uint32_t address_len; /* 4 or 16; 0 = none */
-	char host[HOST_ID_MAX + 1];
+	uint32_t address_len;       /* 4 or 16; 0 = none */
+	char host[HOST_ID_MAX + 1]; /* of a call: its service's name */
 };
 
 struct channel_rows {

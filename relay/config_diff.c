@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static_assert(SETTING_service_allow_uids < CONFIG_DIFF_SETTINGS_MAX,
+static_assert(SETTING_datagram_listen <= CONFIG_DIFF_SETTINGS_MAX,
 	      "a setting of hosts and services is a bit of config_diff_entry.settings");
 static_assert(CONFIG_HOSTS_MAX < CONFIG_DIFF_NONE, "an index is never CONFIG_DIFF_NONE");
 

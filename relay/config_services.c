@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "relay/owner.h"
@@ -235,6 +236,21 @@ set_socket_path(const struct subject *subject)
 		subject->service->path = copy_text(subject, socket);
 }
 
+/* Callers give their descriptors to whoever answers at the private socket. */
+static void
+check_run_dir(const struct subject *subject)
+{
+	const char *run_dir = subject->all->config->relay.run_dir;
+	struct stat st;
+
+	if (subject->service->run_as.uid == OWNER_NOBODY_UID || stat(run_dir, &st) != 0)
+		return;
+	if (st.st_uid != subject->all->runner.uid || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		say(subject, REPORT_WARNING,
+		    "user: others can write to relay.run_dir, and so take the service's place: %s",
+		    run_dir);
+}
+
 static void
 check_command(const struct subject *subject)
 {
@@ -326,10 +342,12 @@ check_service(const struct subject *subject)
 		set_socket_path(subject);
 	else if (settings->ident != NULL && user)
 		set_ident_paths(subject, uid);
-	if (settings->command != NULL)
+	if (settings->command != NULL) {
 		check_command(subject);
-	else if (settings->connect != NULL)
+		check_run_dir(subject);
+	} else if (settings->connect != NULL) {
 		check_unused(subject);
+	}
 	find_callers(subject);
 }
 
@@ -449,19 +467,6 @@ config_services_load(struct config *config, const struct relay_conf *conf, bool 
 	if (!all.refused)
 		qsort(config->services, count, sizeof *config->services, by_name);
 	return !all.refused;
-}
-
-bool
-config_services_read(struct config *config, const struct config_source *source,
-		     struct report *report)
-{
-	struct relay_conf conf;
-	bool good = relay_conf_load(&conf, source->conf_file, source->options, source->option_count,
-				    report) &&
-		    config_services_load(config, &conf, true, report);
-
-	relay_conf_fini(&conf);
-	return good;
 }
 
 void

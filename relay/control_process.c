@@ -202,6 +202,9 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 	case CHANNEL_SERVICE_CALLS:
 		control_services_on_calls(control, number, &message->service_calls);
 		break;
+	case CHANNEL_SERVICE_SLOW:
+		control_services_on_slow(control, number, &message->service_slow);
+		break;
 	case CHANNEL_HOST_IS:
 	case CHANNEL_ROWS:
 	case CHANNEL_KILLED:
@@ -338,6 +341,16 @@ read_watch(struct control *control, uint64_t now)
 	load(control);
 }
 
+/* A user's run directory came or went: the sockets of his idents follow. */
+static void
+follow_places(struct control *control)
+{
+	if (!control->services.moved)
+		return;
+	control->services.moved = false;
+	load(control);
+}
+
 /* --- the loop --------------------------------------------------------------------------------- */
 
 static void
@@ -418,6 +431,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	nfds_t before = SLOT_WORKERS + control->options->worker_count;
 	control_server_run(control->server, &slots[before], count - before);
 	follow(control);
+	follow_places(control);
 	read_watch(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());

@@ -1,20 +1,20 @@
 /*
- * control_query.c - links and clients: lists of them, asked of the workers page by page, and kills.
+ * control_query.c - links, clients and calls: lists of them, asked of the workers page by page, and
+ * kills.
  *
  * A worker that ends or is silent while it is asked is left out of the list, which says so.  Owns a
  * struct listing or killing for each call under way.
  */
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "relay/child.h"
-#include "relay/client.h"
 #include "relay/control.h"
 #include "relay/control_ask.h"
 #include "relay/control_call.h"
-#include "relay/link.h"
+#include "relay/control_query_rows.h"
+#include "relay/control_services.h"
 #include "relay/log.h"
 
 #define LISTINGS_MAX 32u
@@ -22,11 +22,6 @@
 #define PAGE_MAX     1000u
 
 #define OWNER_OF(ask_, type) ((type *)(void *)((char *)(ask_)-offsetof(type, ask)))
-
-struct listed {
-	uint32_t worker;
-	struct channel_row row;
-};
 
 struct listing {
 	struct control_call *call;
@@ -42,143 +37,10 @@ struct listing {
 	uint64_t number;
 	uint32_t page_size;
 	uint32_t count;
-	struct listed rows[]; /* page_size */
+	struct control_row rows[]; /* page_size */
 };
 
 static void on_rows(struct control_ask *ask, const struct channel_message *message);
-
-/* --- rows into messages ----------------------------------------------------------------------- */
-
-static char *
-id_of(struct control_call *call, const struct listed *listed)
-{
-	return control_text(call, "%" PRIu32 ".%" PRIu64, listed->worker, listed->row.number);
-}
-
-static char *
-peer_of(struct control_call *call, const struct channel_row *row)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (row->address_len == 4 && inet_ntop(AF_INET, row->address, text, sizeof text) != NULL)
-		return control_text(call, "%s:%" PRIu32, text, row->port);
-	if (row->address_len == 16 && inet_ntop(AF_INET6, row->address, text, sizeof text) != NULL)
-		return control_text(call, "[%s]:%" PRIu32, text, row->port);
-	return control_text(call, "%s", "");
-}
-
-static Relay__Control__Link *
-make_link(struct control_call *call, const struct listed *listed)
-{
-	Relay__Control__Link *link = control_alloc(call, sizeof *link);
-	const struct channel_row *row = &listed->row;
-
-	if (link == NULL)
-		return NULL;
-	relay__control__link__init(link);
-	link->id = id_of(call, listed);
-	link->host = control_clean(call, row->host);
-	link->state = control_text(call, "%s", link_state_text((enum link_state)row->state));
-	link->worker = listed->worker;
-	link->in_flight = row->in_flight;
-	link->requests = row->requests;
-	link->age_us = row->age_us;
-	link->out_bytes = row->out_bytes;
-	link->peer = peer_of(call, row);
-	return link;
-}
-
-static Relay__Control__Client *
-make_client(struct control_call *call, const struct listed *listed)
-{
-	Relay__Control__Client *client = control_alloc(call, sizeof *client);
-	const struct channel_row *row = &listed->row;
-
-	if (client == NULL)
-		return NULL;
-	relay__control__client__init(client);
-	client->id = id_of(call, listed);
-	client->host = control_clean(call, row->host);
-	client->state = control_text(call, "%s", client_state_text((enum client_state)row->state));
-	client->worker = listed->worker;
-	client->uid = row->uid;
-	client->pid = row->pid;
-	client->requests = row->requests;
-	client->age_us = row->age_us;
-	client->in_bytes = row->in_bytes;
-	client->out_bytes = row->out_bytes;
-	return client;
-}
-
-/* false: no memory. */
-static bool
-fill_links(struct listing *listing, Relay__Control__Reply *reply)
-{
-	struct control_call *call = listing->call;
-	Relay__Control__Links *links = control_alloc(call, sizeof *links);
-	Relay__Control__Link **rows = control_alloc(call, listing->count * sizeof *rows);
-
-	if (links == NULL || rows == NULL)
-		return false;
-	relay__control__links__init(links);
-	for (uint32_t i = 0; i < listing->count; i++) {
-		if ((rows[i] = make_link(call, &listing->rows[i])) == NULL)
-			return false;
-	}
-	links->link = rows;
-	links->n_link = listing->count;
-	reply->body_case = RELAY__CONTROL__REPLY__BODY_LINKS;
-	reply->links = links;
-	return true;
-}
-
-static bool
-fill_clients(struct listing *listing, Relay__Control__Reply *reply)
-{
-	struct control_call *call = listing->call;
-	Relay__Control__Clients *clients = control_alloc(call, sizeof *clients);
-	Relay__Control__Client **rows = control_alloc(call, listing->count * sizeof *rows);
-
-	if (clients == NULL || rows == NULL)
-		return false;
-	relay__control__clients__init(clients);
-	for (uint32_t i = 0; i < listing->count; i++) {
-		if ((rows[i] = make_client(call, &listing->rows[i])) == NULL)
-			return false;
-	}
-	clients->client = rows;
-	clients->n_client = listing->count;
-	reply->body_case = RELAY__CONTROL__REPLY__BODY_CLIENTS;
-	reply->clients = clients;
-	return true;
-}
-
-/* Whose rows are missing. */
-static bool
-fill_findings(struct listing *listing, Relay__Control__Reply *reply)
-{
-	struct control_call *call = listing->call;
-	Relay__Control__Finding **findings =
-	    control_alloc(call, CONTROL_WORKERS_MAX * sizeof(Relay__Control__Finding *));
-
-	if (findings == NULL)
-		return false;
-	for (uint32_t i = 0; i < CONTROL_WORKERS_MAX; i++) {
-		if (!(listing->silent & (1ull << i)))
-			continue;
-		Relay__Control__Finding *finding = control_alloc(call, sizeof *finding);
-		if (finding == NULL)
-			return false;
-		relay__control__finding__init(finding);
-		finding->severity = control_text(call, "warning");
-		finding->text =
-		    control_text(call, "worker-%" PRIu32 " did not answer: its %s are missing", i,
-				 listing->kind == CHANNEL_LINKS ? "links" : "clients");
-		findings[reply->n_findings++] = finding;
-	}
-	reply->findings = findings;
-	return true;
-}
 
 /* --- a listing -------------------------------------------------------------------------------- */
 
@@ -208,9 +70,9 @@ answer_listing(struct listing *listing)
 	Relay__Control__Reply reply;
 
 	relay__control__reply__init(&reply);
-	bool filled = (listing->kind == CHANNEL_LINKS ? fill_links(listing, &reply)
-						      : fill_clients(listing, &reply)) &&
-		      (listing->silent == 0 || fill_findings(listing, &reply));
+	bool filled =
+	    control_rows_fill(call, listing->kind, listing->rows, listing->count, &reply) &&
+	    control_rows_tell_silent(call, listing->kind, listing->silent, &reply);
 	if (listing->worker < call->control->options->worker_count)
 		reply.next_cursor = control_text(call, "%" PRIu32 ".%" PRIu32 ".%" PRIu64,
 						 listing->worker, listing->index, listing->number);
@@ -271,7 +133,7 @@ on_rows(struct control_ask *ask, const struct channel_message *message)
 	for (uint32_t i = 0; i < rows->count && i < CHANNEL_ROWS_MAX; i++) {
 		if (listing->count == listing->page_size)
 			break;
-		struct listed *listed = &listing->rows[listing->count++];
+		struct control_row *listed = &listing->rows[listing->count++];
 		listed->worker = listing->worker;
 		listed->row = rows->rows[i];
 		listed->row.host[HOST_ID_MAX] = '\0';
@@ -328,42 +190,60 @@ new_listing(struct control_call *call)
 	return listing;
 }
 
+/* `only`: a place in the table of hosts, or services; CHANNEL_HOSTS_ALL = all of it. */
 static void
-list(struct control_call *call, enum channel_kind kind)
+list(struct control_call *call, enum channel_kind kind, uint32_t only)
 {
-	const struct control_host *host = NULL;
-
-	if (call->request->n_arguments > 0 && (host = control_argument_host(call)) == NULL)
-		return;
 	struct listing *listing = new_listing(call);
+
 	if (listing == NULL)
 		return;
 	listing->kind = kind;
-	listing->all = host == NULL;
-	listing->only = host == NULL ? 0 : host->index;
+	listing->all = only == CHANNEL_HOSTS_ALL;
+	listing->only = listing->all ? 0 : only;
 	listing->index = listing->only;
 	if (!parse_cursor(call->request->cursor, listing)) {
 		control_answer_error(end_listing(listing), RELAY__CONTROL__CODE__USAGE,
 				     "it is no cursor of ours");
 		return;
 	}
-	if (host != NULL)
-		listing->index = host->index;
-	if (host != NULL && host->index == CONTROL_INDEX_NONE)
+	if (!listing->all)
+		listing->index = only;
+	if (only == CONTROL_INDEX_NONE && !listing->all)
 		listing->worker = call->control->options->worker_count; /* nobody has it yet */
 	go_on(listing);
+}
+
+static void
+list_of_hosts(struct control_call *call, enum channel_kind kind)
+{
+	const struct control_host *host = NULL;
+
+	if (call->request->n_arguments > 0 && (host = control_argument_host(call)) == NULL)
+		return;
+	list(call, kind, host != NULL ? host->index : CHANNEL_HOSTS_ALL);
 }
 
 void
 control_do_links_list(struct control_call *call)
 {
-	list(call, CHANNEL_LINKS);
+	list_of_hosts(call, CHANNEL_LINKS);
 }
 
 void
 control_do_clients_list(struct control_call *call)
 {
-	list(call, CHANNEL_CLIENTS);
+	list_of_hosts(call, CHANNEL_CLIENTS);
+}
+
+void
+control_do_calls_list(struct control_call *call)
+{
+	const struct control_service *service = NULL;
+
+	if (call->request->n_arguments > 0 && (service = control_argument_service(call)) == NULL)
+		return;
+	list(call, CHANNEL_CALLS, service != NULL ? service->index : CHANNEL_HOSTS_ALL);
 }
 
 /* --- kills ------------------------------------------------------------------------------------ */
@@ -399,12 +279,6 @@ on_killing_due(struct control_call *call)
 			     "the worker has not answered yet");
 }
 
-static const char *
-kind_text(uint32_t kind)
-{
-	return kind == CHANNEL_LINKS ? "link" : "client";
-}
-
 static void
 on_killed(struct control_ask *ask, const struct channel_message *message)
 {
@@ -416,7 +290,7 @@ on_killed(struct control_ask *ask, const struct channel_message *message)
 				     "the worker ended or did not answer");
 		return;
 	}
-	const char *kind = kind_text(message->kill.kind);
+	const char *kind = control_kind_text(message->kill.kind);
 	if (!message->kill.found) {
 		control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND, "no %s %s", kind, id);
 		return;
@@ -441,7 +315,7 @@ kill_one(struct control_call *call, enum channel_kind kind)
 	}
 	if (worker >= call->control->options->worker_count) {
 		control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND, "no %s %s",
-				     kind_text(kind), id);
+				     control_kind_text(kind), id);
 		return;
 	}
 	struct killing *killing = calloc(1, sizeof *killing);
@@ -471,4 +345,10 @@ void
 control_do_clients_kill(struct control_call *call)
 {
 	kill_one(call, CHANNEL_CLIENTS);
+}
+
+void
+control_do_calls_kill(struct control_call *call)
+{
+	kill_one(call, CHANNEL_CALLS);
 }

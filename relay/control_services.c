@@ -264,6 +264,7 @@ set_socket(struct control *control, struct control_service *service, int which)
 	if (strcmp(socket->path, path) == 0 && socket->mode == to.mode && socket->uid == to.uid)
 		return;
 	unlisten(control, service, which);
+	service->moved = false;
 	snprintf(socket->path, sizeof socket->path, "%s", path);
 	socket->mode = to.mode;
 	socket->uid = to.uid;
@@ -312,6 +313,7 @@ same_front(const struct config_service *a, const struct config_service *b)
 	       a->settings.calls_max == b->settings.calls_max &&
 	       a->settings.call_timeout_ms == b->settings.call_timeout_ms &&
 	       a->settings.request_timeout_ms == b->settings.request_timeout_ms &&
+	       a->settings.slow_call_ms == b->settings.slow_call_ms &&
 	       (a->settings.allow_uids == NULL) == (b->settings.allow_uids == NULL) &&
 	       a->caller_count == b->caller_count &&
 	       (a->caller_count == 0 ||

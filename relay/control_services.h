@@ -21,6 +21,7 @@
 
 #include "relay/channel.h"
 #include "relay/config.h"
+#include "relay/control_call.h"
 #include "relay/keeper_services.h"
 
 #define CONTROL_SERVICE_TEXT_MAX 200
@@ -85,6 +86,7 @@ struct control_service {
 	uint64_t failures;
 	bool failed; /* the last generation that was begun did not come to be */
 	bool asleep; /* ended because nobody used it: the next call starts it */
+	bool moved;  /* its callers look elsewhere for its ident than where it is */
 	char last[CONTROL_SERVICE_TEXT_MAX];
 	struct control_service_file files[SETTINGS_LIST_MAX];
 };
@@ -103,7 +105,8 @@ struct control_services {
 	struct control_service *table[CONFIG_SERVICES_MAX]; /* by index; NULL = free */
 	uint32_t count;
 	uint32_t generation; /* the last one that was begun, of all services */
-	uint64_t look_at;    /* ms: at files and unused services */
+	uint64_t look_at;    /* ms: at files, unused services and run directories */
+	bool moved;          /* callers look elsewhere: the configuration is to be read again */
 	struct control_services_end ends[KEEPER_GENERATIONS_MAX]; /* not yet sent */
 	uint32_t ends_count;
 	struct control_services_waits waits;
@@ -151,7 +154,24 @@ control_service_has_failed(const struct control_service *service)
 void control_service_restart(struct control *control, struct control_service *service,
 			     uint64_t at_ms);
 
+/* --- control_services_stats.c */
+
+/* What the workers counted of it, in memory of the call; NULL: there was none. */
+Relay__Control__CallCounters *control_service_counters(struct control_call *call,
+						       const struct control_service *service);
+Relay__Control__ServiceStats *control_service_stats(struct control_call *call,
+						    const struct control_service *service);
+
+/* Into the log. */
+void control_services_on_slow(const struct control *control, uint32_t worker,
+			      const struct channel_service_slow *slow);
+
 /* --- control_services_verbs.c */
+
+const char *control_service_state(const struct control_service *service);
+
+/* The one that the first argument names; NULL: there is none, and the call was answered. */
+struct control_service *control_argument_service(struct control_call *call);
 
 /* For who waits for a generation begun later than some: `number` is in use (`why` is NULL), or
  * never will be.  UINT32_MAX: nor will any other. */

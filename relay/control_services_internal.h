@@ -53,7 +53,8 @@ bool control_generation_tell(struct channel *home, const struct control_service 
 void control_service_failed(struct control *control, struct control_service *service,
 			    uint32_t number, const char *why, uint64_t now);
 
-/* At files that changed and services that nobody uses, when that is due. */
+/* At files that changed, services that nobody uses and run directories that came or went, when
+ * that is due. */
 void control_services_look(struct control *control, uint64_t now);
 bool control_service_is_watched(const struct control_service *service);
 

@@ -18,13 +18,14 @@
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/log.h"
+#include "relay/service_paths.h"
 
 enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
 	GOOD_LIFE_MS = 1000,    /* of a generation: the next one follows at once */
 	LISTEN_AGAIN_MS = 5000, /* a socket that could not be made is tried again */
-	LOOK_EVERY_MS = 1000,   /* at files, and for unused services */
+	LOOK_EVERY_MS = 1000,   /* at files and run directories, for unused services */
 	NOT_STARTED = 127,      /* exit status of what could not be executed */
 };
 
@@ -381,13 +382,20 @@ changed_file(const struct control_service *service)
 	return NULL;
 }
 
-bool
-control_service_is_watched(const struct control_service *service)
+/* Whether what is in use may have to be ended for them. */
+static bool
+has_conditions(const struct control_service *service)
 {
 	const struct service_settings *settings = &service->config->settings;
 
 	return settings->connect == NULL && service->current != NULL &&
 	       (settings->autoreload != NULL || settings->idle_timeout_ms != 0);
+}
+
+bool
+control_service_is_watched(const struct control_service *service)
+{
+	return has_conditions(service) || service->config->settings.ident != NULL;
 }
 
 static bool
@@ -416,6 +424,22 @@ look(struct control *control, struct control_service *service, uint64_t now)
 	}
 }
 
+/* Where the socket of an ident is to be says the configuration, which is read again: once, for it
+ * may be refused. */
+static void
+look_at_place(struct control *control, struct control_service *service)
+{
+	const struct control_service_socket *socket = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	bool moved = !service_ident_stands_now(socket->uid, socket->path);
+
+	if (moved && !service->moved) {
+		control->services.moved = true;
+		say(control, service, LOG_INFO, "service_moved",
+		    "the run directory of user %u is another one now", socket->uid);
+	}
+	service->moved = moved;
+}
+
 void
 control_services_look(struct control *control, uint64_t now)
 {
@@ -426,7 +450,11 @@ control_services_look(struct control *control, uint64_t now)
 	services->look_at = now + LOOK_EVERY_MS;
 	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		struct control_service *service = services->table[i];
-		if (service != NULL && control_service_is_watched(service) && !is_starting(service))
+		if (service == NULL)
+			continue;
+		if (service->config->settings.ident != NULL)
+			look_at_place(control, service);
+		if (has_conditions(service) && !is_starting(service))
 			look(control, service, now);
 	}
 }

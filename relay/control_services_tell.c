@@ -40,6 +40,7 @@ tell_socket(struct channel *home, const struct control_service *service,
 	to->calls_max = config->settings.calls_max;
 	to->call_timeout_ms = config->settings.call_timeout_ms;
 	to->request_timeout_ms = config->settings.request_timeout_ms;
+	to->slow_call_ms = config->settings.slow_call_ms;
 	snprintf(to->name, sizeof to->name, "%s", config->name);
 	for (; to->uid_count < config->caller_count && to->uid_count < SERVICE_UIDS_MAX;
 	     to->uid_count++)

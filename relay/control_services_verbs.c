@@ -22,8 +22,8 @@ enum {
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static const char *
-state_of(const struct control_service *service)
+const char *
+control_service_state(const struct control_service *service)
 {
 	const struct control_service_socket *socket = &service->sockets[CONTROL_SERVICE_PUBLIC];
 
@@ -131,7 +131,7 @@ service_row(struct control_call *call, const struct control_service *service, bo
 		return NULL;
 	relay__control__service__init(row);
 	row->name = control_clean(call, service->config->name);
-	row->state = control_clean(call, state_of(service));
+	row->state = control_clean(call, control_service_state(service));
 	row->socket = control_clean(call, service->sockets[CONTROL_SERVICE_PUBLIC].path);
 	row->extended_socket = control_clean(call, service->sockets[CONTROL_SERVICE_EXTENDED].path);
 	row->worker = service->index % call->control->options->worker_count;
@@ -142,6 +142,7 @@ service_row(struct control_call *call, const struct control_service *service, bo
 	if (service->start_at > now)
 		row->next_us = (service->start_at - now) * US_PER_MS;
 	count_calls(service, row);
+	row->counters = control_service_counters(call, service);
 	if (whole) {
 		fill_generations(call, service, row);
 		fill_settings(call, service, row);
@@ -187,8 +188,8 @@ control_do_services_list(struct control_call *call)
 	control_answer(call, &reply);
 }
 
-static struct control_service *
-argument_service(struct control_call *call)
+struct control_service *
+control_argument_service(struct control_call *call)
 {
 	const char *name = call->request->arguments[0];
 	struct control_service *service = control_service_find(call->control, name);
@@ -201,7 +202,7 @@ argument_service(struct control_call *call)
 void
 control_do_services_show(struct control_call *call)
 {
-	const struct control_service *service = argument_service(call);
+	const struct control_service *service = control_argument_service(call);
 	Relay__Control__Reply reply;
 	Relay__Control__Services services;
 
@@ -299,7 +300,7 @@ wait_for(struct control_call *call, const struct control_service *service)
 void
 control_do_services_reload(struct control_call *call)
 {
-	struct control_service *service = argument_service(call);
+	struct control_service *service = control_argument_service(call);
 
 	if (service == NULL)
 		return;

@@ -6,6 +6,7 @@
  */
 #include "relay/control_stats.h"
 
+#include "relay/control_services.h"
 #include "relay/version.h"
 
 #include <inttypes.h>
@@ -113,23 +114,30 @@ fill_reasons(struct answer *answer, size_t count, char *const *names,
 	return true;
 }
 
-static Relay__Control__Histogram *
-make_histogram(struct answer *answer, const _Atomic uint64_t *counts, uint64_t sum_ns)
+Relay__Control__Histogram *
+control_stats_histogram(struct control_call *call, uint64_t *bounds_us,
+			const _Atomic uint64_t *counts, uint64_t sum_ns)
 {
-	Relay__Control__Histogram *message = control_alloc(answer->call, sizeof *message);
-	uint64_t *numbers = control_alloc(answer->call, HISTOGRAM_BUCKETS * sizeof *numbers);
+	Relay__Control__Histogram *message = control_alloc(call, sizeof *message);
+	uint64_t *numbers = control_alloc(call, HISTOGRAM_BUCKETS * sizeof *numbers);
 
 	if (message == NULL || numbers == NULL)
 		return NULL;
 	relay__control__histogram__init(message);
 	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
 		numbers[i] = stats_get(&counts[i]);
-	message->bound_us = answer->names.bounds_us;
+	message->bound_us = bounds_us;
 	message->n_bound_us = HISTOGRAM_BOUNDS;
 	message->count = numbers;
 	message->n_count = HISTOGRAM_BUCKETS;
 	message->sum_us = sum_ns / 1000;
 	return message;
+}
+
+static Relay__Control__Histogram *
+make_histogram(struct answer *answer, const _Atomic uint64_t *counts, uint64_t sum_ns)
+{
+	return control_stats_histogram(answer->call, answer->names.bounds_us, counts, sum_ns);
 }
 
 static Relay__Control__Counters *
@@ -274,6 +282,25 @@ fill_workers(struct answer *answer)
 	answer->every_reason = false;
 }
 
+/* In the order of their names. */
+static void
+fill_services(struct answer *answer)
+{
+	const struct config *config = &answer->call->control->config;
+	Relay__Control__ServiceStats **list =
+	    control_alloc(answer->call, config->service_count * sizeof *list);
+
+	answer->stats.service = list;
+	for (size_t i = 0; list != NULL && i < config->service_count; i++) {
+		const struct control_service *service =
+		    control_service_find(answer->call->control, config->services[i].name);
+		Relay__Control__ServiceStats *row =
+		    service == NULL ? NULL : control_service_stats(answer->call, service);
+		if (row != NULL)
+			list[answer->stats.n_service++] = row;
+	}
+}
+
 /* The hosts from index `at` on; the index of the next page, or hosts_cap. */
 static uint32_t
 fill_hosts(struct answer *answer, uint32_t at, size_t page)
@@ -341,8 +368,10 @@ answer_page(struct answer *answer, uint32_t at)
 	relay__control__reply__init(&reply);
 	if (page == 0)
 		page = PAGE_DEFAULT;
-	if (call->request->cursor[0] == '\0')
+	if (call->request->cursor[0] == '\0') {
 		fill_workers(answer);
+		fill_services(answer);
+	}
 	uint32_t next = fill_hosts(answer, at, page < PAGE_MAX ? page : PAGE_MAX);
 	if (next < call->control->hosts_cap)
 		reply.next_cursor = control_text(call, "%" PRIu32, next);

@@ -12,6 +12,10 @@
 void control_stats_host(const struct control *control, const struct control_host *host,
 			struct stats_host *sum);
 
+/* Of HISTOGRAM_BUCKETS counts; `bounds_us` is used by the message. */
+Relay__Control__Histogram *control_stats_histogram(struct control_call *call, uint64_t *bounds_us,
+						   const _Atomic uint64_t *counts, uint64_t sum_ns);
+
 /* Of the host and that sum, in memory of the call; NULL: there was none. */
 Relay__Control__Gauges *control_stats_gauges(struct control_call *call,
 					     const struct control_host *host,

@@ -122,6 +122,7 @@ complete_argument(FILE *out, const char *shape, const char *prefix)
 		{ "FILE", CTL_COMPLETE_FILE },    { "HOST", CTL_COMPLETE_HOST },
 		{ "LINK", CTL_COMPLETE_LINK },    { "CLIENT", CTL_COMPLETE_CLIENT },
 		{ "NAME", CTL_COMPLETE_MESSAGE }, { "SERVICE", CTL_COMPLETE_SERVICE },
+		{ "CALL", CTL_COMPLETE_CALL },
 	};
 
 	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
@@ -203,6 +204,8 @@ verb_of(enum ctl_complete what)
 		return "delayed list";
 	case CTL_COMPLETE_SERVICE:
 		return "services list";
+	case CTL_COMPLETE_CALL:
+		return "calls list";
 	case CTL_COMPLETE_DONE:
 	case CTL_COMPLETE_FILE:
 		break;
@@ -225,6 +228,8 @@ name_at(const Relay__Control__Reply *reply, size_t i)
 		return i < reply->delayed->n_message ? reply->delayed->message[i]->name : NULL;
 	case RELAY__CONTROL__REPLY__BODY_SERVICES:
 		return i < reply->services->n_service ? reply->services->service[i]->name : NULL;
+	case RELAY__CONTROL__REPLY__BODY_CALLS:
+		return i < reply->calls->n_call ? reply->calls->call[i]->id : NULL;
 	default: /* an error, or what was not asked for */
 		return NULL;
 	}

@@ -19,6 +19,7 @@ enum ctl_complete {
 	CTL_COMPLETE_CLIENT,
 	CTL_COMPLETE_MESSAGE,
 	CTL_COMPLETE_SERVICE,
+	CTL_COMPLETE_CALL,
 };
 
 /* Prints what the command line alone tells; *prefix is what the others must begin with. */

@@ -448,6 +448,9 @@ ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb,
 	case RELAY__CONTROL__REPLY__BODY_SERVICES:
 		print_list(out, &reply->services->base, detail, width);
 		return;
+	case RELAY__CONTROL__REPLY__BODY_CALLS:
+		print_list(out, &reply->calls->base, detail, width);
+		return;
 	case RELAY__CONTROL__REPLY__BODY_HEALTH:
 		print_health(out, reply->health);
 		return;

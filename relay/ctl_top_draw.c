@@ -148,6 +148,22 @@ draw_totals(const struct ctl_top *top)
 	ctl_screen_item(&row, "clients %" PRIu64, total->clients);
 }
 
+/* Of all services together, where there are any. */
+static void
+put_calls(const struct ctl_top *top, struct ctl_row *row)
+{
+	const Relay__Control__Stats *stats = ctl_top_stats(&top->samples[top->now]);
+	uint64_t running = 0;
+	uint64_t waiting = 0;
+
+	for (size_t i = 0; i < stats->n_service; i++) {
+		running += stats->service[i]->running;
+		waiting += stats->service[i]->waiting;
+	}
+	if (stats->n_service > 0)
+		ctl_screen_item(row, "calls %" PRIu64 "+%" PRIu64, running, waiting);
+}
+
 static void
 draw_states(const struct ctl_top *top)
 {
@@ -167,6 +183,7 @@ draw_states(const struct ctl_top *top)
 	ctl_screen_item(&row, "queue %" PRIu64, total->queue);
 	ctl_screen_item(&row, "in flight %" PRIu64, total->in_flight);
 	ctl_screen_item(&row, "delayed %" PRIu64, ctl_top_stats(&top->samples[top->now])->delayed);
+	put_calls(top, &row);
 }
 
 /* Long names get what the other columns leave. */

@@ -2,7 +2,7 @@
  * keeper_definitions.c - see keeper_definitions.h.
  *
  * How often the file is read is bounded by how often it changes: a control process that names what
- * is not there costs one reading a second.  Owns the definitions.
+ * is not there costs two readings a second.  Owns the definitions.
  */
 #include "relay/keeper_definitions.h"
 
@@ -61,6 +61,19 @@ log_refusal(const struct report *report)
 	}
 }
 
+/* As control does it, but for the hosts, and with the settings that are in force. */
+static bool
+load_services(struct config *config, const struct config_source *source, struct report *report)
+{
+	struct relay_conf conf;
+	bool good = relay_conf_load(&conf, source->conf_file, source->options, source->option_count,
+				    report) &&
+		    config_services_load(config, &conf, true, report);
+
+	relay_conf_fini(&conf);
+	return good;
+}
+
 /* False: it is not time for that, or what is there now cannot be used: all stays as it was. */
 static bool
 read_again(struct keeper_definitions *definitions, uint64_t now)
@@ -76,7 +89,7 @@ read_again(struct keeper_definitions *definitions, uint64_t now)
 	definitions->file = file;
 	definitions->read_at = now;
 	definitions->reads++;
-	bool good = config_services_read(&fresh, definitions->source, &report);
+	bool good = load_services(&fresh, definitions->source, &report);
 	if (good) {
 		drop_read(definitions);
 		definitions->read = fresh.services;

@@ -20,8 +20,9 @@
 #include "relay/config.h"
 
 enum {
-	/* A file that has not changed is not read again within: users may have changed. */
-	KEEPER_DEFINITIONS_READ_MS = 1000,
+	/* A file that has not changed is not read again within: users, and the directories of
+	 * their sockets, may have. */
+	KEEPER_DEFINITIONS_READ_MS = 500,
 };
 
 struct keeper_definition {

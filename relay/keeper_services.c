@@ -363,9 +363,9 @@ keeper_services_fill(const struct keeper_services *services, struct pollfd *slot
 	const struct keeper_generation *generation;
 	nfds_t count = 0;
 
+	/* Its end is told without being asked for; nobody waits for what a server may say there. */
 	LIST_FOREACH(generation, &services->generations, entry)
-		slots[count++] =
-		    (struct pollfd){ .fd = generation->child.sentinel, .events = POLLIN };
+		slots[count++] = (struct pollfd){ .fd = generation->child.sentinel };
 	return count;
 }
 

@@ -54,6 +54,10 @@
 #define CALLS_COLLECTING_MAX 1024u
 #define CALLS_WAITING_MAX    1024u
 
+/* Then the client that has been at its request longest, and at least so long, makes room for who
+ * waits in the listen queue. */
+#define CALLS_COLLECTING_FAIR_MS 1000u
+
 /* Descriptors of a call at most: two connections and what its caller passes. */
 #define CALL_FDS 5u
 

@@ -50,7 +50,7 @@ bind_and_rename(struct listener *listener, const char *name, int type, mode_t mo
 		struct owner owner)
 {
 	char temporary[64];
-	struct stat st;
+	struct stat st = { 0 };
 
 	snprintf(temporary, sizeof temporary, ".relay-%ld", (long)getpid());
 	unlink(temporary); /* left by a process that had this pid and was killed here */

@@ -6,121 +6,30 @@
  */
 #include "relay/metrics.h"
 
+#include "relay/metrics_family.h"
+#include "relay/metrics_services.h"
+
 #include <string.h>
-
-/* Bytes of ,le="536870.912"} with room for any 64-bit bound. */
-#define LE_MAX 40
-
-/* The ends of bucket lines, made once per scrape. */
-struct bucket_ends {
-	struct metrics_text text;
-	size_t at[METRICS_BOUNDS_MAX + 2];
-};
-
-static void
-family(struct metrics_text *text, const char *name, const char *type, const char *help)
-{
-	metrics_text_put(text, "# HELP ");
-	metrics_text_put(text, name);
-	metrics_text_put(text, " ");
-	metrics_text_put(text, help);
-	metrics_text_put(text, "\n# TYPE ");
-	metrics_text_put(text, name);
-	metrics_text_put(text, " ");
-	metrics_text_put(text, type);
-	metrics_text_put(text, "\n");
-}
-
-static void
-end_number(struct metrics_text *text, uint64_t number)
-{
-	metrics_text_put_number(text, number);
-	metrics_text_put(text, "\n");
-}
-
-static void
-end_seconds(struct metrics_text *text, uint64_t us)
-{
-	metrics_text_put_seconds(text, us);
-	metrics_text_put(text, "\n");
-}
 
 /* A family of one sample. */
 static void
 single(struct metrics_text *text, const char *name, const char *type, const char *help,
        uint64_t number)
 {
-	family(text, name, type, help);
+	metrics_family(text, name, type, help);
 	metrics_text_put(text, name);
 	metrics_text_put(text, " ");
-	end_number(text, number);
+	metrics_end_number(text, number);
 }
 
 static void
 single_seconds(struct metrics_text *text, const char *name, const char *type, const char *help,
 	       uint64_t us)
 {
-	family(text, name, type, help);
+	metrics_family(text, name, type, help);
 	metrics_text_put(text, name);
 	metrics_text_put(text, " ");
-	end_seconds(text, us);
-}
-
-/* --- histograms */
-
-static void
-bucket_ends_init(struct bucket_ends *ends, const struct metrics_bounds *bounds)
-{
-	metrics_text_init(&ends->text, (METRICS_BOUNDS_MAX + 1) * LE_MAX);
-	for (size_t i = 0; i <= bounds->count; i++) {
-		ends->at[i] = ends->text.len;
-		metrics_text_put(&ends->text, ",le=\"");
-		if (i < bounds->count)
-			metrics_text_put_seconds(&ends->text, bounds->us[i]);
-		else
-			metrics_text_put(&ends->text, "+Inf");
-		metrics_text_put(&ends->text, "\"} ");
-	}
-	ends->at[bounds->count + 1] = ends->text.len;
-}
-
-/* NAME_ending{LABEL */
-static void
-series(struct metrics_text *text, const char *name, const char *ending, const char *label,
-       size_t label_len)
-{
-	metrics_text_put(text, name);
-	metrics_text_put(text, ending);
-	metrics_text_put_bytes(text, label, label_len);
-}
-
-/* The lines of buckets differ at their ends alone: what is before is copied from the first. */
-static void
-histogram(struct metrics_text *text, const char *name, const char *label, size_t label_len,
-	  const struct metrics_times *times, const struct metrics_bounds *bounds,
-	  const struct bucket_ends *ends)
-{
-	size_t start = text->len;
-	uint64_t sum = 0;
-
-	series(text, name, "_bucket{", label, label_len);
-	size_t len = text->len - start;
-	for (size_t i = 0; i <= bounds->count; i++) {
-		size_t end = ends->at[i + 1] - ends->at[i];
-
-		sum += times->count[i];
-		/* Its source may move while room is made, so that is done first. */
-		if (i > 0 && metrics_text_make_room(text, len))
-			metrics_text_put_bytes(text, text->bytes + start, len);
-		metrics_text_put_bytes(text, ends->text.bytes + ends->at[i], end);
-		end_number(text, sum);
-	}
-	series(text, name, "_sum{", label, label_len);
-	metrics_text_put(text, "} ");
-	end_seconds(text, times->sum_us);
-	series(text, name, "_count{", label, label_len);
-	metrics_text_put(text, "} ");
-	end_number(text, sum);
+	metrics_end_seconds(text, us);
 }
 
 /* --- by host */
@@ -173,7 +82,7 @@ static void
 write_row_family(struct metrics_text *text, const struct metrics_hosts *hosts,
 		 const struct row_family *of)
 {
-	family(text, of->name, of->type, of->help);
+	metrics_family(text, of->name, of->type, of->help);
 	for (size_t i = 0; i < hosts->count; i++) {
 		const char *row = (const char *)&hosts->row[i];
 		uint64_t number;
@@ -181,9 +90,9 @@ write_row_family(struct metrics_text *text, const struct metrics_hosts *hosts,
 		memcpy(&number, row + of->offset, sizeof number);
 		host_sample(text, of->name, hosts, &hosts->row[i], "");
 		if (of->is_us)
-			end_seconds(text, number);
+			metrics_end_seconds(text, number);
 		else
-			end_number(text, number);
+			metrics_end_number(text, number);
 	}
 }
 
@@ -198,10 +107,10 @@ write_pair(struct metrics_text *text, const struct metrics_hosts *hosts, const c
 
 		memcpy(&number, row + first, sizeof number);
 		host_sample(text, name, hosts, &hosts->row[i], more[0]);
-		end_number(text, number);
+		metrics_end_number(text, number);
 		memcpy(&number, row + second, sizeof number);
 		host_sample(text, name, hosts, &hosts->row[i], more[1]);
-		end_number(text, number);
+		metrics_end_number(text, number);
 	}
 }
 
@@ -224,7 +133,7 @@ write_reasons(struct metrics_text *text, const struct metrics_hosts *hosts, cons
 			metrics_text_put(text, ",");
 			metrics_text_put_label(text, "reason", reasons->name[at]);
 			metrics_text_put(text, "} ");
-			end_number(text, number);
+			metrics_end_number(text, number);
 		}
 	}
 }
@@ -245,16 +154,17 @@ write_clocks(struct metrics_text *text, const struct metrics_hosts *hosts)
 		[METRICS_HANDSHAKE] = { "relay_handshake_duration_seconds",
 					"From the connect of a link to the end of its handshake." },
 	};
-	struct bucket_ends ends;
+	struct metrics_ends ends;
 
-	bucket_ends_init(&ends, &hosts->sets.bounds);
+	metrics_ends_init(&ends, &hosts->sets.bounds);
 	for (size_t clock = 0; clock < METRICS_CLOCK_COUNT && !ends.text.full; clock++) {
-		family(text, clocks[clock].name, "histogram", clocks[clock].help);
+		metrics_family(text, clocks[clock].name, "histogram", clocks[clock].help);
 		for (size_t i = 0; i < hosts->count; i++) {
 			const struct metrics_row *row = &hosts->row[i];
 
-			histogram(text, clocks[clock].name, hosts->labels.bytes + row->label_at,
-				  row->label_len, &row->times[clock], &hosts->sets.bounds, &ends);
+			metrics_histogram(text, clocks[clock].name,
+					  hosts->labels.bytes + row->label_at, row->label_len,
+					  &row->times[clock], &hosts->sets.bounds, &ends);
 		}
 	}
 	/* Without room for the bounds there is none for the rest either. */
@@ -268,17 +178,17 @@ write_hosts(struct metrics_text *text, const struct metrics_hosts *hosts)
 	static const char *const results[] = { ",result=\"answered\"", ",result=\"failed\"" };
 	static const char *const states[] = { ",state=\"ready\"", ",state=\"other\"" };
 
-	family(text, "relay_requests_total", "counter", "Requests that came to their end.");
+	metrics_family(text, "relay_requests_total", "counter", "Requests that came to their end.");
 	write_pair(text, hosts, "relay_requests_total", results,
 		   offsetof(struct metrics_row, answered), offsetof(struct metrics_row, failed));
-	family(text, "relay_request_failures_total", "counter",
-	       "Requests that ended without an answer, by reason.");
+	metrics_family(text, "relay_request_failures_total", "counter",
+		       "Requests that ended without an answer, by reason.");
 	write_reasons(text, hosts, "relay_request_failures_total", &hosts->sets.failures,
 		      offsetof(struct metrics_row, failures));
-	family(text, "relay_links", "gauge", "TCP links to the peer.");
+	metrics_family(text, "relay_links", "gauge", "TCP links to the peer.");
 	write_pair(text, hosts, "relay_links", states, offsetof(struct metrics_row, links_ready),
 		   offsetof(struct metrics_row, links_other));
-	family(text, "relay_link_closes_total", "counter", "Links that ended, by reason.");
+	metrics_family(text, "relay_link_closes_total", "counter", "Links that ended, by reason.");
 	write_reasons(text, hosts, "relay_link_closes_total", &hosts->sets.closes,
 		      offsetof(struct metrics_row, closes));
 	for (size_t i = 0; i < sizeof row_families / sizeof row_families[0]; i++)
@@ -338,7 +248,7 @@ static void
 write_worker_family(struct metrics_text *text, const Relay__Control__Stats *stats,
 		    const struct worker_family *of)
 {
-	family(text, of->name, of->type, of->help);
+	metrics_family(text, of->name, of->type, of->help);
 	for (size_t i = 0; i < worker_count(stats); i++) {
 		const char *worker = (const char *)stats->worker[i];
 		uint64_t number;
@@ -351,9 +261,9 @@ write_worker_family(struct metrics_text *text, const Relay__Control__Stats *stat
 		metrics_text_put_number(text, stats->worker[i]->number);
 		metrics_text_put(text, "\"} ");
 		if (of->is_us)
-			end_seconds(text, number);
+			metrics_end_seconds(text, number);
 		else
-			end_number(text, number);
+			metrics_end_number(text, number);
 	}
 }
 
@@ -363,14 +273,14 @@ write_loop_lag(struct metrics_text *text, const Relay__Control__Stats *stats)
 	struct metrics_bounds bounds = { .count = 0 };
 	struct metrics_times times = { .sum_us = 0 };
 	struct metrics_text label;
-	struct bucket_ends ends;
+	struct metrics_ends ends;
 
 	for (size_t i = 0; i < worker_count(stats); i++)
 		metrics_times_add(&times, &bounds, stats->worker[i]->loop_lag);
-	bucket_ends_init(&ends, &bounds);
-	metrics_text_init(&label, LE_MAX);
-	family(text, "relay_loop_lag_seconds", "histogram",
-	       "From an event's turn of the loop to the end of its work.");
+	metrics_ends_init(&ends, &bounds);
+	metrics_text_init(&label, METRICS_LE_MAX);
+	metrics_family(text, "relay_loop_lag_seconds", "histogram",
+		       "From an event's turn of the loop to the end of its work.");
 	for (size_t i = 0; i < worker_count(stats) && !ends.text.full; i++) {
 		if (!is_first(stats, i))
 			continue;
@@ -380,8 +290,8 @@ write_loop_lag(struct metrics_text *text, const Relay__Control__Stats *stats)
 		metrics_text_put(&label, "worker=\"");
 		metrics_text_put_number(&label, stats->worker[i]->number);
 		metrics_text_put(&label, "\"");
-		histogram(text, "relay_loop_lag_seconds", label.bytes, label.len, &times, &bounds,
-			  &ends);
+		metrics_histogram(text, "relay_loop_lag_seconds", label.bytes, label.len, &times,
+				  &bounds, &ends);
 	}
 	text->full |= ends.text.full || label.full;
 	metrics_text_fini(&label);
@@ -415,7 +325,7 @@ write_daemon(struct metrics_text *text, const struct metrics_daemon *daemon)
 	       stats->loads_refused);
 	single_seconds(text, "relay_start_time_seconds", "gauge",
 		       "When the relay was started, since 1970.", stats->started);
-	family(text, "relay_build_info", "gauge", "Always 1; the label says which relay.");
+	metrics_family(text, "relay_build_info", "gauge", "Always 1; the label says which relay.");
 	metrics_text_put(text, "relay_build_info{");
 	metrics_text_put_label(text, "version", stats->version);
 	metrics_text_put(text, "} 1\n");
@@ -460,6 +370,7 @@ metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 		for (size_t i = 0; i < sizeof worker_families / sizeof worker_families[0]; i++)
 			write_worker_family(text, daemon->stats, &worker_families[i]);
 		write_loop_lag(text, daemon->stats);
+		metrics_services_write(text, daemon->stats);
 	}
 	write_self(text, self);
 }

@@ -31,6 +31,26 @@ service_touch(struct service *service)
 
 /* --- doors ------------------------------------------------------------------------------------ */
 
+/* When the client that has been at its request longest may be asked to make room. */
+static uint64_t
+fair_at(const struct service *service)
+{
+	const struct call *oldest = TAILQ_FIRST(&service->calls[CALL_COLLECTING]);
+
+	return oldest->began_at + ms_to_ns(CALLS_COLLECTING_FAIR_MS);
+}
+
+/* Also silent clients were greeted: one that is closed knows that nobody will serve it. */
+static void
+make_room(struct service *service)
+{
+	if (service->counts[CALL_COLLECTING] < CALLS_COLLECTING_MAX ||
+	    worker_now(service->worker) < fair_at(service))
+		return;
+	log_info(NULL, "%s: too many clients that send no request", service->name);
+	call_close(TAILQ_FIRST(&service->calls[CALL_COLLECTING]), CALL_SLOW_REQUEST);
+}
+
 static void
 on_accepted(struct uring_op *op, int res, const uint8_t *data)
 {
@@ -38,12 +58,14 @@ on_accepted(struct uring_op *op, int res, const uint8_t *data)
 	struct service *service = door->service;
 
 	(void)data;
-	if (res >= 0 && !service->leaving)
+	if (res >= 0 && !service->leaving) {
+		make_room(service);
 		call_accept(door, res);
-	else if (res >= 0)
+	} else if (res >= 0) {
 		uring_close(service->worker->ring, res); /* ungreeted: it looks elsewhere */
-	else if (res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS)
+	} else if (res == -EMFILE || res == -ENFILE || res == -ENOMEM || res == -ENOBUFS) {
 		worker_pause_accepting(service->worker);
+	}
 	service_touch(service);
 }
 
@@ -94,9 +116,13 @@ arm_accepts(struct service *service)
 {
 	struct worker *worker = service->worker;
 
-	if (service->leaving || service->counts[CALL_COLLECTING] >= CALLS_COLLECTING_MAX ||
-	    service->counts[CALL_WAITING] >= CALLS_WAITING_MAX)
+	if (service->leaving || service->counts[CALL_WAITING] >= CALLS_WAITING_MAX)
 		return;
+	if (service->counts[CALL_COLLECTING] >= CALLS_COLLECTING_MAX &&
+	    worker_now(worker) < fair_at(service)) {
+		look_at(service, fair_at(service));
+		return;
+	}
 	if (!worker_accepting(worker)) {
 		worker_pause_accepting(worker);
 		return;
@@ -361,6 +387,7 @@ end(struct service *service)
 		if (service->doors[i].next >= 0)
 			uring_close(worker->ring, service->doors[i].next);
 	}
+	stats_service_leave(service->stats);
 	free_generations(service, true);
 	assert(TAILQ_EMPTY(&service->generations));
 	uring_timer_clear(worker->ring, &service->look);
@@ -400,6 +427,7 @@ service_new(struct worker *worker, const struct channel_service *message, int li
 	service->index = message->index;
 	memcpy(service->name, message->name, sizeof service->name);
 	service->name[sizeof service->name - 1] = '\0';
+	service->stats = stats_service_take(&worker->stats->services, service->name);
 	for (int i = 0; i < SERVICE_DOORS; i++) {
 		service->doors[i] = (struct service_door){
 			.op = { .done = on_accepted },

@@ -11,18 +11,19 @@
 #define RELAY_SERVICE_H
 
 #include "relay/call_end.h"
+#include "relay/stats.h"
 #include "relay/worker.h"
 
 struct call;
 TAILQ_HEAD(call_list, call);
 
-#define CALL_STATES(X)                                                                        \
-	X(CALL_COLLECTING, "collecting") /* the request comes in */                           \
-	X(CALL_WAITING, "waiting")       /* it is complete; for a slot, or a generation */    \
-	X(CALL_CONNECTED, "connected")   /* to the service, which has not greeted yet */      \
-	X(CALL_GIVING, "giving")         /* of the request: from here on never given again */ \
-	X(CALL_RUNNING, "running")       /* until the status comes */                         \
-	X(CALL_CLOSING, "closing")       /* waits for its operations to end */
+#define CALL_STATES(X)                                                                       \
+	X(CALL_COLLECTING, "request")   /* it comes in */                                    \
+	X(CALL_WAITING, "waiting")      /* it is complete; for a slot, or a generation */    \
+	X(CALL_CONNECTED, "connecting") /* to the service, which has not greeted yet */      \
+	X(CALL_GIVING, "giving")        /* of the request: from here on never given again */ \
+	X(CALL_RUNNING, "running")      /* until the status comes */                         \
+	X(CALL_CLOSING, "closing")      /* waits for its operations to end */
 
 enum call_state {
 #define X(name, text) name,
@@ -70,6 +71,7 @@ struct service {
 	TAILQ_ENTRY(service) leaving_entry;
 	char name[SERVICE_NAME_MAX + 1];
 	struct channel_service settings;
+	struct stats_service *stats; /* in the memory that control reads; by name */
 	struct service_door doors[SERVICE_DOORS];
 
 	struct call_list calls[CALL_STATE_COUNT]; /* those that wait: oldest first */
@@ -130,6 +132,14 @@ service_running(const struct service *service)
 
 /* Numbers of the generation (NULL: of none) changed. */
 void service_on_change(struct service *service, struct service_generation *generation);
+
+/* A call has ended, or one that never was begun. */
+static inline void
+service_count_end(struct service *service, enum call_end end)
+{
+	service->ends[end]++;
+	stats_count(&service->stats->ends[end]);
+}
 
 /* The generation did not take a call: no more are given to it for now. */
 void service_on_refused(struct service *service, struct service_generation *generation);

@@ -108,7 +108,11 @@ switch_user(const struct service_start *start)
 		setenv("HOME", user->pw_dir, 1);
 		setenv("USER", user->pw_name, 1);
 		setenv("LOGNAME", user->pw_name, 1);
+		setenv("SHELL", user->pw_shell, 1);
 	}
+	/* Of the session that the relay was started in. */
+	unsetenv("XDG_RUNTIME_DIR");
+	unsetenv("MAIL");
 	return true;
 }
 
@@ -159,6 +163,25 @@ place_descriptors(const int given[GIVEN_COUNT])
 }
 
 static bool
+is_later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+/* A server whose program is newer than its socket ends at every call.  One that comes from a clock
+ * ahead of ours would do so for as long: what is newer now counts as no change. */
+static struct timespec
+newest_of(char *const *words, struct timespec made)
+{
+	struct stat st;
+
+	for (; *words != NULL; words++)
+		if (stat(*words, &st) == 0 && S_ISREG(st.st_mode) && is_later(st.st_mtim, made))
+			made = st.st_mtim;
+	return made;
+}
+
+static bool
 set_variable(struct timespec made)
 {
 	char value[128];
@@ -177,7 +200,8 @@ become(const struct service_start *start, const int given[GIVEN_COUNT], struct t
 	setsid();
 	default_signals();
 	lower_limit(start->nofile);
-	if (place_descriptors(given) && switch_user(start) && set_variable(made))
+	if (place_descriptors(given) && switch_user(start) &&
+	    set_variable(newest_of(start->command, made)))
 		execvp(start->command[0], start->command);
 	dprintf(STDERR_FILENO, "relay: service %s cannot be started: %s\n", start->command[0],
 		strerror(errno));

@@ -26,18 +26,28 @@ finish(const struct wire_out *out)
 	return true;
 }
 
-bool
-service_run_dir(const struct service_run_facts *facts, char path[static SERVICE_RUN_DIR_SIZE])
+/* What the rule has to know of the runtime directory. */
+static struct pfi_run_facts
+runtime_facts(const struct service_run_facts *facts)
 {
 	const struct stat *runtime = facts->runtime;
-	struct pfi_run_facts rule = { .uid = facts->uid, .nodename = wire_span_str(facts->node) };
-	struct wire_out out = wire_out(path, SERVICE_RUN_DIR_SIZE - 1);
+	struct pfi_run_facts rule = { .uid = facts->uid };
 
 	if (runtime != NULL) {
 		rule.is_directory = S_ISDIR(runtime->st_mode);
 		rule.owner = runtime->st_uid;
 		rule.mode = runtime->st_mode & 07777u;
 	}
+	return rule;
+}
+
+bool
+service_run_dir(const struct service_run_facts *facts, char path[static SERVICE_RUN_DIR_SIZE])
+{
+	struct pfi_run_facts rule = runtime_facts(facts);
+	struct wire_out out = wire_out(path, SERVICE_RUN_DIR_SIZE - 1);
+
+	rule.nodename = wire_span_str(facts->node);
 	/* A home that is no absolute path would be one below wherever the relay happens to be. */
 	if (facts->home != NULL && facts->home[0] == '/')
 		rule.home = wire_span_str(facts->home);
@@ -47,19 +57,49 @@ service_run_dir(const struct service_run_facts *facts, char path[static SERVICE_
 	return finish(&out);
 }
 
+static const struct stat *
+look_at_runtime_dir(uid_t uid, struct stat *runtime)
+{
+	char place[64];
+	struct wire_out out = wire_out(place, sizeof place - 1);
+
+	pfi_put_runtime_dir(&out, uid);
+	return finish(&out) && lstat(place, runtime) == 0 ? runtime : NULL;
+}
+
+bool
+service_ident_stands(const struct service_run_facts *facts, const char *path)
+{
+	struct pfi_run_facts rule = runtime_facts(facts);
+	char place[64];
+	struct wire_out out = wire_out(place, sizeof place - 1);
+
+	pfi_put_runtime_dir(&out, facts->uid);
+	if (!finish(&out))
+		return true;
+	bool there = strncmp(path, place, out.len) == 0 && path[out.len] == '/';
+	return there == pfi_runtime_dir_usable(&rule);
+}
+
+bool
+service_ident_stands_now(uid_t uid, const char *path)
+{
+	struct stat runtime;
+	struct service_run_facts facts = { .uid = uid };
+
+	facts.runtime = look_at_runtime_dir(uid, &runtime);
+	return service_ident_stands(&facts, path);
+}
+
 bool
 service_run_dir_of(uid_t uid, char path[static SERVICE_RUN_DIR_SIZE])
 {
-	char place[64];
 	struct utsname node;
 	struct stat runtime;
 	const struct passwd *user = getpwuid(uid);
 	struct service_run_facts facts = { .uid = uid };
-	struct wire_out out = wire_out(place, sizeof place - 1);
 
-	pfi_put_runtime_dir(&out, uid);
-	if (finish(&out) && lstat(place, &runtime) == 0)
-		facts.runtime = &runtime;
+	facts.runtime = look_at_runtime_dir(uid, &runtime);
 	if (user != NULL)
 		facts.home = user->pw_dir;
 	if (uname(&node) != 0)

@@ -45,6 +45,13 @@ bool service_run_dir(const struct service_run_facts *facts, char out[static SERV
 /* The same, with the facts of this machine: asks the user database, looks at the directory. */
 bool service_run_dir_of(uid_t uid, char out[static SERVICE_RUN_DIR_SIZE]);
 
+/*
+ * Whether callers of this user still look for a socket where `path`, made by the rule, is: his
+ * runtime directory comes and goes with his sessions.  Asks no user database.
+ */
+bool service_ident_stands(const struct service_run_facts *facts, const char *path);
+bool service_ident_stands_now(uid_t uid, const char *path);
+
 /* The longest ident in that directory; never 0 for one that service_run_dir gave. */
 size_t service_ident_max(const char *run_dir);
 

@@ -18,6 +18,7 @@ struct service_settings {
 	uint32_t recycle_calls;      /* started anew after so many; 0 = never */
 	uint64_t call_timeout_ms;    /* from the request to its status; 0 = as long as it takes */
 	uint64_t request_timeout_ms; /* from the connect to the complete request */
+	uint64_t slow_call_ms;       /* logged if it took longer; 0 = never */
 	uint64_t idle_timeout_ms;    /* ended when unused for so long; 0 = never */
 	uint64_t start_timeout_ms;   /* from the start to the end of its set-up */
 	char **autoreload;           /* files; started anew when one of them changes */

@@ -20,6 +20,8 @@
 
 /* Of the run directory: its own, and the one that is named after the program. */
 #define MISSING_DIRS_MAX 2
+/* A user's own, here, is there while he has a session: it is made by nobody else. */
+#define RUNTIME_DIRS "/var/run/user/"
 
 /* Who takes a socket away is given way to, longer and longer: it may be another relay, and each
  * time both would start a server. */
@@ -134,6 +136,12 @@ make_run_dir(const char *path, int levels)
 	return mkdir(dir, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
+static int
+missing_dirs(const char *path)
+{
+	return strncmp(path, RUNTIME_DIRS, strlen(RUNTIME_DIRS)) == 0 ? 1 : MISSING_DIRS_MAX;
+}
+
 /* A socket that somebody left may be replaced; a file was never meant. */
 static int
 open_socket(struct listener *listener, const struct service_socket_wanted *what)
@@ -156,7 +164,7 @@ bind_socket(struct listener *listener, const struct service_socket_wanted *what)
 	if (enter_user(what->uid, &own)) {
 		error = open_socket(listener, what);
 		if (error == -ENOENT && what->uid != OWNER_NOBODY_UID) {
-			error = make_run_dir(what->path, MISSING_DIRS_MAX);
+			error = make_run_dir(what->path, missing_dirs(what->path));
 			if (error == 0)
 				error = open_socket(listener, what);
 		}

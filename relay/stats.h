@@ -16,6 +16,7 @@
 #include "relay/limits.h"
 #include "relay/link_reason.h"
 #include "relay/request.h"
+#include "relay/stats_service.h"
 
 /*
  * Up to `id` nothing but 64-bit counters, which stats.c adds up word by word, in this order: what
@@ -56,6 +57,7 @@ struct worker_stats {
 	/* Bit N: block N was taken once.  Others are holes of the memfd and stay so: nobody looks
 	 * at them. */
 	_Atomic uint64_t used[HOSTS_MAX / 64];
+	struct stats_services services;
 	struct stats_host past; /* of hosts whose block is another's by now */
 	struct stats_host hosts[HOSTS_MAX];
 };

@@ -89,8 +89,8 @@ worker_ask_address(struct worker *worker, uint32_t index)
 	worker_tell_control(worker, &message);
 }
 
-static bool
-may_log(struct worker *worker)
+bool
+worker_may_log(struct worker *worker)
 {
 	uint64_t second = worker_now(worker) / 1000000000u;
 
@@ -112,7 +112,7 @@ send_log(void *context, enum log_level level, const char *host, const char *text
 	struct worker *worker = context;
 	struct channel_message message = { .type = CHANNEL_LOG, .log = { .level = level } };
 
-	if (!may_log(worker))
+	if (!worker_may_log(worker))
 		return;
 	if (worker->control == NULL) {
 		log_write(log_process(), level, host, text);

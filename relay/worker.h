@@ -132,6 +132,9 @@ bool worker_has_services(const struct worker *worker);
 /* The block that a host counts in; one that left and counted there goes on in `past`. */
 struct stats_host *worker_host_stats(struct worker *worker, uint32_t index, const char *id);
 
+/* Whether one more thing to be logged may be told in this second. */
+bool worker_may_log(struct worker *worker);
+
 /* For hosts, links and clients. */
 void worker_tell_control(struct worker *worker, const struct channel_message *message);
 void worker_tell_state(const struct host *host);

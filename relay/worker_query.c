@@ -1,7 +1,7 @@
 /*
  * worker_query.c - see worker_query.h.  Answers at once from what is; looks at a bounded number of
- * hosts and tells a bounded number of rows at a time, and keeps nothing but a place in the list of
- * clients, which may be long.
+ * hosts or services and tells a bounded number of rows at a time, and keeps nothing but a place in
+ * the list of clients, which may be long.
  */
 #include "relay/worker_query.h"
 
@@ -13,7 +13,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* Looked at for one answer. */
+/* Hosts or services looked at for one answer. */
 #define HOSTS_PER_QUERY 1024u
 
 static struct host *
@@ -169,6 +169,21 @@ add_clients(struct channel_rows *rows, uint32_t max, const struct host *host, ui
 	return client != NULL;
 }
 
+/* What there is at the index, if it is there.  true = not all had room. */
+static bool
+add_rows(struct worker *worker, const struct channel_query *query, uint32_t index,
+	 struct channel_rows *rows, uint32_t max, uint64_t *number)
+{
+	if (query->kind == CHANNEL_CALLS)
+		return worker->services[index] != NULL &&
+		       worker_query_calls(worker->services[index], rows, max, number);
+	const struct host *host = worker->hosts[index];
+	if (host == NULL)
+		return false;
+	return query->kind == CHANNEL_LINKS ? add_links(rows, max, host, number)
+					    : add_clients(rows, max, host, number);
+}
+
 static void
 answer_query(struct worker *worker, const struct channel_query *query)
 {
@@ -176,21 +191,17 @@ answer_query(struct worker *worker, const struct channel_query *query)
 	struct channel_rows *rows = &message.rows;
 	uint32_t max = query->max < CHANNEL_ROWS_MAX ? query->max : CHANNEL_ROWS_MAX;
 	uint32_t index = query->index;
+	uint32_t cap = query->kind == CHANNEL_CALLS ? worker->services_cap : worker->hosts_cap;
 	uint64_t number = query->number;
-	bool more = false;
 
 	rows->token = query->token;
-	for (uint32_t i = 0; i < HOSTS_PER_QUERY && index < worker->hosts_cap; i++) {
-		const struct host *host = worker->hosts[index];
-		if (host != NULL)
-			more = query->kind == CHANNEL_LINKS ? add_links(rows, max, host, &number)
-							    : add_clients(rows, max, host, &number);
-		if (more)
+	for (uint32_t i = 0; i < HOSTS_PER_QUERY && index < cap; i++) {
+		if (add_rows(worker, query, index, rows, max, &number))
 			break;
 		number = 0;
 		index = query->all ? index + 1 : CHANNEL_HOSTS_ALL;
 	}
-	rows->index = index < worker->hosts_cap ? index : CHANNEL_HOSTS_ALL;
+	rows->index = index < cap ? index : CHANNEL_HOSTS_ALL;
 	rows->number = number;
 	worker_tell_control(worker, &message);
 }
@@ -235,21 +246,30 @@ kill_of(const struct host *host, const struct channel_kill *kill)
 	return kill->kind == CHANNEL_LINKS ? kill_link_of(host, kill) : kill_client_of(host, kill);
 }
 
+static bool
+kill_any(struct worker *worker, const struct channel_kill *kill)
+{
+	const struct host *host;
+
+	if (kill->kind == CHANNEL_CALLS)
+		return worker_kill_call(worker, kill);
+	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
+		if (worker->hosts[i] != NULL && kill_of(worker->hosts[i], kill))
+			return true;
+	}
+	TAILQ_FOREACH(host, &worker->leaving, leaving_entry) {
+		if (kill_of(host, kill))
+			return true;
+	}
+	return false;
+}
+
 static void
 answer_kill(struct worker *worker, const struct channel_kill *kill)
 {
 	struct channel_message message = { .type = CHANNEL_KILLED, .kill = *kill };
-	const struct host *host;
-	bool found = false;
 
-	for (uint32_t i = 0; i < worker->hosts_cap && !found; i++)
-		found = worker->hosts[i] != NULL && kill_of(worker->hosts[i], kill);
-	TAILQ_FOREACH(host, &worker->leaving, leaving_entry) {
-		if (found)
-			break;
-		found = kill_of(host, kill);
-	}
-	message.kill.found = found;
+	message.kill.found = kill_any(worker, kill);
 	worker_tell_control(worker, &message);
 }
 

@@ -114,6 +114,31 @@ move(struct worker *worker, struct service *service, uint32_t index)
 	service_move(service, index);
 }
 
+/* A place that nobody has, or SERVICES_MAX. */
+static uint32_t
+free_place(struct worker *worker)
+{
+	uint32_t index = 0;
+
+	while (index < worker->services_cap && worker->services[index] != NULL)
+		index++;
+	return make_place(worker, index) ? index : SERVICES_MAX;
+}
+
+/* For one that is new.  Who has the place leaves, but while a sync has yet to name him: then he
+ * waits elsewhere for what will be said of him, with all who call him. */
+static void
+make_way(struct worker *worker, uint32_t index)
+{
+	struct service *other = worker->services[index];
+	uint32_t place = other->synced ? SERVICES_MAX : free_place(worker);
+
+	if (place < SERVICES_MAX)
+		move(worker, other, place);
+	else
+		leave(worker, other);
+}
+
 static void
 add(struct worker *worker, const struct channel_service *message, int listener)
 {
@@ -128,7 +153,7 @@ add(struct worker *worker, const struct channel_service *message, int listener)
 		return;
 	}
 	if (possible && worker->services[message->index] != NULL)
-		leave(worker, worker->services[message->index]);
+		make_way(worker, message->index);
 	service = possible ? service_new(worker, message, listener) : NULL;
 	if (service == NULL) {
 		log_error(NULL, "service %s cannot be added", message->name);

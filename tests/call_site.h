@@ -36,6 +36,12 @@ static struct channel_service_calls site_told;
 static unsigned site_tellings;
 static unsigned site_refusals;
 static bool site_control_ended;
+/* What else it was told: the last of each. */
+static struct channel_message site_rows;
+static struct channel_message site_killed;
+static struct channel_message site_slow;
+static unsigned site_answers;
+static unsigned site_slows;
 
 static inline void
 site_up(void)
@@ -85,6 +91,19 @@ site_on_tick(struct uring_timer *timer)
 }
 
 static inline void
+site_note(const struct channel_message *message)
+{
+	if (message->type == CHANNEL_ROWS)
+		site_rows = *message;
+	if (message->type == CHANNEL_KILLED)
+		site_killed = *message;
+	if (message->type == CHANNEL_SERVICE_SLOW)
+		site_slow = *message;
+	site_answers += message->type == CHANNEL_ROWS || message->type == CHANNEL_KILLED;
+	site_slows += message->type == CHANNEL_SERVICE_SLOW;
+}
+
+static inline void
 site_hear_control(void)
 {
 	struct channel_message message;
@@ -96,6 +115,7 @@ site_hear_control(void)
 		if (got <= 0)
 			return;
 		cr_assert_eq(fd, -1);
+		site_note(&message);
 		if (message.type != CHANNEL_SERVICE_CALLS)
 			continue;
 		site_told = message.service_calls;

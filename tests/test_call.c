@@ -383,12 +383,10 @@ Test(call, a_half_close_is_passed_on)
 	cr_assert_eq(site_ends(CALL_ANSWERED), 2u);
 }
 
-/* While it waits, too: the service hears of it when it has the request. */
-Test(call, a_half_close_waits_with_the_call)
+/* While it waits it ends at once: nobody has begun it, and its turn may be far. */
+Test(call, a_half_close_ends_a_call_that_waits)
 {
 	struct channel_message hello = site_service();
-	uint8_t byte;
-	ssize_t got = -1;
 
 	hello.service.calls_max = 1;
 	int listener = site_serve(&hello);
@@ -396,20 +394,34 @@ Test(call, a_half_close_waits_with_the_call)
 	int service = service_begin(listener, "first");
 	int second = caller_call("second");
 	int third = caller_call("third");
-	TURN_UNTIL(site_count(CALL_WAITING) == 2);
+	int fourth = caller_call("fourth");
+	TURN_UNTIL(site_count(CALL_WAITING) == 3);
 	shutdown(second, SHUT_WR);
-	shutdown(third, SHUT_WR);
-	turn_for_nothing();
-	close(third); /* nobody is left to be told: it is not given to the service */
+	caller_expect_status(second, SIGINT);
+	site_put(third, "!", 1);
+	caller_expect_status(third, SIGINT);
+	close(fourth); /* nobody is left to be told */
+	TURN_UNTIL(site_count(CALL_WAITING) == 0);
 	service_end(service, 0);
 	caller_expect_status(first, 0);
-	service = service_begin(listener, "second");
-	TURN_UNTIL((got = site_read(service, &byte, 1)) >= 0);
-	cr_assert_eq(got, 0);
-	service_end(service, 2);
-	caller_expect_status(second, 2);
 	site_all_over();
+	cr_assert_eq(site_ends(CALL_SIGNALLED), 2u);
+	cr_assert_eq(site_ends(CALL_LEFT), 1u);
 	cr_assert_lt(site_accepted(listener), 0);
+}
+
+/* And while the service has not greeted. */
+Test(call, a_half_close_ends_a_call_that_is_not_greeted)
+{
+	struct channel_message hello = site_service();
+	int listener = site_serve(&hello);
+	int caller = caller_call("x");
+	int service = site_accept(listener);
+
+	shutdown(caller, SHUT_WR);
+	caller_expect_status(caller, SIGINT);
+	site_expect_end(service);
+	site_all_over();
 }
 
 Test(call, bytes_glued_to_the_request_are_swallowed)

@@ -156,6 +156,7 @@ Test(call_hostile, stray_descriptors)
 		if (at > 0)
 			site_put(caller, request, at);
 		turn_for_nothing();
+		int service = at < 6 ? -1 : service_begin(listener, "");
 		site_put_fds(caller, request + at, at < 6 ? 6 - at : 1, many, 100);
 		close(null);
 		if (at < 6) {
@@ -163,7 +164,6 @@ Test(call_hostile, stray_descriptors)
 			continue;
 		}
 		/* One byte too many, whatever is with it. */
-		int service = service_begin(listener, "");
 		uint8_t byte;
 		ssize_t got = -1;
 		TURN_UNTIL((got = site_read(service, &byte, 1)) >= 0);
@@ -260,17 +260,17 @@ Test(call_hostile, other_users)
 	expect_service_alive();
 }
 
-/* More than the bound of silent ones: the next wait ungreeted, and get their turn. */
-Test(call_hostile, silent_clients_are_bounded)
+enum {
+	SILENT = CALLS_COLLECTING_MAX
+};
+
+static int silent[SILENT];
+
+/* As many silent ones as may be. */
+static void
+fill(void)
 {
 	struct channel_message hello = site_service();
-
-	enum {
-		SILENT = CALLS_COLLECTING_MAX
-	};
-
-	static int silent[SILENT];
-	uint8_t byte;
 	struct rlimit limit;
 
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -285,20 +285,75 @@ Test(call_hostile, silent_clients_are_bounded)
 	for (int i = 0; i < SILENT; i++)
 		silent[i] = site_connect("public");
 	TURN_UNTIL(site_count(CALL_COLLECTING) >= SILENT);
+}
+
+/* How long the first of them has been silent; its place is another's after a while. */
+static uint64_t
+silent_ms(void)
+{
+	const struct call *first = TAILQ_FIRST(&site_found()->calls[CALL_COLLECTING]);
+
+	return (worker_now(&site_worker) - first->began_at) / MS;
+}
+
+static void
+serve_late(int late)
+{
+	caller_ask(late, "late");
+	service_end(service_begin(listener, "late"), 0);
+	caller_expect_status(late, 0);
+}
+
+static void
+close_silent(int from)
+{
+	for (int i = from; i < SILENT; i++)
+		close(silent[i]);
+	site_all_over();
+	expect_service_alive();
+}
+
+/* More than the bound of silent ones: the next wait ungreeted, and get their turn. */
+Test(call_hostile, silent_clients_are_bounded)
+{
+	uint8_t byte;
+
+	fill();
 	/* One was armed already. */
 	int waiting = site_connect("public"), late = site_connect("public");
 	turn_for_nothing();
 	cr_assert_leq(site_count(CALL_COLLECTING), SILENT + 1u);
-	cr_assert_eq(site_read(late, &byte, 1), -1);
+	if (silent_ms() < CALLS_COLLECTING_FAIR_MS)
+		cr_assert_eq(site_read(late, &byte, 1), -1);
 	close(silent[0]);
 	close(silent[1]);
 	site_expect(late, GREETING, sizeof GREETING);
-	caller_ask(late, "late");
-	service_end(service_begin(listener, "late"), 0);
-	caller_expect_status(late, 0);
-	for (int i = 2; i < SILENT; i++)
-		close(silent[i]);
+	serve_late(late);
 	close(waiting);
-	site_all_over();
-	expect_service_alive();
+	close_silent(2);
+}
+
+/* They need not leave for that: the oldest ones make room, but only for who is there. */
+Test(call_hostile, silent_clients_make_room)
+{
+	uint8_t byte;
+
+	fill();
+	TURN_UNTIL(silent_ms() >= CALLS_COLLECTING_FAIR_MS);
+	turn_for_nothing();
+	cr_assert_eq(site_count(CALL_COLLECTING), SILENT);
+	int first = site_connect("public"), second = site_connect("public");
+	site_expect(first, GREETING, sizeof GREETING);
+	site_expect(second, GREETING, sizeof GREETING);
+	cr_assert_eq(site_count(CALL_COLLECTING), SILENT);
+	cr_assert_eq(site_ends(CALL_SLOW_REQUEST), 2u);
+	serve_late(first);
+	serve_late(second);
+	for (int i = 0; i < 2; i++) {
+		site_expect(silent[i], GREETING, sizeof GREETING);
+		site_expect_end(silent[i]);
+	}
+	site_expect(silent[2], GREETING, sizeof GREETING);
+	cr_assert_eq(site_read(silent[2], &byte, 1), -1);
+	close_silent(2);
 }

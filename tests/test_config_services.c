@@ -6,6 +6,8 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "relay/service_paths.h"
 
@@ -426,6 +428,30 @@ Test(config_services, root_can_switch)
 		 (unsigned long)uid);
 	taken(text);
 	cr_assert_eq(service("a")->run_as.uid, uid);
+}
+
+/* Callers give their descriptors to whoever answers in run_dir. */
+Test(config_services, another_user_s_service_needs_a_run_dir_of_our_own)
+{
+	const char *text = "service a { socket = /tmp/s command = sh user = nobody }";
+	const char *part = "service \"a\": user: others can write to relay.run_dir";
+
+	if (geteuid() != 0)
+		cr_skip_test("only root can start it as somebody else");
+	write_text("relay.conf", text);
+	cr_assert(load());
+	char *run_dir = strdup(config.relay.run_dir);
+	cr_assert_not_null(run_dir);
+	cr_assert_eq(chmod(run_dir, 0770), 0);
+	cr_assert(load());
+	says(REPORT_WARNING, "relay.conf", 1, part);
+	cr_assert_eq(chmod(run_dir, 0755), 0);
+	taken(text);
+	cr_assert_eq(chown(run_dir, 65534, 65534), 0);
+	cr_assert(load());
+	says(REPORT_WARNING, "relay.conf", 1, part);
+	cr_assert_eq(chown(run_dir, 0, 0), 0);
+	free(run_dir);
 }
 
 /* The relay that runs is who it is: what relay.user says now counts from the next start. */

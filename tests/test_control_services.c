@@ -433,6 +433,32 @@ Test(control_services, socket_that_cannot_be_made_is_told_once)
 	cr_assert_eq(complaints, 3, "it was there meanwhile");
 }
 
+/* Of an ident, whose user has no session any more. */
+Test(control_services, ident_moves_with_its_run_directory)
+{
+	struct control_service_socket *own = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	char *ident = service->config->settings.ident;
+
+	begin();
+	control->config.services[0].settings.ident = service->config->settings.socket;
+	own->uid = 4000000000u;
+	strcpy(own->path, "/home/nobody-s/.prefork-interp/here/shello");
+	control->services.look_at = 0;
+	control_pump(control);
+	cr_assert_not(control->services.moved);
+	cr_assert_neq(control_services_deadline(control), UINT64_MAX, "it is looked at again");
+
+	strcpy(own->path, "/var/run/user/4000000000/prefork-interp/shello");
+	control->services.look_at = 0;
+	control_pump(control);
+	cr_assert(control->services.moved, "the configuration is read again");
+	control->services.moved = false;
+	control->services.look_at = 0;
+	control_pump(control);
+	cr_assert_not(control->services.moved, "once");
+	control->config.services[0].settings.ident = ident;
+}
+
 Test(control_services, what_is_not_known_is_not_heeded)
 {
 	begin();

@@ -18,6 +18,13 @@
 
 #include "tests/services_stage.h"
 
+/* Leaves a server that talks on its sentinel as long as somebody listens. */
+#define TALKER                                                           \
+	"fork and exit 0; open $l, '<&=6'; open $s, '>&=5'; for (;;) { " \
+	"vec($r = '', 6, 1) = 1; vec($w = '', 5, 1) = 1; "               \
+	"select $r, $w, undef, undef; exit 0 if vec $r, 6, 1; "          \
+	"syswrite $s, 'x' x 512 if vec $w, 5, 1 }"
+
 TestSuite(keeper_services, .init = init, .fini = fini);
 
 Test(keeper_services, is_warm_and_ends_when_let_go)
@@ -59,6 +66,19 @@ Test(keeper_services, server_that_goes_is_told)
 	cr_assert_eq(is.generation, 1);
 	cr_assert_eq(services.generation_count, 0);
 	cr_assert_not(has_socket(1));
+}
+
+/* Whoever the service runs as, he must not be able to keep the keeper busy. */
+Test(keeper_services, server_that_talks_is_not_listened_to)
+{
+	struct pollfd slots[KEEPER_GENERATIONS_MAX];
+
+	start(1, "perl", "-e", TALKER, WAIT_MS);
+	cr_assert_eq(told().what, SERVICE_PROCESS_WARM);
+	cr_assert_eq(keeper_services_fill(&services, slots), 1);
+	cr_assert_eq(poll(slots, 1, 50), 0, "woken for nothing");
+	end(1);
+	wait_until_empty(0);
 }
 
 Test(keeper_services, failed_set_ups)

@@ -170,6 +170,8 @@ Test(prefork_request, many_descriptors)
 	cr_assert_eq(prefork_request_read(call, LONG_MS, &request), PREFORK_WHOLE);
 	cr_assert_eq(request.length, 1);
 	cr_assert_eq(open_descriptors(), before + 3);
+	prefork_request_close(&request);
+	free(request.bytes);
 }
 
 static void

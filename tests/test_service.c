@@ -317,6 +317,56 @@ Test(service, sync_with_another_index)
 	site_all_over();
 }
 
+/* The same with a service that is new and comes first, where another one was: whose turn is still
+ * to come loses neither his place in the queue nor who just connected. */
+Test(service, sync_with_a_new_one_in_between)
+{
+	struct channel_message hello = site_service(), other = site_service();
+	struct channel_message begin = { .type = CHANNEL_SYNC_BEGIN };
+	struct channel_message end = { .type = CHANNEL_SYNC_END };
+
+	site_say(&hello, site_listen("public", 128));
+	int caller = caller_call("x");
+	int silent = caller_connect("public");
+	TURN_UNTIL(site_count(CALL_WAITING) == 1);
+	struct service *was = site_found();
+	site_say(&begin, -1);
+	snprintf(other.service.name, sizeof other.service.name, "other");
+	site_say(&other, site_listen("other", 128));
+	hello.service.index = 0;
+	site_say(&hello, -1);
+	site_say(&end, -1);
+	cr_assert_eq(site_worker.services[0], was);
+	cr_assert_str_eq(site_worker.services[3]->name, "other");
+	for (uint32_t i = 0; i < site_worker.services_cap; i++)
+		cr_assert(i == 0 || i == 3 || site_worker.services[i] == NULL);
+	cr_assert(TAILQ_EMPTY(&site_worker.leaving_services));
+	cr_assert_eq(was->counts[CALL_WAITING], 1u);
+	cr_assert_eq(was->counts[CALL_COLLECTING], 1u);
+	close(caller);
+	close(silent);
+	TURN_UNTIL(site_worker.calls_count == 0);
+}
+
+/* Those that are not named again go, wherever they had to make way to. */
+Test(service, sync_replaces_one_by_another)
+{
+	struct channel_message hello = site_service(), other = site_service();
+	struct channel_message begin = { .type = CHANNEL_SYNC_BEGIN };
+	struct channel_message end = { .type = CHANNEL_SYNC_END };
+
+	site_say(&hello, site_listen("public", 128));
+	site_say(&begin, -1);
+	snprintf(other.service.name, sizeof other.service.name, "other");
+	site_say(&other, site_listen("other", 128));
+	site_say(&end, -1);
+	turn_for_nothing();
+	cr_assert_str_eq(site_worker.services[3]->name, "other");
+	for (uint32_t i = 0; i < site_worker.services_cap; i++)
+		cr_assert(i == 3 || site_worker.services[i] == NULL);
+	cr_assert(TAILQ_EMPTY(&site_worker.leaving_services));
+}
+
 /* A new control process begins generations of its own.  Those of the one before are of use until
  * then, and forgotten when they have no calls. */
 Test(service, generations_of_a_former_control)
@@ -511,6 +561,71 @@ Test(service, signals_wait_for_the_request)
 	site_expect(service, "\7\6", 2);
 	service_end(service, 0);
 	site_expect(caller, EXTENDED_GREETING, sizeof EXTENDED_GREETING);
+	caller_expect_status(caller, 0);
+	site_all_over();
+}
+
+/* A caller whose request does not fit at once into the service's socket; returns that. */
+static int
+give_slowly(int listener, int *caller, size_t size)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	uint8_t word[4];
+	char *message = calloc(1, size);
+
+	cr_assert_not_null(message);
+	memset(message + 1, 'x', size - 2);
+	*caller = site_connect("extended");
+	site_expect(*caller, EXTENDED_GREETING, sizeof EXTENDED_GREETING);
+	caller_put_fds(*caller, (int[]){ null, null, null });
+	close(null);
+	pfi_put_word(word, (uint32_t)size);
+	site_put(*caller, word, sizeof word);
+	for (size_t sent = 0; sent < size; turn()) {
+		ssize_t n = send(*caller, message + sent, size - sent, MSG_NOSIGNAL);
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	free(message);
+	int service = site_accept(listener);
+	site_put(service, EXTENDED_GREETING, sizeof EXTENDED_GREETING);
+	TURN_UNTIL(site_count(CALL_GIVING) == 1);
+	return service;
+}
+
+/* Who forwards signals while the request is being given is not lost sight of: his leave is noticed,
+ * and his signals, also later ones, arrive behind the request. */
+Test(service, signals_while_the_request_is_given)
+{
+	enum {
+		SIZE = 1000000
+	};
+
+	static uint8_t bytes[SIZE];
+	int listener = serve_extended(4), caller;
+	size_t have = 0;
+
+	int service = give_slowly(listener, &caller, SIZE);
+	site_put(caller, "\7", 1);
+	turn_for_nothing();
+	close(caller);
+	TURN_UNTIL(site_ends(CALL_LEFT) == 1);
+	close(service);
+	site_all_over();
+
+	service = give_slowly(listener, &caller, SIZE);
+	site_put(caller, "\7", 1);
+	turn_for_nothing();
+	cr_assert_eq(site_count(CALL_GIVING), 1u);
+	while (have < 1 + PFI_FDS + PFI_LENGTH_SIZE + SIZE) {
+		size_t left = 1 + PFI_FDS + PFI_LENGTH_SIZE + SIZE - have;
+		ssize_t n = site_read(service, bytes, left < SIZE ? left : SIZE);
+		have += n > 0 ? (size_t)n : 0;
+		turn();
+	}
+	site_expect(service, "\7", 1);
+	site_put(caller, "\6", 1);
+	site_expect(service, "\6", 1);
+	service_end(service, 0);
 	caller_expect_status(caller, 0);
 	site_all_over();
 }

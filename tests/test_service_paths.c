@@ -166,3 +166,23 @@ Test(service_paths, this_machine)
 	cr_assert_not_null(strstr(dir, "prefork-interp"));
 	cr_assert_geq(service_ident_max(dir), 1);
 }
+
+/* His runtime directory comes with his first session and goes with the last one. */
+Test(service_paths, an_ident_moves_with_the_runtime_directory)
+{
+	char runtime_path[SERVICE_PATH_SIZE], home_path[SERVICE_PATH_SIZE];
+
+	cr_assert(service_run_dir(&facts, dir));
+	cr_assert(service_ident_path(dir, PFI_PATH_SOCKET, "hello", runtime_path));
+	cr_assert(service_ident_stands(&facts, runtime_path));
+	facts.runtime = NULL;
+	cr_assert(service_run_dir(&facts, dir));
+	cr_assert(service_ident_path(dir, PFI_PATH_SOCKET, "hello", home_path));
+	cr_assert(service_ident_stands(&facts, home_path));
+	cr_assert_not(service_ident_stands(&facts, runtime_path));
+	facts.runtime = &runtime;
+	cr_assert_not(service_ident_stands(&facts, home_path));
+	cr_assert(service_ident_stands(&facts, runtime_path));
+	runtime.st_mode |= 05;
+	cr_assert(service_ident_stands(&facts, home_path), "others have rights there");
+}

@@ -439,3 +439,23 @@ Test(service_sockets, is_not_fought_for)
 	now = service_sockets_clock(&sockets, now += 60000);
 	cr_assert(can_connect(what.path));
 }
+
+/* Runtime directories are made by who opens sessions: one of ours would be taken for his. */
+Test(service_sockets, no_runtime_directory_is_made)
+{
+	struct service_socket_wanted what = { .mode = 0600, .uid = geteuid() };
+	char dir[64], inner[80];
+	int fd;
+
+	snprintf(dir, sizeof dir, "/var/run/user/relay-test-%ld", (long)getpid());
+	snprintf(inner, sizeof inner, "%s/prefork-interp", dir);
+	snprintf(what.path, sizeof what.path, "%s/shello", inner);
+	service_sockets_listen(&sockets, &what);
+	int error = answer(&fd).error;
+	service_sockets_unlisten(&sockets, what.name, what.extended);
+	if (fd >= 0)
+		close(fd);
+	rmdir(inner);
+	rmdir(dir);
+	cr_assert(error == -ENOENT || error == -EACCES, "%s", strerror(-error));
+}

@@ -6,6 +6,8 @@
 
 #include <linux/filter.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/wait.h>
 
 TestSuite(uring_ops, .init = set_up, .fini = tear_down);
 
@@ -134,6 +136,53 @@ Test(uring_ops, hung_up)
 }
 
 /* --- cancelling --- */
+
+/* Exit status 0 if a process of a new PID namespace is told who made the socket, but no pid. */
+static int
+look_from_another_namespace(int fd)
+{
+	uint32_t uid, pid;
+	int status;
+	pid_t child = fork();
+
+	if (child != 0)
+		return waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+			       WEXITSTATUS(status) == 0
+			   ? 0
+			   : 1;
+	uring_peer(ring, fd, &uid, &pid);
+	_exit(uid == getuid() && pid == 0 ? 0 : 1);
+}
+
+Test(uring_ops, peer)
+{
+	uint32_t uid, pid;
+	int pair[2], pipes[2], status;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	uring_peer(ring, pair[0], &uid, &pid);
+	cr_assert_eq(uid, getuid());
+	cr_assert_eq(pid, (uint32_t)getpid());
+	cr_assert_eq(pipe2(pipes, O_CLOEXEC), 0);
+	uring_peer(ring, pipes[0], &uid, &pid);
+	cr_assert_eq(uid, UINT32_MAX);
+	cr_assert_eq(pid, 0);
+
+	/* Somebody of another container. */
+	pid_t child = fork();
+	if (child == 0)
+		_exit(unshare(CLONE_NEWPID) != 0 ? 77 : look_from_another_namespace(pair[0]));
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		cr_log_warn("no PID namespace of its own: not tested");
+	else
+		cr_assert_eq(WEXITSTATUS(status), 0);
+	close(pair[0]);
+	close(pair[1]);
+	close(pipes[0]);
+	close(pipes[1]);
+}
 
 Test(uring_ops, cancel)
 {

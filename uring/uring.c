@@ -577,10 +577,11 @@ uring_peer(struct uring *u, int fd, uint32_t *uid, uint32_t *pid)
 	(void)u;
 	*uid = UINT32_MAX;
 	*pid = 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || peer.pid <= 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		return;
+	/* Somebody of another container has a user, but no pid that could be told here. */
 	*uid = peer.uid;
-	*pid = (uint32_t)peer.pid;
+	*pid = peer.pid > 0 ? (uint32_t)peer.pid : 0;
 }
 
 void

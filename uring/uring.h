@@ -101,7 +101,8 @@ int uring_tcp_socket(struct uring *ring, int family);
 /* Whether the other side of a stream socket is gone altogether, not only its writing half. */
 bool uring_hung_up(struct uring *ring, int fd);
 
-/* Who is at the other side of a UNIX socket; UINT32_MAX and 0 if that cannot be told. */
+/* Who is at the other side of a UNIX socket; UINT32_MAX if that cannot be told, 0 if the pid cannot
+ * (another PID namespace). */
 void uring_peer(struct uring *ring, int fd, uint32_t *uid, uint32_t *pid);
 
 /* Accepts one connection; res is its descriptor (close-on-exec).  Arm again for the next. */

@@ -1,8 +1,8 @@
 /*
  * children.c - see children.h.
  *
- * Owns the server's ends of the lines.  Waits for a process only when its line has ended, which is
- * when it has: so waitpid() never waits long, and never takes a child that is not ours.
+ * Owns the server's ends of the lines.  Looks after a process when its line has ended, which is
+ * just before it has, and never waits for it; nor for a child that is not ours.
  */
 #include "relay/prefork/children.h"
 
@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -21,7 +20,8 @@ void
 prefork_children_forget(struct prefork_children *children)
 {
 	for (size_t i = 0; i < children->count; i++)
-		close(children->list[i].line);
+		if (children->list[i].line >= 0)
+			close(children->list[i].line);
 	free(children->list);
 	children->list = NULL;
 	children->count = children->room = 0;
@@ -49,13 +49,6 @@ prefork_children_add(struct prefork_children *children, pid_t pid, int line)
 	};
 }
 
-void
-prefork_children_poll(const struct prefork_children *children, struct pollfd *wait)
-{
-	for (size_t i = 0; i < children->count; i++)
-		wait[i] = (struct pollfd){ .fd = children->list[i].line, .events = POLLIN };
-}
-
 static size_t
 count_in(const struct prefork_children *children, enum prefork_child_state state)
 {
@@ -66,29 +59,37 @@ count_in(const struct prefork_children *children, enum prefork_child_state state
 	return count;
 }
 
-/* The wait status, or -1. */
-static int
-reap(const struct prefork_child *child)
+void
+prefork_children_poll(const struct prefork_children *children, struct pollfd *wait,
+		      int64_t *when_ms)
 {
-	int status = 0;
-	pid_t got;
+	for (size_t i = 0; i < children->count; i++)
+		wait[i] = (struct pollfd){ .fd = children->list[i].line, .events = POLLIN };
+	int64_t again_ms = prefork_clock_ms() + PREFORK_ENDING_MS;
+	if (count_in(children, PREFORK_ENDING) > 0 && again_ms < *when_ms)
+		*when_ms = again_ms;
+}
 
+/* It has said its last, or is made to. */
+static void
+let_end(struct prefork_child *child)
+{
 	close(child->line);
-	do
-		got = waitpid(child->pid, &status, 0);
-	while (got < 0 && errno == EINTR);
-	return got < 0 ? -1 : status;
+	child->line = -1;
+	child->state = PREFORK_ENDING;
 }
 
 /* What goes wrong within a call its monitor tells by itself. */
-static void
-end(const struct prefork_children *children, const struct prefork_child *child)
+static bool
+has_ended(const struct prefork_children *children, const struct prefork_child *child)
 {
-	int status = reap(child);
+	int status = 0;
+	pid_t got = waitpid(child->pid, &status, WNOHANG);
 
-	if (status >= 0 && WIFSIGNALED(status))
+	if (got > 0 && WIFSIGNALED(status) && !child->killed)
 		prefork_log(children->log, LOG_WARNING, "monitor %d ended by signal %d",
 			    (int)child->pid, WTERMSIG(status));
+	return got > 0 || (got < 0 && errno != EINTR);
 }
 
 /* False if it has ended. */
@@ -112,8 +113,8 @@ prefork_children_attend(struct prefork_children *children, const struct pollfd *
 		struct prefork_child *child = &children->list[i];
 
 		if (wait[i].revents != 0 && !hear(child))
-			end(children, child);
-		else
+			let_end(child);
+		if (child->state != PREFORK_ENDING || !has_ended(children, child))
 			children->list[kept++] = *child;
 	}
 	children->count = kept;
@@ -164,7 +165,8 @@ is_crowded(const struct prefork_children *children)
 bool
 prefork_children_may_accept(const struct prefork_children *children, int64_t *when_ms)
 {
-	if (!has_room(children, count_in(children, PREFORK_RUNNING)))
+	if (!has_room(children, count_in(children, PREFORK_RUNNING)) ||
+	    count_in(children, PREFORK_ENDING) >= PREFORK_ENDING_MAX)
 		return false;
 	if (!is_crowded(children))
 		return true;
@@ -192,10 +194,7 @@ prefork_children_make_room(struct prefork_children *children)
 	if (lives && gone->state != PREFORK_READING)
 		return;
 	/* There is no executor yet: that takes a byte from here. */
-	if (lives)
-		kill(gone->pid, SIGKILL);
-	(void)reap(gone);
+	gone->killed = lives && kill(gone->pid, SIGKILL) == 0;
+	let_end(gone);
 	prefork_log(children->log, LOG_WARNING, "too many callers that send no request");
-	children->count--;
-	memmove(gone, gone + 1, (children->count - oldest) * sizeof *gone);
 }

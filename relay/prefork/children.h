@@ -1,8 +1,8 @@
 /*
  * children.h - the monitors of a server, in the order in which their callers came.
  *
- * A monitor is reading (its caller has not sent all of his request), waiting (for room) or running.
- * Only running ones count towards the limit, so that a silent caller keeps nobody out.
+ * A monitor is reading (its caller has not sent all of his request), waiting (for room), running,
+ * or ending.  Only running ones count towards the limit, so that a silent caller keeps nobody out.
  */
 #ifndef RELAY_PREFORK_CHILDREN_H
 #define RELAY_PREFORK_CHILDREN_H
@@ -19,17 +19,22 @@
 #define PREFORK_PENDING_MAX 64
 /* Once there are that many, those that have been reading for so long make room. */
 #define PREFORK_PENDING_FAIR_MS 1000
+/* As many may be ending; and so often is looked whether they have ended. */
+#define PREFORK_ENDING_MAX 16
+#define PREFORK_ENDING_MS  20
 
 enum prefork_child_state {
 	PREFORK_READING,
 	PREFORK_WAITING,
 	PREFORK_RUNNING,
+	PREFORK_ENDING, /* not yet waited for: closing what a caller passed can take its time */
 };
 
 struct prefork_child {
 	pid_t pid;
-	int line; /* its end of the socketpair, see monitor.h; the end of it is the monitor's end */
+	int line; /* its end of the socketpair, see monitor.h; -1 when the monitor is ending */
 	enum prefork_child_state state;
+	bool killed;      /* to make room */
 	int64_t since_ms; /* it was started */
 };
 
@@ -50,10 +55,12 @@ prefork_children_reserve(struct prefork_children *children);
 /* There is room.  Takes `line`. */
 void prefork_children_add(struct prefork_children *children, pid_t pid, int line);
 
-/* What to poll for, `count` entries in the order of the list. */
-void prefork_children_poll(const struct prefork_children *children, struct pollfd *wait);
+/* What to poll for, `count` entries in the order of the list, and until when at the latest:
+ * *when_ms is lowered to that moment. */
+void prefork_children_poll(const struct prefork_children *children, struct pollfd *wait,
+			   int64_t *when_ms);
 
-/* After poll(2), with the same entries: hears who is ready and who has ended. */
+/* After poll(2), with the same entries: hears who is ready and who has ended.  Never waits. */
 void prefork_children_attend(struct prefork_children *children, const struct pollfd *wait);
 
 /* Starts those who wait, as far as there is room. */

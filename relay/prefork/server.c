@@ -201,7 +201,7 @@ await(struct prefork_server *server, struct pollfd *wait)
 	if (!is_open(server, &when_ms))
 		wait[LISTEN].fd = -1;
 	wait[ORDERS] = (struct pollfd){ .fd = server->handover.orders, .events = POLLIN };
-	prefork_children_poll(children, wait + OWN);
+	prefork_children_poll(children, wait + OWN, &when_ms);
 	int found = poll(wait, children->count + OWN, time_left(server, when_ms));
 	if (found < 0 && errno != EINTR)
 		fail(server, "waiting for calls");
@@ -232,8 +232,8 @@ turn(struct prefork_server *server, struct prefork_invocation *invocation)
 	if (await(server, wait) > 0) {
 		called = wait[LISTEN].revents != 0;
 		ordered = wait[ORDERS].revents != 0;
-		attend_children(server, wait + OWN);
 	}
+	attend_children(server, wait + OWN);
 	free(wait);
 	if (ordered)
 		follow_orders(server);
