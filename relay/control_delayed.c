@@ -32,9 +32,11 @@ control_delayed_init(struct control *control)
 	char delayed[PATH_MAX];
 	char lonc_log[PATH_MAX];
 	char perm_log[PATH_MAX];
+	char messages[PATH_MAX];
 	struct storage_options options = {
 		.delayed_dir = delayed,
 		.perm_line = legacy_log_perm_line,
+		.messages_bounds = message_bounds_default,
 	};
 
 	snprintf(delayed, sizeof delayed, "%s/delayed", started->relay.socket_dir);
@@ -44,6 +46,10 @@ control_delayed_init(struct control *control)
 			 started->daemons_dir);
 		options.lonc_log = lonc_log;
 		options.perm_log = perm_log;
+	}
+	if (started->relay.datagram_listen != NULL) {
+		snprintf(messages, sizeof messages, "%s/messages.db", started->relay.state_dir);
+		options.messages_db = messages;
 	}
 	return storage_new(&control->storage, &options) == 0;
 }
@@ -319,6 +325,7 @@ control_on_storage(struct control *control)
 			control_on_delayed_view(control, result.token, result.view);
 			break;
 		case STORAGE_MESSAGE:
+			control_messages_on_view(control, result.token, result.message);
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);
