@@ -6,6 +6,7 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_messages_verbs.h"
 #include "relay/log.h"
 #include "relay/storage.h"
 #include "wire/datagram_keys.h"
@@ -167,6 +168,9 @@ control_messages_on_view(struct control *control, uint64_t token, const struct m
 		break;
 	case CONTROL_ORDER_PAGE:
 		control_webpager_on_view(control, &order, view);
+		break;
+	case CONTROL_ORDER_VERB:
+		control_messages_verb_on_view(control, order.token, view);
 		break;
 	case CONTROL_ORDER_FREE:
 	case CONTROL_ORDER_OTHER:
