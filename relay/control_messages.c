@@ -446,7 +446,7 @@ control_messages_run(struct control *control, uint64_t now_ms)
 	tell_bounds(control);
 	for (uint32_t i = 0; control->listed && i < control->options->worker_count; i++)
 		tell_worker(control, i);
-	control_presence_run(control);
+	control_presence_run(control, now_ms);
 	expire(control, now_ms);
 	control_webpager_read(control, now_ms);
 }
@@ -461,5 +461,7 @@ control_messages_deadline(const struct control *control)
 	if (!messages->bounds_told || messages->seen_count > 0 || messages->webpager.holding ||
 	    !TAILQ_EMPTY(&messages->wanting))
 		return child_clock_ms() + AGAIN_MS;
+	if (messages->retry_at != 0 && messages->retry_at < messages->expire_at)
+		return messages->retry_at;
 	return messages->expire_at;
 }

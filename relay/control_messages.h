@@ -125,6 +125,7 @@ struct control_messages {
 	struct control_seen *seen; /* not yet ordered */
 	size_t seen_count, seen_cap;
 	uint64_t expire_at; /* ms */
+	uint64_t retry_at;  /* ms: the store could not be read; 0 = it could */
 	struct control_webpager webpager;
 	LIST_HEAD(, control_messages_call) calls; /* of operators, that wait for the store */
 	uint64_t call_token;                      /* of the last one */
@@ -185,7 +186,7 @@ void control_presence_confirmed(struct control *control, const struct message *m
 /* What was read for a client; one that has another session by now is not meant. */
 void control_presence_on_page(struct control *control, const struct control_order *order,
 			      const struct message_view *view);
-void control_presence_run(struct control *control);
+void control_presence_run(struct control *control, uint64_t now_ms);
 struct control_client *control_presence_find(const struct control *control, uint64_t client);
 
 /* --- control_webpager.c */

@@ -530,6 +530,23 @@ Test(control_messages, durable_replies)
 	expect_silence(0);
 }
 
+/* A store that cannot be read for a while. */
+Test(control_messages, what_waits_comes_when_the_store_is_there_again)
+{
+	char path[120], away[120];
+
+	expect_start(0);
+	keep(0, 5, 1, "patience");
+	snprintf(path, sizeof path, "%s/messages.db", stage.dir);
+	snprintf(away, sizeof away, "%s/away.db", stage.dir);
+	cr_assert_eq(rename(path, away), 0);
+	write_keys("messages.db", "this is no store");
+	presence(0, CHANNEL_ONLINE, 5, 1);
+	expect_silence(0);
+	cr_assert_eq(rename(away, path), 0);
+	expect_notice(0, 5, "patience");
+}
+
 /* --- the webpager ----------------------------------------------------------------------------- */
 
 static char pager_path[120], sender_path[120];
