@@ -6,6 +6,7 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_messages_verbs.h"
 #include "relay/log.h"
 #include "relay/storage.h"
 #include "wire/datagram_keys.h"
@@ -167,6 +168,9 @@ control_messages_on_view(struct control *control, uint64_t token, const struct m
 		break;
 	case CONTROL_ORDER_PAGE:
 		control_webpager_on_view(control, &order, view);
+		break;
+	case CONTROL_ORDER_VERB:
+		control_messages_verb_on_view(control, order.token, view);
 		break;
 	case CONTROL_ORDER_FREE:
 	case CONTROL_ORDER_OTHER:
@@ -442,7 +446,7 @@ control_messages_run(struct control *control, uint64_t now_ms)
 	tell_bounds(control);
 	for (uint32_t i = 0; control->listed && i < control->options->worker_count; i++)
 		tell_worker(control, i);
-	control_presence_run(control);
+	control_presence_run(control, now_ms);
 	expire(control, now_ms);
 	control_webpager_read(control, now_ms);
 }
@@ -457,5 +461,7 @@ control_messages_deadline(const struct control *control)
 	if (!messages->bounds_told || messages->seen_count > 0 || messages->webpager.holding ||
 	    !TAILQ_EMPTY(&messages->wanting))
 		return child_clock_ms() + AGAIN_MS;
+	if (messages->retry_at != 0 && messages->retry_at < messages->expire_at)
+		return messages->retry_at;
 	return messages->expire_at;
 }

@@ -10,6 +10,7 @@
  *
  *   control_messages.c  orders, tokens, settings and keys for workers
  *   control_presence.c  clients, and the delivery of what waits for them
+ *   control_messages_verbs.c  `online list`, `messages list / drop`
  *   control_webpager.c  the socket that takes notices
  *
  * Part of struct control.
@@ -28,6 +29,7 @@
 #include "wire/notice.h"
 
 struct control;
+struct control_messages_call;
 
 enum {
 	CONTROL_ORDERS_MAX = 512,      /* under way in the storage */
@@ -39,6 +41,7 @@ enum control_order_kind {
 	CONTROL_ORDER_TOKEN, /* a worker waits for the answer */
 	CONTROL_ORDER_NEXT,  /* for a client that is online */
 	CONTROL_ORDER_PAGE,  /* the webpager's */
+	CONTROL_ORDER_VERB,  /* a call of an operator */
 	CONTROL_ORDER_OTHER, /* nobody waits for it */
 };
 
@@ -53,7 +56,7 @@ struct control_order {
 	uint32_t use;    /* told in the storage's token: an answer to an older use is nobody's */
 	uint32_t worker; /* TOKEN */
 	uint32_t life;   /* TOKEN: of that worker */
-	uint64_t token;  /* TOKEN: the worker's */
+	uint64_t token;  /* TOKEN: the worker's; VERB: its own */
 	uint64_t client; /* NEXT */
 	uint64_t session;
 	struct control_pager_name pager; /* PAGE */
@@ -122,7 +125,11 @@ struct control_messages {
 	struct control_seen *seen; /* not yet ordered */
 	size_t seen_count, seen_cap;
 	uint64_t expire_at; /* ms */
+	uint64_t retry_at;  /* ms: the store could not be read; 0 = it could */
 	struct control_webpager webpager;
+	LIST_HEAD(, control_messages_call) calls; /* of operators, that wait for the store */
+	uint64_t call_token;                      /* of the last one */
+	uint32_t call_count;
 };
 
 /* Once, before the storage is made. */
@@ -179,7 +186,7 @@ void control_presence_confirmed(struct control *control, const struct message *m
 /* What was read for a client; one that has another session by now is not meant. */
 void control_presence_on_page(struct control *control, const struct control_order *order,
 			      const struct message_view *view);
-void control_presence_run(struct control *control);
+void control_presence_run(struct control *control, uint64_t now_ms);
 struct control_client *control_presence_find(const struct control *control, uint64_t client);
 
 /* --- control_webpager.c */

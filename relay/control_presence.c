@@ -7,6 +7,7 @@
  */
 #include "relay/control_messages.h"
 
+#include "relay/child.h"
 #include "relay/control.h"
 #include "relay/log.h"
 
@@ -17,7 +18,8 @@
 #include <unistd.h>
 
 enum {
-	SEEN_MAX = 65536
+	SEEN_MAX = 65536,
+	RETRY_MS = 1000, /* after the store could not be read */
 };
 
 static int
@@ -279,9 +281,12 @@ control_presence_on_page(struct control *control, const struct control_order *or
 	if (client == NULL || client->session != order->session || !client->reading)
 		return;
 	client->reading = false;
-	/* A store that cannot be read is tried again when something is committed. */
-	if (view->status != MESSAGE_DONE)
+	if (view->status != MESSAGE_DONE) {
+		client->more = true;
+		if (control->messages.retry_at == 0)
+			control->messages.retry_at = child_clock_ms() + RETRY_MS;
 		return;
+	}
 	while (sent < view->page.count && client->open_count < CHANNEL_NOTICES_OPEN_MAX &&
 	       control->workers[client->worker].channel != NULL &&
 	       send_one(control, client, &view->page.messages[sent]))
@@ -304,11 +309,28 @@ read_next(struct control *control, struct control_client *client)
 	return control_messages_order(control, &what, &order);
 }
 
-void
-control_presence_run(struct control *control)
+/* All for whom something may wait. */
+static void
+retry(struct control *control)
 {
 	struct control_client *client;
 
+	control->messages.retry_at = 0;
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		LIST_FOREACH(client, &control->messages.of_worker[i], entry) {
+			if (client->more)
+				want(control, client);
+		}
+	}
+}
+
+void
+control_presence_run(struct control *control, uint64_t now_ms)
+{
+	struct control_client *client;
+
+	if (control->messages.retry_at != 0 && control->messages.retry_at <= now_ms)
+		retry(control);
 	while ((client = TAILQ_FIRST(&control->messages.wanting)) != NULL) {
 		if (read_next(control, client) != 0)
 			break;

@@ -274,12 +274,33 @@ Test(control_messages, workers_know_their_settings)
 	message = expect(0, CHANNEL_CLIENT_KEYS);
 	cr_assert_eq(message.keys.count, 0);
 	expect_start(1);
-	/* The host's home is worker 0 (its index is given by the keeper, which has not answered).
-	 */
 	expect_silence(0);
 	worker_comes(0);
 	expect_start(0);
 	expect_silence(1);
+}
+
+/* A client's worker must know where the hosts of the others are. */
+Test(control_messages, hosts_that_are_elsewhere)
+{
+	const struct channel_listen listen = { .index = 1, .id = "msul1" };
+	struct channel_message message;
+
+	expect_start(0);
+	expect_start(1);
+	control_on_listener(control, &listen, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	message = expect(0, CHANNEL_ELSEWHERE);
+	cr_assert_eq(message.elsewhere.index, 1);
+	cr_assert_eq(message.elsewhere.worker, 1);
+	cr_assert_str_eq(message.elsewhere.id, "msul1");
+	expect_silence(1);
+	/* Once, and again in a new sync. */
+	cr_assert(control_load(control));
+	expect_start(0);
+	expect_silence(0);
+	worker_comes(0);
+	expect(0, CHANNEL_ELSEWHERE);
+	expect_start(0);
 }
 
 Test(control_messages, off, .init = NULL)
@@ -528,6 +549,23 @@ Test(control_messages, durable_replies)
 	expect_answer(0, 9, CHANNEL_COMMITTED);
 	presence(0, CHANNEL_ONLINE, 5, 10);
 	expect_silence(0);
+}
+
+/* A store that cannot be read for a while. */
+Test(control_messages, what_waits_comes_when_the_store_is_there_again)
+{
+	char path[120], away[120];
+
+	expect_start(0);
+	keep(0, 5, 1, "patience");
+	snprintf(path, sizeof path, "%s/messages.db", stage.dir);
+	snprintf(away, sizeof away, "%s/away.db", stage.dir);
+	cr_assert_eq(rename(path, away), 0);
+	write_keys("messages.db", "this is no store");
+	presence(0, CHANNEL_ONLINE, 5, 1);
+	expect_silence(0);
+	cr_assert_eq(rename(away, path), 0);
+	expect_notice(0, 5, "patience");
 }
 
 /* --- the webpager ----------------------------------------------------------------------------- */
