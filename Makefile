@@ -238,6 +238,9 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lprotobuf-c $(BORINGSSL)
 
+# Beside the codec, the library's own reading.
+$(BUILD)/fuzz/fuzz_prefork: $(PREFORK_SRC) $(wildcard relay/prefork/*.h)
+
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
 DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
 $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(DAEMON_SRC) $(URING_SRC) $(WIRE_SRC) \
