@@ -319,9 +319,8 @@ close_opening(struct host *host)
 	}
 }
 
-/* Links that have more or less room now, or less time. */
-static void
-update_links(struct host *host)
+void
+host_each_link(struct host *host, void (*each)(struct link *link))
 {
 	struct link *link;
 	struct link *next;
@@ -330,9 +329,16 @@ update_links(struct host *host)
 		for (link = TAILQ_FIRST(i == 0 ? &host->ready : &host->others); link != NULL;
 		     link = next) {
 			next = TAILQ_NEXT(link, entry);
-			link_on_settings(link);
+			each(link);
 		}
 	}
+}
+
+/* Links that have more or less room now, or less time. */
+static void
+update_links(struct host *host)
+{
+	host_each_link(host, link_on_settings);
 	host_pump(host);
 }
 

@@ -125,6 +125,9 @@ void host_free(struct host *host);
 /* Arms accepts as far as bounds allow. */
 void host_arm_accepts(struct host *host);
 
+/* For every link; each() may move or end the one that it is called for, no other. */
+void host_each_link(struct host *host, void (*each)(struct link *link));
+
 /* Takes in who connected without that this worker was woken (worker.c says how that can be). */
 void host_look_again(struct host *host);
 

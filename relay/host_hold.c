@@ -31,16 +31,7 @@ let_go(struct link *link)
 static void
 drain(struct host *host)
 {
-	struct link *link;
-	struct link *next;
-
-	for (int i = 0; i < 2; i++) {
-		for (link = TAILQ_FIRST(i == 0 ? &host->ready : &host->others); link != NULL;
-		     link = next) {
-			next = TAILQ_NEXT(link, entry);
-			let_go(link);
-		}
-	}
+	host_each_link(host, let_go);
 	host_set_state(host, HOST_ASLEEP, NULL);
 }
 

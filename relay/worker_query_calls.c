@@ -5,6 +5,7 @@
  */
 #include "relay/worker_query.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "relay/call.h"
@@ -16,6 +17,7 @@ pick_calls(const struct service *service, uint64_t number, const struct call **p
 	const struct call *call;
 	uint32_t count = 0;
 
+	assert(max > 0);
 	for (int state = 0; state < CALL_STATE_COUNT; state++) {
 		TAILQ_FOREACH(call, &service->calls[state], entry) {
 			if (call->number <= number ||
@@ -61,6 +63,8 @@ worker_query_calls(const struct service *service, struct channel_rows *rows, uin
 {
 	const struct call *picked[CHANNEL_ROWS_MAX + 1];
 	uint32_t room = max - rows->count;
+
+	assert(room <= CHANNEL_ROWS_MAX);
 	/* One more, to know whether there is one. */
 	uint32_t count = pick_calls(service, *number, picked, room + 1);
 
