@@ -15,7 +15,7 @@ RUN make install DESTDIR=/out prefix=/usr
 FROM debian:bookworm-slim
 RUN apt-get update -q && \
     apt-get install -y -q --no-install-recommends libconfuse2 libevent-core-2.1-7 libevent-extra-2.1-7 \
-        libncursesw6 libprotobuf-c1 liburing2 && \
+        libncursesw6 libprotobuf-c1 libsqlite3-0 liburing2 && \
     rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/usr/sbin/relayd /out/usr/sbin/relay-exporter /usr/sbin/
 COPY --from=build /out/usr/bin/relayctl /usr/bin/relayctl

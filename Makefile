@@ -104,7 +104,7 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3
 # The only one with a screen: ncurses stays out of the libraries.
 $(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) \
     $(BUILD)/librelay.a $(BUILD)/libwire.a
@@ -229,7 +229,7 @@ $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -luring -lconfuse -lprotobuf-c -lsqlite3 -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
@@ -244,7 +244,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c $(BORINGSSL)
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
 
 demo: all ## two peers, the relay and a client of the old kind, shown at work
 	@deploy/demo/run $(BUILD)

@@ -18,6 +18,7 @@ libconfuse-dev      library libconfuse
 libevent-dev        library libevent_core && library libevent_extra
 libncurses-dev      library ncursesw
 libprotobuf-c-dev   library libprotobuf-c
+libsqlite3-dev      library sqlite3
 protobuf-c-compiler have protoc-c
 scdoc               have scdoc
 perl                perl -MTime::HiRes -MIO::Socket::UNIX -MFile::Temp -MPOSIX -e 1

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "relay/channel_ask.h"
+#include "relay/channel_datagram.h"
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
@@ -57,23 +58,37 @@
 	X(CHANNEL_ROWS, "rows", rows)             /* W -> C     rows                       */      \
 	X(CHANNEL_KILL, "kill", kill)             /* C -> W     kill                       */      \
 	X(CHANNEL_KILLED, "killed", kill)         /* W -> C     kill                       */      \
-	X(CHANNEL_REQUEST, "request", request)    /* C -> W     request, memfd of the line */      \
-	X(CHANNEL_REPLY, "reply", request)        /* W -> C     request                    */      \
-	X(CHANNEL_SERVICE_LISTEN, "service_listen", service_socket) /* C -> K  service_socket */   \
-	X(CHANNEL_SERVICE_UNLISTEN, "service_unlisten", service_socket) /* C -> K  likewise */     \
+	X(CHANNEL_REQUEST, "request", request)    /* C, W -> W  request, memfd of the line */      \
+	X(CHANNEL_REPLY, "reply", request)        /* W -> C, W  request                    */      \
+	X(CHANNEL_SERVICE_LISTEN, "service_listen", service_name)     /* C -> K  service_name */   \
+	X(CHANNEL_SERVICE_UNLISTEN, "service_unlisten", service_name) /* C -> K  likewise */       \
 	X(CHANNEL_SERVICE_LISTENER, "service_listener",                                            \
-	  service_socket) /* K -> C  likewise, the */                                              \
+	  service_socket) /* K -> C  service_socket, the */                                        \
 	/* socket; again whenever it had to be bound anew */                                       \
-	X(CHANNEL_SERVICE_START, "service_start",                                                  \
-	  service_start)                                       /* C -> K  service_start, memfd */  \
-	X(CHANNEL_SERVICE_END, "service_end", service_process) /* C -> K  service_process     */   \
+	X(CHANNEL_SERVICE_START, "service_start", service_name) /* C -> K  service_name       */   \
+	X(CHANNEL_SERVICE_END, "service_end", service_process)  /* C -> K  service_process     */  \
 	X(CHANNEL_SERVICE_PROCESS, "service_process", service_process) /* K -> C  likewise      */ \
 	X(CHANNEL_SERVICE_ADD, "service_add", service) /* C -> W  service, its public socket    */ \
 	X(CHANNEL_SERVICE_REMOVE, "service_remove", service_generation) /* C -> W  its index    */ \
 	X(CHANNEL_SERVICE_GENERATION, "service_generation", service_generation) /* C -> W       */ \
 	X(CHANNEL_SERVICE_CALLS, "service_calls", service_calls) /* W -> C  service_calls       */ \
 	X(CHANNEL_SERVICE_SLOW, "service_slow", service_slow)    /* W -> C  service_slow        */ \
-	X(CHANNEL_LOG, "log", log) /* W, K -> C  log                        */
+	X(CHANNEL_DATAGRAM_SOCKET, "datagram_socket",                                              \
+	  datagram_socket)            /* K -> W  datagram_socket, the UDP socket */                \
+	X(CHANNEL_PEER, "peer", peer) /* K -> W  peer, the channel to it         */                \
+	X(CHANNEL_WEBPAGER_SOCKET, "webpager_socket", none) /* K -> C  -, the bound socket   */    \
+	X(CHANNEL_DATAGRAM, "datagram", datagram)    /* C -> W  datagram: all of the settings   */ \
+	X(CHANNEL_ELSEWHERE, "elsewhere", elsewhere) /* C -> W  elsewhere                    */    \
+	X(CHANNEL_CLIENT_KEYS, "client_keys", keys)  /* C -> W  keys, memfd of them          */    \
+	X(CHANNEL_NOTICE, "notice", notice)          /* C -> W  notice, memfd of it          */    \
+	X(CHANNEL_COMMITTED, "committed", answer)    /* C -> W  answer                       */    \
+	X(CHANNEL_REFUSED, "refused", answer)        /* C -> W  answer                       */    \
+	X(CHANNEL_ACCEPT, "accept", accept)          /* W -> C  accept, memfd of the notice  */    \
+	X(CHANNEL_STORE_REPLY, "store_reply", accept) /* W -> C  accept, memfd of the line   */    \
+	X(CHANNEL_CONFIRMED, "confirmed", confirmed)  /* W -> C  confirmed                    */   \
+	X(CHANNEL_ONLINE, "online", presence)         /* W -> C  presence                     */   \
+	X(CHANNEL_OFFLINE, "offline", presence)       /* W -> C  presence                     */   \
+	X(CHANNEL_LOG, "log", log)                    /* W, K -> C  log                        */
 
 enum channel_type {
 #define X(name, text, payload) name,
@@ -142,27 +157,25 @@ struct channel_delayed {
 #define SERVICE_PATH_MAX 108 /* a sun_path with its NUL */
 #define SERVICE_UIDS_MAX 32
 
+/*
+ * A service whose socket or process control wants.  What that is - paths, rights, command, user -
+ * the keeper takes from relay.conf itself, if what it finds there has this digest.
+ */
+struct channel_service_name {
+	uint32_t index;
+	uint32_t extended;   /* (UN)LISTEN: 1: the socket on which signals are forwarded */
+	uint32_t generation; /* START: counts up for each; never used again for this index */
+	uint64_t digest;     /* service_definition_digest(); not in UNLISTEN */
+	char name[SERVICE_NAME_MAX + 1];
+};
+
 /* The public socket that callers connect to. */
 struct channel_service_socket {
 	uint32_t index;
-	int32_t error; /* LISTENER: 0, or the negative errno (then without a socket) */
-	uint32_t mode;
-	uint32_t extended; /* 1: the socket on which signals are forwarded (wire/pfi_signal.h) */
-	uint32_t uid;      /* whose it is; OWNER_NOBODY_UID: the relay's */
-	char path[SERVICE_PATH_MAX];
-};
-
-/* One generation of a service whose process the keeper starts.  The memfd holds the command's
- * words, each with its NUL. */
-struct channel_service_start {
-	uint32_t index;
-	uint32_t generation; /* counts up for each start; never used again for this index */
-	uint32_t length;     /* bytes in the memfd */
-	uint32_t uid;        /* OWNER_NOBODY_UID: as the relay */
-	uint32_t gid;
-	uint64_t start_timeout_ms;
-	char name[SERVICE_NAME_MAX + 1];
-	char path[SERVICE_PATH_MAX]; /* of its private socket, which the keeper binds */
+	int32_t error; /* 0, or the negative errno (then without a socket); -ESTALE: relay.conf
+			  says something else than control */
+	uint32_t extended;
+	char path[SERVICE_PATH_MAX]; /* "" if it is not known */
 };
 
 enum service_process {
@@ -175,7 +188,12 @@ struct channel_service_process {
 	uint32_t index;
 	uint32_t generation;
 	enum service_process what; /* not in END, which asks for the generation's end */
-	int32_t status;            /* of wait(2); -1 = it took too long or could not be started */
+	int32_t status;            /* of wait(2), or one of these */
+};
+
+enum service_process_status {
+	SERVICE_STATUS_NONE = -1,  /* it took too long or could not be started */
+	SERVICE_STATUS_STALE = -2, /* relay.conf says something else than control */
 };
 
 /* What a worker has to know to take calls. */
@@ -225,6 +243,11 @@ struct channel_service_slow {
 	uint64_t wait_us;     /* of that in the queue */
 };
 
+/* All of them; those of another relay.conf follow when it was loaded. */
+struct channel_datagram {
+	struct datagram_settings settings;
+};
+
 struct channel_log {
 	enum log_level level;
 	char host[HOST_ID_MAX + 1];
@@ -251,13 +274,23 @@ struct channel_message {
 		struct channel_rows rows;
 		struct channel_kill kill;
 		struct channel_request request;
+		struct channel_service_name service_name;
 		struct channel_service_socket service_socket;
-		struct channel_service_start service_start;
 		struct channel_service_process service_process;
 		struct channel_service service;
 		struct channel_service_generation service_generation;
 		struct channel_service_calls service_calls;
 		struct channel_service_slow service_slow;
+		struct channel_datagram_socket datagram_socket;
+		struct channel_peer peer;
+		struct channel_datagram datagram;
+		struct channel_elsewhere elsewhere;
+		struct channel_keys keys;
+		struct channel_notice notice;
+		struct channel_accept accept;
+		struct channel_confirmed confirmed;
+		struct channel_answer answer;
+		struct channel_presence presence;
 		struct channel_log log;
 	};
 };

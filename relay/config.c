@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "relay/config_datagram.h"
 #include "relay/config_services.h"
 #include "relay/control_roles.h"
 #include "relay/listen_address.h"
@@ -338,7 +339,8 @@ build(struct builder *builder)
 	/* Both, so that one look shows all that is wrong. */
 	bool services = config_services_load(builder->config, &builder->conf,
 					     source->accepted != NULL, builder->report);
-	return build_hosts(builder) && services;
+	bool datagram = config_datagram_load(builder->config, &builder->conf, builder->report);
+	return build_hosts(builder) && services && datagram;
 }
 
 bool
@@ -360,6 +362,7 @@ config_free(struct config *config)
 {
 	hosts_file_drop(config);
 	config_services_drop(config);
+	config_datagram_drop(config);
 	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);

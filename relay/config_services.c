@@ -451,18 +451,35 @@ config_services_load(struct config *config, const struct relay_conf *conf, bool 
 	return !all.refused;
 }
 
+bool
+config_services_read(struct config *config, const struct config_source *source,
+		     struct report *report)
+{
+	struct relay_conf conf;
+	bool good = relay_conf_load(&conf, source->conf_file, source->options, source->option_count,
+				    report) &&
+		    config_services_load(config, &conf, true, report);
+
+	relay_conf_fini(&conf);
+	return good;
+}
+
+void
+config_service_fini(struct config_service *service)
+{
+	settings_fini(SETTING_SECTION_SERVICE, &service->settings);
+	free(service->name);
+	free(service->path);
+	free(service->extended_path);
+	free(service->callers);
+	*service = (struct config_service){ .name = NULL };
+}
+
 void
 config_services_drop(struct config *config)
 {
-	for (size_t i = 0; i < config->service_count; i++) {
-		struct config_service *service = &config->services[i];
-
-		settings_fini(SETTING_SECTION_SERVICE, &service->settings);
-		free(service->name);
-		free(service->path);
-		free(service->extended_path);
-		free(service->callers);
-	}
+	for (size_t i = 0; i < config->service_count; i++)
+		config_service_fini(&config->services[i]);
 	free(config->services);
 	config->services = NULL;
 	config->service_count = 0;

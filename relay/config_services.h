@@ -16,6 +16,16 @@
 bool config_services_load(struct config *config, const struct relay_conf *conf, bool serving,
 			  struct report *report);
 
+/*
+ * Only the services, of relay.conf and the options: for a relay that serves, whose settings are in
+ * config->relay already and stay the caller's.  As config_services_load otherwise.
+ */
+bool config_services_read(struct config *config, const struct config_source *source,
+			  struct report *report);
+
 void config_services_drop(struct config *config);
+
+/* What one of them owns; zeroed from then on. */
+void config_service_fini(struct config_service *service);
 
 #endif

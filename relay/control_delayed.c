@@ -277,7 +277,9 @@ static void
 on_notice(const struct storage_result *result)
 {
 	const char *thing = storage_thing_text(result->notice.thing);
-	const char *state = result->error == 0 ? "in order again" : strerror(-result->error);
+	const char *text = result->notice.text;
+	const char *fault = text != NULL ? text : strerror(-result->error);
+	const char *state = result->error == 0 ? "in order again" : fault;
 	unsigned long long lost = result->notice.lost;
 	enum log_level level = result->error == 0 ? LOG_WARNING : LOG_ERROR;
 
@@ -315,6 +317,8 @@ control_on_storage(struct control *control)
 			break;
 		case STORAGE_VIEW:
 			control_on_delayed_view(control, result.token, result.view);
+			break;
+		case STORAGE_MESSAGE:
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);

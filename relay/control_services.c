@@ -12,13 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "relay/child.h"
 #include "relay/control.h"
 #include "relay/control_services_internal.h"
 #include "relay/log.h"
+#include "relay/service_definition.h"
+#include "relay/service_paths.h"
 #include "relay/setting_list.h"
 
 /* --- generations ------------------------------------------------------------------------------ */
@@ -118,45 +119,27 @@ control_generation_use(struct control *control, struct control_service *service,
 	control_service_settled(control, service, number, NULL);
 }
 
-/* The words, each with its NUL, in memory that the keeper can read; -1 without it. */
-static int
-pack_command(char *const *words, uint32_t *length)
+/* What the keeper may know of it. */
+static struct channel_message
+name_message(enum channel_type type, const struct control_service *service)
 {
-	int fd = memfd_create("command", MFD_CLOEXEC);
+	struct channel_message message = { .type = type };
+	struct channel_service_name *to = &message.service_name;
 
-	*length = 0;
-	for (; fd >= 0 && *words != NULL; words++) {
-		size_t len = strlen(*words) + 1;
-		if (write(fd, *words, len) != (ssize_t)len) {
-			close(fd);
-			return -1;
-		}
-		*length += (uint32_t)len;
-	}
-	return fd;
+	to->index = service->index;
+	to->digest = service_definition_digest(service->config);
+	snprintf(to->name, sizeof to->name, "%s", service->config->name);
+	return message;
 }
 
 static bool
 ask_start(struct control *control, const struct control_service *service,
 	  const struct control_generation *generation)
 {
-	const struct config_service *config = service->config;
-	struct channel_message message = { .type = CHANNEL_SERVICE_START };
-	struct channel_service_start *to = &message.service_start;
+	struct channel_message message = name_message(CHANNEL_SERVICE_START, service);
 
-	to->index = service->index;
-	to->generation = generation->number;
-	to->uid = config->run_as.uid;
-	to->gid = config->run_as.gid;
-	to->start_timeout_ms = config->settings.start_timeout_ms;
-	snprintf(to->name, sizeof to->name, "%s", config->name);
-	memcpy(to->path, generation->path, sizeof to->path);
-	int fd = pack_command(config->settings.command, &to->length);
-	if (fd < 0)
-		return false;
-	bool sent = control_service_send(control->keeper, &message, fd);
-	close(fd);
-	return sent;
+	message.service_name.generation = generation->number;
+	return control_service_send(control->keeper, &message, -1);
 }
 
 static bool
@@ -165,14 +148,11 @@ set_path(const struct control *control, const struct control_service *service,
 {
 	const struct config_service *config = service->config;
 	size_t room = sizeof generation->path;
-	int len;
 
-	if (config->settings.connect != NULL)
-		len = snprintf(generation->path, room, "%s", config->settings.connect);
-	else
-		len = snprintf(generation->path, room, "%s/" KEEPER_SERVICES_DIR "/%s.%u",
-			       control->options->started->relay.run_dir, config->name,
-			       generation->number);
+	if (config->settings.connect == NULL)
+		return service_private_path(control->options->started->relay.run_dir, config->name,
+					    generation->number, generation->path);
+	int len = snprintf(generation->path, room, "%s", config->settings.connect);
 	return len > 0 && (size_t)len < room;
 }
 
@@ -219,8 +199,7 @@ control_service_restart(struct control *control, struct control_service *service
 static void
 listen_to(struct control *control, struct control_service *service, uint64_t now)
 {
-	struct channel_message message = { .type = CHANNEL_SERVICE_LISTEN };
-	struct channel_service_socket *to = &message.service_socket;
+	struct channel_message message = name_message(CHANNEL_SERVICE_LISTEN, service);
 
 	for (uint32_t i = 0; i < CONTROL_SERVICE_SOCKETS; i++) {
 		struct control_service_socket *socket = &service->sockets[i];
@@ -228,11 +207,7 @@ listen_to(struct control *control, struct control_service *service, uint64_t now
 			socket->listed = false;
 		if (socket->listed || socket->path[0] == '\0')
 			continue;
-		*to = (struct channel_service_socket){ .index = service->index,
-						       .mode = socket->mode,
-						       .extended = i == CONTROL_SERVICE_EXTENDED,
-						       .uid = socket->uid };
-		memcpy(to->path, socket->path, sizeof to->path);
+		message.service_name.extended = i == CONTROL_SERVICE_EXTENDED;
 		socket->listed = control_service_send(control->keeper, &message, -1);
 		socket->asked = socket->listed;
 		socket->retry_at = 0;
@@ -263,15 +238,14 @@ control_services_unlist(struct control *control)
 }
 
 static void
-unlisten(struct control *control, struct control_service_socket *socket)
+unlisten(struct control *control, struct control_service *service, int which)
 {
-	struct channel_message message = { .type = CHANNEL_SERVICE_UNLISTEN };
+	struct channel_message message = name_message(CHANNEL_SERVICE_UNLISTEN, service);
+	struct control_service_socket *socket = &service->sockets[which];
 
-	if (socket->path[0] != '\0') {
-		memcpy(message.service_socket.path, socket->path, sizeof socket->path);
-		if (channel_send(control->keeper, &message, -1) != 0)
-			control->behind = true;
-	}
+	message.service_name.extended = which == CONTROL_SERVICE_EXTENDED;
+	if (socket->path[0] != '\0' && channel_send(control->keeper, &message, -1) != 0)
+		control->behind = true;
 	if (socket->fd >= 0)
 		close(socket->fd);
 	*socket = (struct control_service_socket){ .fd = -1 };
@@ -279,32 +253,27 @@ unlisten(struct control *control, struct control_service_socket *socket)
 
 /* As it is configured now: another path or other rights are another socket. */
 static void
-set_socket(struct control *control, struct control_service *service, int which, const char *path)
+set_socket(struct control *control, struct control_service *service, int which)
 {
 	struct control_service_socket *socket = &service->sockets[which];
-	const struct config_service *config = service->config;
-	/* Who may call is said by the list; without it, by the rights. */
-	uint32_t mode = config->settings.allow_uids != NULL ? 0666 : 0600;
-	uint32_t uid = OWNER_NOBODY_UID;
+	struct service_definition_socket to =
+	    service_definition_socket(service->config, which == CONTROL_SERVICE_EXTENDED);
+	const char *path = to.path != NULL ? to.path : "";
 
-	if (config->settings.ident != NULL)
-		uid = config->run_as.uid != OWNER_NOBODY_UID ? config->run_as.uid : geteuid();
-	if (path == NULL)
-		path = "";
 	socket->told = false; /* limits go with it */
-	if (strcmp(socket->path, path) == 0 && socket->mode == mode && socket->uid == uid)
+	if (strcmp(socket->path, path) == 0 && socket->mode == to.mode && socket->uid == to.uid)
 		return;
-	unlisten(control, socket);
+	unlisten(control, service, which);
 	snprintf(socket->path, sizeof socket->path, "%s", path);
-	socket->mode = mode;
-	socket->uid = uid;
+	socket->mode = to.mode;
+	socket->uid = to.uid;
 }
 
 static void
 set_sockets(struct control *control, struct control_service *service)
 {
-	set_socket(control, service, CONTROL_SERVICE_PUBLIC, service->config->path);
-	set_socket(control, service, CONTROL_SERVICE_EXTENDED, service->config->extended_path);
+	set_socket(control, service, CONTROL_SERVICE_PUBLIC);
+	set_socket(control, service, CONTROL_SERVICE_EXTENDED);
 }
 
 /* --- following the configuration -------------------------------------------------------------- */
@@ -374,7 +343,7 @@ service_delete(struct control *control, struct control_service *service)
 		control->workers[service->index % control->options->worker_count].behind = true;
 	end_all(control, service);
 	for (int i = 0; i < CONTROL_SERVICE_SOCKETS; i++)
-		unlisten(control, &service->sockets[i]);
+		unlisten(control, service, i);
 	control->services.table[service->index] = NULL;
 	control->services.count--;
 	free(service);
@@ -416,6 +385,12 @@ service_change(struct control *control, struct control_service *service,
 	service->config = to;
 	if (!same_front(from, to))
 		set_sockets(control, service);
+	/* The keeper takes it over now, not when it is needed: who knows what the file says then?
+	 */
+	for (int i = 0; i < CONTROL_SERVICE_SOCKETS; i++) {
+		if (service_definition_digest(from) != service_definition_digest(to))
+			service->sockets[i].listed = false;
+	}
 	if (!setting_list_equal(from->settings.autoreload, to->settings.autoreload))
 		control_service_note_files(service);
 }

@@ -27,8 +27,9 @@ enum {
 	LISTEN_AGAIN_MS = 5000, /* a socket that could not be made is tried again */
 	LOOK_EVERY_MS = 1000,   /* at files and run directories, for unused services */
 	NOT_STARTED = 127,      /* exit status of what could not be executed */
-	TIMED_OUT = -1,         /* status of a set-up that took too long, or never began */
 };
+
+#define STALE_TEXT "relay.conf says something else by now: reload"
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
@@ -87,7 +88,9 @@ control_service_failed(struct control *control, struct control_service *service,
 static const char *
 describe(int status, char *text, size_t size)
 {
-	if (status == TIMED_OUT)
+	if (status == SERVICE_STATUS_STALE)
+		snprintf(text, size, STALE_TEXT);
+	else if (status == SERVICE_STATUS_NONE)
 		snprintf(text, size, "its set-up took too long, or could not begin");
 	else if (WIFSIGNALED(status))
 		snprintf(text, size, "its set-up died of signal %d", WTERMSIG(status));
@@ -183,7 +186,7 @@ no_socket(struct control *control, struct control_service *service,
 	socket->retry_at = child_clock_ms() + LISTEN_AGAIN_MS;
 	if (socket->error != error)
 		say(control, service, LOG_ERROR, "service_failed", "cannot listen on %s: %s",
-		    socket->path, strerror(-error));
+		    socket->path, error == -ESTALE ? STALE_TEXT : strerror(-error));
 	socket->error = error;
 }
 
@@ -215,11 +218,11 @@ on_listener(struct control *control, const struct channel_service_socket *messag
 
 	for (int i = 0; service != NULL && i < CONTROL_SERVICE_SOCKETS; i++) {
 		struct control_service_socket *socket = &service->sockets[i];
-		if (strcmp(socket->path, message->path) != 0)
+		if (message->extended != (i == CONTROL_SERVICE_EXTENDED))
 			continue;
 		if (message->error != 0)
 			no_socket(control, service, socket, message->error);
-		else if (fd >= 0)
+		else if (fd >= 0 && strcmp(socket->path, message->path) == 0)
 			take_socket(control, service, i, fd);
 	}
 }

@@ -104,7 +104,7 @@ on_control_message(struct keeper *keeper, const struct channel_message *message)
 }
 
 static void
-on_message(struct keeper *keeper, struct child *child, struct channel_message *message, int fd)
+on_message(struct keeper *keeper, struct child *child, struct channel_message *message)
 {
 	bool control = child == &keeper->control;
 
@@ -153,7 +153,7 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 		return;
 	default:
 		if (control && (on_control_message(keeper, message) ||
-				keeper_services_on_message(&keeper->services, message, fd)))
+				keeper_services_on_message(&keeper->services, message)))
 			return;
 		break;
 	}
@@ -173,7 +173,7 @@ read_channel(struct keeper *keeper, struct child *child)
 		got = channel_receive(child->channel, &message, &fd);
 		if (got <= 0)
 			break;
-		on_message(keeper, child, &message, fd);
+		on_message(keeper, child, &message);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -546,7 +546,7 @@ keeper_run(const struct keeper_options *options)
 	listener_table_init(&keeper.listeners, keeper.settings->socket_dir,
 			    (mode_t)keeper.settings->socket_mode, owner);
 	keeper_exporter_init(&keeper.exporter, keeper.settings);
-	keeper_services_init(&keeper.services, keeper.settings->run_dir, &keeper.control,
+	keeper_services_init(&keeper.services, keeper.settings, options->source, &keeper.control,
 			     options->daemonize != NULL);
 	keeper.signals = take_signals();
 	keeper.clients_max = clients_limit(options->config);

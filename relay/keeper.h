@@ -1,7 +1,7 @@
 /*
  * keeper.h - the parent process: holds every listening socket, starts and restarts workers and
- * control process, passes signals on.  It has no ring and reads no outside bytes once it runs; it
- * knows hosts by name only.
+ * control process, passes signals on.  It has no ring and reads no outside bytes once it runs but
+ * the services of relay.conf; it knows hosts by name only.
  */
 #ifndef RELAY_KEEPER_H
 #define RELAY_KEEPER_H

@@ -5,6 +5,7 @@
  *   keeper_children.c  starting them and making them known to each other
  *   keeper_exporter.c  the exporter, which is a program of its own
  *   keeper_services.c  services of fd-passing: their sockets and processes
+ *   keeper_definitions.c  what relay.conf says of them
  */
 #ifndef RELAY_KEEPER_INTERNAL_H
 #define RELAY_KEEPER_INTERNAL_H

@@ -17,13 +17,14 @@
 #include <unistd.h>
 
 #include "relay/log.h"
+#include "relay/service_definition.h"
+#include "relay/service_paths.h"
 
 enum {
 	END_MS = 10000,     /* a server that was let go of has so long */
 	STOP_END_MS = 1000, /* at the relay's stop, when its calls are over */
 	KILL_EVERY_MS = 100,
 	KILL_GIVE_UP_MS = 3000, /* what does not die of SIGKILL is left to itself */
-	STATUS_NONE = -1,
 };
 
 enum generation_state {
@@ -115,94 +116,107 @@ find_generation(struct keeper_services *services, uint32_t index, uint32_t numbe
 	return NULL;
 }
 
-/* Only a name in our own directory. */
-static bool
-is_ours(const struct keeper_services *services, const char *path)
+/* What relay.conf says of it; NULL: not what control says, and the log tells so. */
+static const struct config_service *
+find_definition(struct keeper_services *services, const struct channel_service_name *wanted)
 {
-	size_t len = strlen(services->dir);
+	const struct config_service *definition = keeper_definitions_find(
+	    &services->definitions, wanted->name, wanted->digest, child_clock_ms());
 
-	return len > 0 && strncmp(path, services->dir, len) == 0 && path[len] == '/' &&
-	       path[len + 1] != '\0' && path[len + 1] != '.' && strchr(path + len + 1, '/') == NULL;
+	if (definition == NULL)
+		log_error(
+		    NULL,
+		    "service %s: refused: relay.conf says something else than control: reload",
+		    wanted->name);
+	return definition;
 }
 
-/* The bytes of the command; NULL with errno. */
-static char *
-read_command(int fd, size_t length)
+static bool
+is_used(const struct keeper_services *services, const char *name, uint32_t number)
 {
-	if (fd < 0 || length == 0 || length > SERVICE_COMMAND_BYTES_MAX) {
-		errno = EINVAL;
-		return NULL;
+	const struct keeper_generation *generation;
+
+	LIST_FOREACH(generation, &services->generations, entry) {
+		if (generation->number == number && strcmp(generation->name, name) == 0)
+			return true;
 	}
-	char *bytes = malloc(length);
-	ssize_t got = bytes == NULL ? -1 : pread(fd, bytes, length, 0);
-	if (got == (ssize_t)length)
-		return bytes;
-	if (got >= 0)
-		errno = EINVAL;
-	free(bytes);
-	return NULL;
+	return false;
 }
 
 /* 0 or a negative errno. */
 static int
 start_process(struct keeper_services *services, struct keeper_generation *generation,
-	      const struct channel_service_start *wanted, int fd)
+	      const struct config_service *definition)
 {
+	const char *run_dir = services->definitions.settings->run_dir;
 	struct service_start start = {
 		.path = generation->path,
-		.length = wanted->length,
-		.uid = (uid_t)wanted->uid,
-		.gid = (gid_t)wanted->gid,
+		.command = definition->settings.command,
+		.uid = definition->run_as.uid,
+		.gid = definition->run_as.gid,
 		.nofile = services->nofile,
 		.silent = services->silent,
 	};
 
 	if (services->stopping || services->generation_count >= KEEPER_GENERATIONS_MAX)
 		return -EAGAIN;
-	if (!is_ours(services, generation->path))
+	if (definition->settings.command == NULL)
 		return -EINVAL;
+	snprintf(generation->name, sizeof generation->name, "%s", definition->name);
+	if (is_used(services, generation->name, generation->number))
+		return -EEXIST;
+	if (services->dir[0] == '\0' ||
+	    !service_private_path(run_dir, definition->name, generation->number, generation->path))
+		return -ENAMETOOLONG;
 	int error = service_child_make_dir(services->dir);
 	if (error != 0)
 		return error;
-	char *command = read_command(fd, wanted->length);
-	if (command == NULL)
-		return -errno;
-	start.command = command;
-	error = service_child_start(&generation->child, &start);
-	free(command);
-	return error;
+	generation->deadline = child_clock_ms() + definition->settings.start_timeout_ms;
+	return service_child_start(&generation->child, &start);
 }
 
-static void
-on_start(struct keeper_services *services, const struct channel_service_start *wanted, int fd)
+/* 0 or a negative errno; -ESTALE: there is no such definition. */
+static int
+start_generation(struct keeper_services *services, const struct channel_service_name *wanted)
 {
-	struct keeper_generation *generation = calloc(1, sizeof *generation);
-	int error = -ENOMEM;
+	const struct config_service *definition = find_definition(services, wanted);
 
-	if (wanted->generation > services->generation_last)
-		services->generation_last = wanted->generation;
-	if (generation != NULL) {
-		memcpy(generation->name, wanted->name, sizeof generation->name);
-		memcpy(generation->path, wanted->path, sizeof generation->path);
-		error = start_process(services, generation, wanted, fd);
-	}
-	if (error != 0) {
-		free(generation);
-		log_error(NULL, "service %s cannot be started: %s", wanted->name, strerror(-error));
-		tell_process(services,
-			     &(struct channel_service_process){ .index = wanted->index,
-								.generation = wanted->generation,
-								.what = SERVICE_PROCESS_FAILED,
-								.status = STATUS_NONE });
-		return;
-	}
+	if (definition == NULL)
+		return -ESTALE;
+	struct keeper_generation *generation = calloc(1, sizeof *generation);
+	if (generation == NULL)
+		return -ENOMEM;
 	generation->index = wanted->index;
 	generation->number = wanted->generation;
 	generation->control = services->control->pid;
-	generation->deadline = child_clock_ms() + wanted->start_timeout_ms;
+	int error = start_process(services, generation, definition);
+	if (error != 0) {
+		free(generation);
+		log_error(NULL, "service %s cannot be started: %s", wanted->name, strerror(-error));
+		return error;
+	}
 	LIST_INSERT_HEAD(&services->generations, generation, entry);
 	services->generation_count++;
 	services->next_at = 0;
+	return 0;
+}
+
+static void
+on_start(struct keeper_services *services, const struct channel_service_name *wanted)
+{
+	struct channel_service_process failed = {
+		.index = wanted->index,
+		.generation = wanted->generation,
+		.what = SERVICE_PROCESS_FAILED,
+	};
+
+	if (wanted->generation > services->generation_last)
+		services->generation_last = wanted->generation;
+	int error = start_generation(services, wanted);
+	if (error == 0)
+		return;
+	failed.status = error == -ESTALE ? SERVICE_STATUS_STALE : SERVICE_STATUS_NONE;
+	tell_process(services, &failed);
 }
 
 /* There is no server any more.  Of a set-up that still runs its own end tells. */
@@ -264,29 +278,56 @@ on_end(struct keeper_services *services, const struct channel_service_process *w
 			       generation->state == GENERATION_SETUP ? 0 : END_MS);
 }
 
+static void
+on_listen(struct keeper_services *services, const struct channel_service_name *wanted)
+{
+	bool extended = wanted->extended != 0;
+	struct service_socket_wanted what = { .index = wanted->index, .extended = extended };
+	const struct config_service *definition = find_definition(services, wanted);
+
+	if (definition == NULL) {
+		service_sockets_refuse(&services->sockets, wanted->index, extended, -ESTALE);
+		return;
+	}
+	struct service_definition_socket socket = service_definition_socket(definition, extended);
+	if (socket.path == NULL || strlen(socket.path) >= sizeof what.path) {
+		service_sockets_refuse(&services->sockets, wanted->index, extended, -EINVAL);
+		return;
+	}
+	what.mode = socket.mode;
+	what.uid = socket.uid;
+	snprintf(what.name, sizeof what.name, "%s", definition->name);
+	snprintf(what.path, sizeof what.path, "%s", socket.path);
+	service_sockets_listen(&services->sockets, &what);
+}
+
+static void
+on_unlisten(struct keeper_services *services, const struct channel_service_name *which)
+{
+	service_sockets_unlisten(&services->sockets, which->name, which->extended != 0);
+	/* Another definition of that name comes, or none. */
+	keeper_definitions_forget(&services->definitions, which->name);
+}
+
 /* Control is one program with us, but texts are ended here all the same. */
 bool
-keeper_services_on_message(struct keeper_services *services, const struct channel_message *message,
-			   int fd)
+keeper_services_on_message(struct keeper_services *services, const struct channel_message *message)
 {
-	struct channel_message own = *message;
+	struct channel_service_name name = message->service_name;
 
+	name.name[sizeof name.name - 1] = '\0';
 	switch (message->type) {
 	case CHANNEL_SERVICE_LISTEN:
-		own.service_socket.path[sizeof own.service_socket.path - 1] = '\0';
-		service_sockets_listen(&services->sockets, &own.service_socket);
+		on_listen(services, &name);
 		return true;
 	case CHANNEL_SERVICE_UNLISTEN:
-		own.service_socket.path[sizeof own.service_socket.path - 1] = '\0';
-		service_sockets_unlisten(&services->sockets, own.service_socket.path);
+		on_unlisten(services, &name);
 		return true;
 	case CHANNEL_SERVICE_START:
-		own.service_start.name[sizeof own.service_start.name - 1] = '\0';
-		own.service_start.path[sizeof own.service_start.path - 1] = '\0';
-		on_start(services, &own.service_start, fd);
+		on_start(services, &name);
 		return true;
 	case CHANNEL_SERVICE_END:
-		on_end(services, &own.service_process);
+		on_end(services, &message->service_process);
 		return true;
 	default:
 		return false;
@@ -297,6 +338,7 @@ void
 keeper_services_mark(struct keeper_services *services)
 {
 	service_sockets_mark(&services->sockets);
+	keeper_definitions_mark(&services->definitions);
 }
 
 void
@@ -305,6 +347,7 @@ keeper_services_sweep(struct keeper_services *services)
 	struct keeper_generation *generation;
 
 	service_sockets_sweep(&services->sockets);
+	keeper_definitions_sweep(&services->definitions);
 	LIST_FOREACH(generation, &services->generations, entry) {
 		if (!is_of_control(services, generation))
 			end_generation(services, generation,
@@ -352,7 +395,7 @@ generation_clock(struct keeper_services *services, struct keeper_generation *gen
 		return generation->deadline;
 	if (generation->state == GENERATION_SETUP) {
 		log_error(NULL, "service %s: its set-up takes too long", generation->name);
-		report(services, generation, SERVICE_PROCESS_FAILED, STATUS_NONE);
+		report(services, generation, SERVICE_PROCESS_FAILED, SERVICE_STATUS_NONE);
 		end_generation(services, generation, 0);
 	}
 	if (generation->give_up_at <= now) {
@@ -394,16 +437,18 @@ keeper_services_clock(struct keeper_services *services, uint64_t now)
 /* --- life ------------------------------------------------------------------------------------- */
 
 void
-keeper_services_init(struct keeper_services *services, const char *run_dir,
-		     const struct child *control, bool silent)
+keeper_services_init(struct keeper_services *services, const struct relay_settings *settings,
+		     const struct config_source *source, const struct child *control, bool silent)
 {
 	*services =
 	    (struct keeper_services){ .control = control, .silent = silent, .next_at = UINT64_MAX };
+	keeper_definitions_init(&services->definitions, settings, source);
 	service_sockets_init(&services->sockets, control);
 	LIST_INIT(&services->generations);
 	struct rlimit limit;
 	services->nofile = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
-	int len = snprintf(services->dir, sizeof services->dir, "%s/" KEEPER_SERVICES_DIR, run_dir);
+	int len = snprintf(services->dir, sizeof services->dir, "%s/" SERVICE_PRIVATE_DIR,
+			   settings->run_dir);
 	if (len < 0 || (size_t)len >= sizeof services->dir)
 		services->dir[0] = '\0';
 	else
@@ -436,4 +481,5 @@ keeper_services_fini(struct keeper_services *services)
 		generation = next;
 	}
 	service_sockets_fini(&services->sockets);
+	keeper_definitions_fini(&services->definitions);
 }

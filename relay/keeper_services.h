@@ -1,6 +1,7 @@
 /*
  * keeper_services.h - what the keeper does for services: their public sockets, and the processes of
- * those that the relay starts itself.  What a service is, and when one is started, control says.
+ * those that the relay starts itself.  When one is started control says; what it is does relay.conf
+ * (keeper_definitions.h).
  *
  * A new control process knows of no generation: at the end of its sync those that it has not
  * started itself are ended (what they have begun they finish), and public sockets that it did not
@@ -16,11 +17,9 @@
 
 #include "relay/channel.h"
 #include "relay/child.h"
+#include "relay/keeper_definitions.h"
 #include "relay/service_child.h"
 #include "relay/service_sockets.h"
-
-/* In run_dir: the directory of private sockets. */
-#define KEEPER_SERVICES_DIR "svc"
 
 enum {
 	KEEPER_GENERATIONS_MAX = 512, /* slots of the loop */
@@ -31,9 +30,9 @@ struct keeper_generation;
 struct keeper_services {
 	const struct child *control; /* who is told */
 	bool silent;
-	rlim_t nofile; /* as it was before the keeper raised it */
-	bool dir_made;
+	rlim_t nofile;              /* as it was before the keeper raised it */
 	char dir[SERVICE_PATH_MAX]; /* of private sockets; "" = its path is too long */
+	struct keeper_definitions definitions;
 	struct service_sockets sockets;
 	LIST_HEAD(, keeper_generation) generations; /* the loop's slots are in this order */
 	uint32_t generation_count;
@@ -42,15 +41,16 @@ struct keeper_services {
 	bool stopping;
 };
 
-/* Removes what an earlier relay left in `run_dir`.  `control` must outlive it.  To be called before
- * limits are raised. */
-void keeper_services_init(struct keeper_services *services, const char *run_dir,
-			  const struct child *control, bool silent);
+/* Removes what an earlier relay left in run_dir.  All pointers must outlive it.  To be called
+ * before limits are raised. */
+void keeper_services_init(struct keeper_services *services, const struct relay_settings *settings,
+			  const struct config_source *source, const struct child *control,
+			  bool silent);
 void keeper_services_fini(struct keeper_services *services);
 
-/* One of control's messages; `fd` stays the caller's.  False: it is not about services. */
+/* One of control's messages.  False: it is not about services. */
 bool keeper_services_on_message(struct keeper_services *services,
-				const struct channel_message *message, int fd);
+				const struct channel_message *message);
 
 /* A sync's beginning and end: sockets that were not named in between, and generations that another
  * control process began. */

@@ -112,6 +112,8 @@ listener_table_open(struct listener_table *table, const char *id, struct listene
 int
 listener_table_adopt(struct listener_table *table, const char *id, int fd)
 {
+	if (hosts_tab_check_id(wire_span_str(id), strlen(table->dir)) != WIRE_OK)
+		return -EINVAL;
 	if (find(table, id) != NULL)
 		return -EEXIST;
 	struct listener_entry *entry = insert(table, id);

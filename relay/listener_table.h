@@ -44,7 +44,7 @@ int listener_table_open(struct listener_table *table, const char *id,
 			struct listener_entry **entry);
 
 /* Takes over a listening socket that somebody else made (socket activation); its path is never
- * unlinked. */
+ * unlinked.  Errors as those of listener_table_open, and -EEXIST. */
 int listener_table_adopt(struct listener_table *table, const char *id, int fd);
 
 /* Closes and unlinks one; nothing happens if there is none. */

@@ -170,8 +170,7 @@ set_variable(struct timespec made)
 }
 
 static _Noreturn void
-become(const struct service_start *start, char **words, const int given[GIVEN_COUNT],
-       struct timespec made)
+become(const struct service_start *start, const int given[GIVEN_COUNT], struct timespec made)
 {
 	if (start->silent)
 		child_silence();
@@ -179,32 +178,13 @@ become(const struct service_start *start, char **words, const int given[GIVEN_CO
 	default_signals();
 	lower_limit(start->nofile);
 	if (place_descriptors(given) && switch_user(start) && set_variable(made))
-		execvp(words[0], words);
-	dprintf(STDERR_FILENO, "relay: service %s cannot be started: %s\n", words[0],
+		execvp(start->command[0], start->command);
+	dprintf(STDERR_FILENO, "relay: service %s cannot be started: %s\n", start->command[0],
 		strerror(errno));
 	_exit(STATUS_NOT_STARTED);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
-
-/* The words of the command, NULL-terminated; false: it is none. */
-static bool
-split_command(const struct service_start *start, char *text, char **words)
-{
-	size_t count = 0;
-
-	if (start->length == 0 || start->length > SERVICE_COMMAND_BYTES_MAX ||
-	    start->command[start->length - 1] != '\0' || start->command[0] == '\0')
-		return false;
-	memcpy(text, start->command, start->length);
-	for (size_t at = 0; at < start->length; at += strlen(text + at) + 1) {
-		if (count == SERVICE_COMMAND_WORDS_MAX)
-			return false;
-		words[count++] = text + at;
-	}
-	words[count] = NULL;
-	return true;
-}
 
 static int
 open_socket(struct service_child *process, const char *path, struct timespec *made)
@@ -252,13 +232,13 @@ open_pipes(struct service_child *process, int given[GIVEN_COUNT])
 }
 
 static int
-fork_setup(struct service_child *process, const struct service_start *start, char **words,
+fork_setup(struct service_child *process, const struct service_start *start,
 	   const int given[GIVEN_COUNT], struct timespec made)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
-		become(start, words, given, made);
+		become(start, given, made);
 	if (pid < 0)
 		return -errno;
 	process->setup = pid;
@@ -268,21 +248,17 @@ fork_setup(struct service_child *process, const struct service_start *start, cha
 int
 service_child_start(struct service_child *process, const struct service_start *start)
 {
-	static char text[SERVICE_COMMAND_BYTES_MAX];
-	static char *words[SERVICE_COMMAND_WORDS_MAX + 1];
 	int given[GIVEN_COUNT] = { -1, -1, -1, -1 };
 	struct timespec made = { 0 };
 
 	*process = (struct service_child){ .sentinel = -1, .leash = -1, .socket = { .fd = -1 } };
-	if (!split_command(start, text, words))
-		return -EINVAL;
 	int error = open_socket(process, start->path, &made);
 	if (error != 0)
 		return error;
 	given[GIVEN_LISTEN] = process->socket.fd;
 	error = open_pipes(process, given);
 	if (error == 0)
-		error = fork_setup(process, start, words, given, made);
+		error = fork_setup(process, start, given, made);
 	for (int i = GIVEN_CALL; i < GIVEN_COUNT; i++) {
 		if (given[i] >= 0)
 			close(given[i]);

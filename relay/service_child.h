@@ -23,11 +23,6 @@
 
 #include "relay/listener.h"
 
-enum {
-	SERVICE_COMMAND_BYTES_MAX = 65536,
-	SERVICE_COMMAND_WORDS_MAX = 1024,
-};
-
 struct service_child {
 	pid_t setup;  /* not yet reaped; 0 = none.  Leads the session of all that is not warm */
 	int sentinel; /* -1 = end of file was read */
@@ -36,13 +31,12 @@ struct service_child {
 };
 
 struct service_start {
-	const char *path;    /* of its private socket, with a directory in it */
-	const char *command; /* `length` bytes: the words, each with its NUL */
-	size_t length;
-	uid_t uid;     /* OWNER_NOBODY_UID: nobody else */
-	gid_t gid;     /* OWNER_NOBODY_GID: the user's own */
-	rlim_t nofile; /* soft limit of open files: programs that use select(2) rely on it */
-	bool silent;   /* nobody reads what it writes to standard error */
+	const char *path;     /* of its private socket, with a directory in it */
+	char *const *command; /* its words, NULL behind the last */
+	uid_t uid;            /* OWNER_NOBODY_UID: nobody else */
+	gid_t gid;            /* OWNER_NOBODY_GID: the user's own */
+	rlim_t nofile;        /* soft limit of open files: programs that use select(2) rely on it */
+	bool silent;          /* nobody reads what it writes to standard error */
 };
 
 /* 0, or a negative errno: then nothing was started and *process is empty. */

@@ -38,7 +38,7 @@ struct service_socket {
 	unsigned taken;    /* times in a row */
 	uint64_t bound_at; /* ms: the last time that it was bound anew */
 	uint64_t wait_ms;  /* from then on, before the next time */
-	struct channel_service_socket what;
+	struct service_socket_wanted what;
 	struct listener listener;
 };
 
@@ -144,7 +144,7 @@ missing_dirs(const char *path)
 
 /* A socket that somebody left may be replaced; a file was never meant. */
 static int
-open_socket(struct listener *listener, const struct channel_service_socket *what)
+open_socket(struct listener *listener, const struct service_socket_wanted *what)
 {
 	struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 	struct stat found;
@@ -155,7 +155,7 @@ open_socket(struct listener *listener, const struct channel_service_socket *what
 }
 
 static int
-bind_socket(struct listener *listener, const struct channel_service_socket *what)
+bind_socket(struct listener *listener, const struct service_socket_wanted *what)
 {
 	struct rights own;
 	int error = -EPERM;
@@ -188,14 +188,24 @@ find(struct service_sockets *sockets, const char *path)
 }
 
 static void
-tell(struct service_sockets *sockets, const struct channel_service_socket *what, int fd, int error)
+tell(struct service_sockets *sockets, const struct service_socket_wanted *what, int fd, int error)
 {
 	struct channel_message message = { .type = CHANNEL_SERVICE_LISTENER };
 
-	message.service_socket = *what;
+	message.service_socket.index = what->index;
+	message.service_socket.extended = what->extended;
 	message.service_socket.error = error;
+	memcpy(message.service_socket.path, what->path, sizeof what->path);
 	if (sockets->control->channel != NULL)
 		channel_send(sockets->control->channel, &message, fd);
+}
+
+void
+service_sockets_refuse(struct service_sockets *sockets, uint32_t index, bool extended, int error)
+{
+	struct service_socket_wanted what = { .index = index, .extended = extended };
+
+	tell(sockets, &what, -1, error);
 }
 
 static void
@@ -214,7 +224,7 @@ close_socket(struct service_sockets *sockets, struct service_socket *socket)
 }
 
 static int
-make_socket(struct service_sockets *sockets, const struct channel_service_socket *wanted,
+make_socket(struct service_sockets *sockets, const struct service_socket_wanted *wanted,
 	    struct service_socket **made)
 {
 	if (sockets->count >= SERVICE_SOCKETS_MAX)
@@ -235,7 +245,7 @@ make_socket(struct service_sockets *sockets, const struct channel_service_socket
 
 /* A socket with other rights is another socket: only so nobody keeps those of before. */
 void
-service_sockets_listen(struct service_sockets *sockets, const struct channel_service_socket *wanted)
+service_sockets_listen(struct service_sockets *sockets, const struct service_socket_wanted *wanted)
 {
 	struct service_socket *socket = find(sockets, wanted->path);
 	int error = 0;
@@ -256,13 +266,18 @@ service_sockets_listen(struct service_sockets *sockets, const struct channel_ser
 	tell(sockets, &socket->what, socket->listener.fd, 0);
 }
 
+/* There may be two: one that it had before, until the end of a sync. */
 void
-service_sockets_unlisten(struct service_sockets *sockets, const char *path)
+service_sockets_unlisten(struct service_sockets *sockets, const char *name, bool extended)
 {
-	struct service_socket *socket = find(sockets, path);
+	struct service_socket *socket = LIST_FIRST(&sockets->all);
 
-	if (socket != NULL)
-		close_socket(sockets, socket);
+	while (socket != NULL) {
+		struct service_socket *next = LIST_NEXT(socket, entry);
+		if (socket->what.extended == extended && strcmp(socket->what.name, name) == 0)
+			close_socket(sockets, socket);
+		socket = next;
+	}
 }
 
 void

@@ -27,6 +27,16 @@ enum {
 
 struct service_socket;
 
+/* Which one, and how it is to be: of the keeper's own definition of the service. */
+struct service_socket_wanted {
+	uint32_t index; /* control's, for the answers */
+	bool extended;  /* the one on which signals are forwarded (wire/pfi_signal.h) */
+	uint32_t mode;
+	uint32_t uid; /* whose it is; OWNER_NOBODY_UID: the relay's */
+	char name[SERVICE_NAME_MAX + 1];
+	char path[SERVICE_PATH_MAX];
+};
+
 struct service_sockets {
 	const struct child *control; /* who is told */
 	LIST_HEAD(, service_socket) all;
@@ -40,8 +50,12 @@ void service_sockets_fini(struct service_sockets *sockets);
 
 /* Makes it unless it is there; control is answered in any case. */
 void service_sockets_listen(struct service_sockets *sockets,
-			    const struct channel_service_socket *wanted);
-void service_sockets_unlisten(struct service_sockets *sockets, const char *path);
+			    const struct service_socket_wanted *wanted);
+void service_sockets_unlisten(struct service_sockets *sockets, const char *name, bool extended);
+
+/* Control is told that there is none. */
+void service_sockets_refuse(struct service_sockets *sockets, uint32_t index, bool extended,
+			    int error);
 
 /* Those that control does not name between the two are closed. */
 void service_sockets_mark(struct service_sockets *sockets);

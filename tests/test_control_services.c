@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "relay/log.h"
+#include "relay/service_definition.h"
 #include "tests/control_stage.h"
 
 #define SERVICE                                               \
 	"service \"hello\" {\n"                               \
 	"\tsocket = \"/tmp/relay-no-such-directory/hello\"\n" \
 	"\tcommand = {\"true\", \"two words\", \"\"}\n\tcalls_max = 3\n\trecycle_calls = 9\n}\n"
-#define WORDS "true\0two words\0"
 
 static struct control_stage stage;
 static struct control *control;
@@ -178,8 +178,9 @@ begin(void)
 {
 	expect(stage.keeper, CHANNEL_SYNC_BEGIN);
 	struct channel_message message = expect(stage.keeper, CHANNEL_SERVICE_LISTEN);
-	cr_assert_str_eq(message.service_socket.path, "/tmp/relay-no-such-directory/hello");
-	cr_assert_eq(message.service_socket.mode, 0600);
+	cr_assert_str_eq(message.service_name.name, "hello");
+	cr_assert_eq(message.service_name.digest, service_definition_digest(service->config));
+	cr_assert_eq(message.service_name.extended, 0);
 	expect(stage.keeper, CHANNEL_SYNC_END);
 	expect_silence(stage.keeper);
 	listener_comes();
@@ -197,10 +198,9 @@ begin(void)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-Test(control_services, start_has_the_command)
+Test(control_services, start_names_what_the_keeper_knows)
 {
 	struct channel_message message;
-	char words[64];
 	int fd;
 
 	control_on_listed(control);
@@ -208,13 +208,12 @@ Test(control_services, start_has_the_command)
 	do {
 		cr_assert(hear(stage.keeper, &message, &fd));
 	} while (message.type != CHANNEL_SERVICE_START);
-	cr_assert_eq(message.service_start.length, sizeof WORDS);
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(pread(fd, words, sizeof words, 0), (ssize_t)sizeof WORDS);
-	cr_assert_arr_eq(words, WORDS, sizeof WORDS);
-	close(fd);
-	cr_assert_eq(message.service_start.uid, OWNER_NOBODY_UID);
-	cr_assert_neq(strstr(message.service_start.path, "/svc/hello.1"), NULL);
+	cr_assert_eq(fd, -1);
+	cr_assert_eq(message.service_name.index, service->index);
+	cr_assert_eq(message.service_name.generation, 1);
+	cr_assert_eq(message.service_name.digest, service_definition_digest(service->config));
+	cr_assert_str_eq(message.service_name.name, "hello");
+	cr_assert_neq(strstr(service->starting->path, "/svc/hello.1"), NULL);
 }
 
 Test(control_services, old_generation_ends_when_it_is_unused)
@@ -223,7 +222,7 @@ Test(control_services, old_generation_ends_when_it_is_unused)
 	calls_are(1, 1, 4);
 	control_service_restart(control, service, 1);
 	control_pump(control);
-	cr_assert_eq(expect(stage.keeper, CHANNEL_SERVICE_START).service_start.generation, 2);
+	cr_assert_eq(expect(stage.keeper, CHANNEL_SERVICE_START).service_name.generation, 2);
 	expect_silence(worker);
 	process_is(2, SERVICE_PROCESS_WARM, 0);
 	expect_generation(2, SERVICE_GENERATION_USE);
@@ -249,7 +248,7 @@ Test(control_services, failed_start_is_tried_later_and_later)
 	cr_assert_eq(service->backoff_ms, 100, "it had no good life");
 	for (int i = 0; i < 10; i++) {
 		time_passes();
-		number = expect(stage.keeper, CHANNEL_SERVICE_START).service_start.generation;
+		number = expect(stage.keeper, CHANNEL_SERVICE_START).service_name.generation;
 		cr_assert_gt(number, 1);
 		last = service->backoff_ms;
 		process_is(number, SERVICE_PROCESS_FAILED, 3 << 8);
@@ -258,7 +257,7 @@ Test(control_services, failed_start_is_tried_later_and_later)
 	}
 	cr_assert_eq(last, 10000);
 	time_passes();
-	number = expect(stage.keeper, CHANNEL_SERVICE_START).service_start.generation;
+	number = expect(stage.keeper, CHANNEL_SERVICE_START).service_name.generation;
 	process_is(number, SERVICE_PROCESS_WARM, 0);
 	expect_generation(number, SERVICE_GENERATION_USE);
 	cr_assert_not(control_service_has_failed(service));
@@ -472,4 +471,52 @@ Test(control_services, what_is_not_known_is_not_heeded)
 	expect_silence(stage.keeper);
 	expect_silence(worker);
 	cr_assert_eq(service->current->number, 1);
+}
+
+/* The keeper has read something else: that is said, and it is tried again. */
+Test(control_services, what_the_keeper_does_not_know_is_told)
+{
+	struct control_service_socket *own = &service->sockets[CONTROL_SERVICE_PUBLIC];
+	struct channel_message message = { .type = CHANNEL_SERVICE_LISTENER };
+
+	begin();
+	control_service_restart(control, service, 1);
+	control_pump(control);
+	process_is(2, SERVICE_PROCESS_FAILED, SERVICE_STATUS_STALE);
+	cr_assert_not_null(strstr(service->last, "says something else by now: reload"));
+	cr_assert_neq(service->start_at, 0);
+	cr_assert_eq(service->current->number, 1, "what runs is left alone");
+
+	message.service_socket.index = service->index;
+	message.service_socket.error = -ESTALE;
+	message.service_socket.extended = 1;
+	cr_assert(control_services_on_keeper(control, &message, -1));
+	cr_assert_eq(own->retry_at, 0, "it is the other one");
+	message.service_socket.extended = 0;
+	cr_assert(control_services_on_keeper(control, &message, -1));
+	cr_assert_neq(own->retry_at, 0);
+	cr_assert_not_null(strstr(service->last, "hello: relay.conf says something else by now"));
+}
+
+/* What changes is named at once, so that the keeper does not have to find it in a later file. */
+Test(control_services, changed_definition_is_named_at_once)
+{
+	struct config_service *before = control->config.services;
+	struct config_service limits = *before, later = *before;
+
+	begin();
+	limits.settings.calls_max++;
+	control->config.services = &limits;
+	control_services_apply(control);
+	expect_silence(stage.keeper);
+	later.settings.start_timeout_ms++;
+	control->config.services = &later;
+	control_services_apply(control);
+	control_pump(control);
+	struct channel_message message = expect(stage.keeper, CHANNEL_SERVICE_LISTEN);
+	cr_assert_eq(message.service_name.digest, service_definition_digest(&later));
+	listener_comes();
+	expect_silence(stage.keeper); /* no other generation for that */
+	control->config.services = before;
+	control_services_apply(control);
 }

@@ -1,9 +1,6 @@
 /*
  * test_keeper_services.c - the processes of services in the keeper: what is told of their set-up
  * and end, how they are ended, and that those who do not listen are killed.
- *
- * The services are a few words of perl and sh: each knows that its sentinel is descriptor 5 and its
- * leash descriptor 6.
  */
 #include "relay/keeper_services.h"
 
@@ -12,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,169 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "relay/log.h"
-#include "tests/temp_dir.h"
-
-/* Leaves a server that ends when it is let go of, and one that does not care. */
-#define SERVER                                                             \
-	"fork and exit 0; open $l, '<&=6'; vec($r, 6, 1) = 1; select $r, " \
-	"undef, undef, undef; exit 0"
-#define STUBBORN "fork and exit 0; $SIG{$_} = 'IGNORE' for qw(INT TERM HUP); sleep 300"
-
-enum {
-	WAIT_MS = 20000,
-	GRACE_MS = 10000, /* of a server that was let go of */
-};
-
-static struct child control;
-static struct channel *other_end; /* what control reads */
-static struct keeper_services services;
-
-static void
-ignore(void *context, enum log_level level, const char *host, const char *text)
-{
-	(void)context;
-	(void)level;
-	(void)host;
-	(void)text;
-}
-
-static void
-init(void)
-{
-	int ends[2];
-
-	log_set_sink(ignore, NULL);
-	temp_dir_make();
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	cr_assert_eq(channel_pair(ends), 0);
-	control.channel = channel_new(ends[0]);
-	other_end = channel_new(ends[1]);
-	keeper_services_init(&services, temp_dir, &control, false);
-}
-
-static void
-fini(void)
-{
-	keeper_services_fini(&services);
-	channel_free(control.channel);
-	channel_free(other_end);
-	temp_dir_remove();
-}
+#include "tests/services_stage.h"
 
 TestSuite(keeper_services, .init = init, .fini = fini);
-
-/* One round of the keeper's loop, at a time that may be later than it is. */
-static void
-run_round(uint64_t now)
-{
-	static struct pollfd slots[KEEPER_GENERATIONS_MAX];
-	int wait_status;
-	pid_t pid;
-
-	keeper_services_clock(&services, now);
-	nfds_t count = keeper_services_fill(&services, slots);
-	cr_assert_geq(poll(slots, count, 5), 0);
-	keeper_services_run(&services, slots, count);
-	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
-		keeper_services_reap(&services, pid, wait_status);
-}
-
-/* What control is told next. */
-static struct channel_service_process
-told(void)
-{
-	uint64_t end = child_clock_ms() + WAIT_MS;
-	struct channel_message message;
-	int fd;
-
-	while (channel_receive(other_end, &message, &fd) != 1) {
-		cr_assert_lt(child_clock_ms(), end, "control is told nothing");
-		run_round(child_clock_ms());
-	}
-	cr_assert_eq(message.type, CHANNEL_SERVICE_PROCESS);
-	return message.service_process;
-}
-
-static bool
-is_silent(void)
-{
-	struct channel_message message;
-	int fd;
-
-	return channel_receive(other_end, &message, &fd) == 0;
-}
-
-static void
-wait_until_empty(uint64_t ahead_ms)
-{
-	uint64_t end = child_clock_ms() + WAIT_MS;
-
-	while (services.generation_count > 0) {
-		cr_assert_lt(child_clock_ms(), end, "it does not end");
-		run_round(child_clock_ms() + ahead_ms);
-	}
-}
-
-static struct channel_message
-start_message(uint32_t number, size_t length)
-{
-	struct channel_message message = { .type = CHANNEL_SERVICE_START };
-
-	message.service_start.index = 3;
-	message.service_start.generation = number;
-	message.service_start.length = (uint32_t)length;
-	message.service_start.uid = OWNER_NOBODY_UID;
-	message.service_start.gid = OWNER_NOBODY_GID;
-	message.service_start.start_timeout_ms = WAIT_MS;
-	snprintf(message.service_start.name, sizeof message.service_start.name, "hello");
-	snprintf(message.service_start.path, sizeof message.service_start.path,
-		 "%s/" KEEPER_SERVICES_DIR "/hello.%u", temp_dir, number);
-	return message;
-}
-
-static void
-give(const struct channel_message *message, const char *words, size_t length)
-{
-	int fd = memfd_create("words", MFD_CLOEXEC);
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(write(fd, words, length), (ssize_t)length);
-	cr_assert(keeper_services_on_message(&services, message, fd));
-	close(fd);
-}
-
-/* PROGRAM -e TEXT or PROGRAM -c TEXT. */
-static void
-start(uint32_t number, const char *program, const char *option, const char *text,
-      uint64_t timeout_ms)
-{
-	char words[1024];
-	int len = snprintf(words, sizeof words, "%s%c%s%c%s", program, 0, option, 0, text);
-	struct channel_message message = start_message(number, (size_t)len + 1);
-
-	message.service_start.start_timeout_ms = timeout_ms;
-	give(&message, words, (size_t)len + 1);
-}
-
-static void
-end(uint32_t number)
-{
-	struct channel_message message = { .type = CHANNEL_SERVICE_END };
-
-	message.service_process.index = 3;
-	message.service_process.generation = number;
-	cr_assert(keeper_services_on_message(&services, &message, -1));
-}
-
-static bool
-has_socket(uint32_t number)
-{
-	struct channel_message message = start_message(number, 0);
-	struct stat st;
-
-	return lstat(message.service_start.path, &st) == 0 && S_ISSOCK(st.st_mode);
-}
 
 Test(keeper_services, is_warm_and_ends_when_let_go)
 {
@@ -269,38 +105,6 @@ Test(keeper_services, set_up_that_is_not_wanted_any_more_is_killed)
 	cr_assert(is_silent());
 }
 
-Test(keeper_services, what_is_no_command_or_place_is_refused)
-{
-	struct channel_message message = start_message(1, 5);
-
-	message.service_start.length = 4096;
-	give(&message, "true\0", 5); /* less than it says */
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	message = start_message(2, 4);
-	give(&message, "true", 4); /* its NUL is missing */
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	message = start_message(3, 0);
-	give(&message, "", 0);
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	message = start_message(4, 5);
-	cr_assert(keeper_services_on_message(&services, &message, -1));
-	cr_assert_eq(told().what, SERVICE_PROCESS_FAILED);
-
-	static const char *const names[] = { "hello",   "svc/../hello", "svc/.hello",
-					     "svc/a/b", "svc/",         "svcs/hello" };
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		message = start_message(5 + (uint32_t)i, 5);
-		snprintf(message.service_start.path, sizeof message.service_start.path, "%s/%s",
-			 temp_dir, names[i]);
-		give(&message, "true\0", 5);
-		cr_assert_eq(told().what, SERVICE_PROCESS_FAILED, "%s", names[i]);
-	}
-	cr_assert_eq(services.generation_count, 0);
-}
-
 Test(keeper_services, those_of_the_last_control_end)
 {
 	start(1, "perl", "-e", SERVER, WAIT_MS);
@@ -364,7 +168,7 @@ Test(keeper_services, only_its_own_directory_is_swept)
 	char theirs[128], ours[128], path[160];
 
 	snprintf(theirs, sizeof theirs, "%s/theirs", temp_dir);
-	snprintf(ours, sizeof ours, "%s/" KEEPER_SERVICES_DIR, temp_dir);
+	snprintf(ours, sizeof ours, "%s/" SERVICE_PRIVATE_DIR, temp_dir);
 	cr_assert_eq(mkdir(theirs, 0700), 0);
 	make_socket(path, sizeof path, theirs);
 	cr_assert_eq(symlink(theirs, ours), 0);

@@ -207,6 +207,17 @@ Test(listener_table, a_socket_of_somebody_else_is_used_and_left)
 	cr_assert_not(there("remhub3"));
 }
 
+Test(listener_table, a_socket_is_taken_over_for_a_host_alone)
+{
+	static const char *const ids[] = { "", ".", "..", "delayed", "a/b", "../remhub3" };
+	int fd = foreign_socket("remhub3");
+
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+		cr_assert_eq(listener_table_adopt(&table, ids[i], fd), -EINVAL, "%s", ids[i]);
+	cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC, "it is still the caller's");
+	close(fd);
+}
+
 Test(listener_table, the_end_removes_everything)
 {
 	open_id("one");

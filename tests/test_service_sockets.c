@@ -59,13 +59,14 @@ fini(void)
 
 TestSuite(service_sockets, .init = init, .fini = fini);
 
-static struct channel_service_socket
+static struct service_socket_wanted
 wanted(const char *name)
 {
-	struct channel_service_socket what = {
-		.index = 7, .mode = 0600, .extended = 1, .uid = OWNER_NOBODY_UID
+	struct service_socket_wanted what = {
+		.index = 7, .mode = 0600, .extended = true, .uid = OWNER_NOBODY_UID
 	};
 
+	snprintf(what.name, sizeof what.name, "%s", name);
 	snprintf(what.path, sizeof what.path, "%s/%s", temp_dir, name);
 	return what;
 }
@@ -115,7 +116,7 @@ inode(const char *path)
 
 Test(service_sockets, is_made_once_and_kept)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	struct stat st;
 	int fd, kept;
 
@@ -153,15 +154,18 @@ Test(service_sockets, is_made_once_and_kept)
 	cr_assert_eq(sockets.count, 1);
 	close(kept);
 
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, "hello", false);
+	service_sockets_unlisten(&sockets, what.path, true);
+	cr_assert_eq(sockets.count, 1, "these are none of its names");
+	service_sockets_unlisten(&sockets, "hello", true);
 	cr_assert_eq(inode(what.path), 0);
 	cr_assert_eq(sockets.count, 0);
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, "hello", true);
 }
 
 Test(service_sockets, what_cannot_be_made_is_answered)
 {
-	struct channel_service_socket what = wanted("missing/hello");
+	struct service_socket_wanted what = wanted("missing/hello");
 	int fd;
 
 	service_sockets_listen(&sockets, &what);
@@ -186,7 +190,7 @@ take_place(const char *path)
 /* A path that was mistyped must not cost a file. */
 Test(service_sockets, takes_the_place_of_sockets_alone)
 {
-	struct channel_service_socket what = wanted("precious");
+	struct service_socket_wanted what = wanted("precious");
 	struct stat st;
 	int fd;
 
@@ -208,7 +212,7 @@ Test(service_sockets, takes_the_place_of_sockets_alone)
 
 Test(service_sockets, is_bound_anew)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	int fd;
 
 	service_sockets_listen(&sockets, &what);
@@ -252,8 +256,8 @@ Test(service_sockets, is_bound_anew)
 
 Test(service_sockets, what_is_not_named_again_goes)
 {
-	struct channel_service_socket kept = wanted("kept");
-	struct channel_service_socket gone = wanted("gone");
+	struct service_socket_wanted kept = wanted("kept");
+	struct service_socket_wanted gone = wanted("gone");
 	int fd;
 
 	service_sockets_listen(&sockets, &kept);
@@ -273,7 +277,7 @@ Test(service_sockets, what_is_not_named_again_goes)
 
 Test(service_sockets, a_users_directories_are_made)
 {
-	struct channel_service_socket what = wanted("one/two/hello");
+	struct service_socket_wanted what = wanted("one/two/hello");
 	char path[128];
 	struct stat st;
 	int fd;
@@ -301,7 +305,7 @@ Test(service_sockets, a_users_directories_are_made)
 /* Only root can be somebody else. */
 Test(service_sockets, is_made_by_its_user)
 {
-	struct channel_service_socket what = wanted("his/hello");
+	struct service_socket_wanted what = wanted("his/hello");
 	char here[128], before[256], after[256];
 	struct stat st;
 	int fd;
@@ -329,7 +333,7 @@ Test(service_sockets, is_made_by_its_user)
 	cr_assert_eq(st.st_mode & 07777, 0600);
 
 	/* We are root again: this directory is not his. */
-	struct channel_service_socket ours = wanted("ours");
+	struct service_socket_wanted ours = wanted("ours");
 	service_sockets_listen(&sockets, &ours);
 	cr_assert_eq(answer(&fd).error, 0);
 	close(fd);
@@ -343,7 +347,7 @@ Test(service_sockets, is_made_by_its_user)
 /* Our own groups are no rights of his. */
 Test(service_sockets, a_user_has_his_own_groups_alone)
 {
-	struct channel_service_socket what = wanted("group/hello");
+	struct service_socket_wanted what = wanted("group/hello");
 	const gid_t ours = 54321;
 	gid_t after[8];
 	char dir[128];
@@ -380,7 +384,7 @@ drop_root_s_way_into_all_directories(void)
 /* As with homes that come over a network: what we must not see is not gone. */
 Test(service_sockets, is_seen_with_its_user_s_eyes)
 {
-	struct channel_service_socket what = wanted("his/hello");
+	struct service_socket_wanted what = wanted("his/hello");
 	char dir[128];
 	int fd;
 
@@ -411,7 +415,7 @@ Test(service_sockets, is_seen_with_its_user_s_eyes)
 /* Two relays that want the same one: none of them starts services over and over. */
 Test(service_sockets, is_not_fought_for)
 {
-	struct channel_service_socket what = wanted("hello");
+	struct service_socket_wanted what = wanted("hello");
 	uint64_t now = 1000;
 	unsigned taken = 0;
 	int fd;
