@@ -28,8 +28,9 @@
 #include <unistd.h>
 
 enum {
-	KILL_AFTER_MS = 3000,   /* on top of stop_timeout */
-	RESERVED_FDS = 64,      /* of a worker: ring, channels, room for whatever comes */
+	KILL_AFTER_MS = 3000, /* on top of stop_timeout */
+	RESERVED_FDS = 64,    /* of a worker: ring, channels, room for whatever comes */
+	DATAGRAM_PATIENCE_MS = 5000,
 	CONTROL_BACKLOG = 1024, /* messages to control above which none of its own are read */
 };
 
@@ -509,6 +510,7 @@ fini(struct keeper *keeper)
 	listener_close_path(&keeper->control_socket, keeper->settings->control_socket);
 	listener_table_fini(&keeper->listeners);
 	keeper_services_fini(&keeper->services);
+	keeper_datagram_fini(&keeper->datagram);
 	channel_free(keeper->control.channel);
 	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
 		channel_free(keeper->workers[i].child.channel);
@@ -528,6 +530,7 @@ keeper_run(const struct keeper_options *options)
 		.settings = &options->config->relay,
 		.control = { .name = "control" },
 		.control_socket = { .fd = -1 },
+		.datagram = { .pager = { .fd = -1 } },
 		.beat_at = options->manager->watchdog_ms > 0 ? child_clock_ms() : UINT64_MAX,
 		.stop_timeout_ms = options->config->relay.stop_timeout_ms,
 		.status = EXIT_OK,
@@ -552,13 +555,16 @@ keeper_run(const struct keeper_options *options)
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;
 	struct pollfd *fds = calloc(keeper.worker_count + 2 + KEEPER_GENERATIONS_MAX, sizeof *fds);
-	if (ok && fds != NULL) {
+	if (!ok || fds == NULL) {
+		log_error(NULL, "cannot start: %s", strerror(errno));
+		keeper.status = EXIT_OS;
+	} else if (!keeper_datagram_init(&keeper.datagram, keeper.settings, keeper.worker_count,
+					 DATAGRAM_PATIENCE_MS)) {
+		keeper.status = EXIT_OS;
+	} else {
 		open_control_socket(&keeper);
 		log_set_sink(keeper_log, &keeper);
 		loop(&keeper, fds);
-	} else {
-		log_error(NULL, "cannot start: %s", strerror(errno));
-		keeper.status = EXIT_OS;
 	}
 	free(fds);
 	fini(&keeper);

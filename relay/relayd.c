@@ -2,6 +2,7 @@
  * relayd.c - the command line of relayd.
  */
 #include "relay/config.h"
+#include "relay/config_datagram.h"
 #include "relay/daemonize.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
@@ -195,6 +196,8 @@ serve(const struct command_line *line, struct config *config, struct service_man
 		return EXIT_OS;
 	}
 	if (take_pid_file(&pid_file, config, &status)) {
+		/* Only control has to know them, and it reads them itself. */
+		config_datagram_drop(config);
 		struct keeper_options options = {
 			.config = config,
 			.source = &line->source,

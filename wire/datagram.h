@@ -35,6 +35,8 @@
 #define DATAGRAM_SIZE_DEFAULT 1232
 #define DATAGRAM_SIZE_MAX     65507
 #define DATAGRAM_HOST_MAX     255
+/* How far numbers without an answer may be apart: no more are remembered. */
+#define DATAGRAM_SPAN_MAX 1024
 /* The most that parts are joined to. */
 #define DATAGRAM_JOINED_MAX (16u * 1024 * 1024)
 

@@ -69,7 +69,7 @@ datagram_welcome_get(struct datagram_welcome *welcome, const struct datagram *da
 	got.span_max = datagram_get_u32(at + 16);
 	if (!is_size(got.size_max) || got.reply_max == 0 || got.reply_max > DATAGRAM_JOINED_MAX ||
 	    got.keep_alive_ms == 0 || got.open_max == 0 || got.span_max < got.open_max ||
-	    !is_zero(at + 20, DATAGRAM_HELLO_BODY - 20))
+	    got.span_max > DATAGRAM_SPAN_MAX || !is_zero(at + 20, DATAGRAM_HELLO_BODY - 20))
 		return DATAGRAM_BAD_BODY;
 	*welcome = got;
 	return DATAGRAM_OK;

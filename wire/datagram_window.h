@@ -9,7 +9,7 @@
 #include "wire/datagram.h"
 
 /* Numbers that are remembered, up to the highest that came. */
-#define DATAGRAM_WINDOW 1024
+#define DATAGRAM_WINDOW DATAGRAM_SPAN_MAX
 
 /* Begins as zeros.  The bit of a number is at number % DATAGRAM_WINDOW. */
 struct datagram_window {
