@@ -5,6 +5,7 @@
  * a list of its own.
  */
 #include "relay/courier.h"
+#include "relay/datagrams.h"
 #include "relay/host.h"
 #include "relay/log.h"
 #include "relay/port.h"
@@ -185,7 +186,8 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct host *host;
 
-	if (worker_on_question(worker, message, fd) || worker_on_service(worker, message, fd))
+	if (worker_on_question(worker, message, fd) || worker_on_service(worker, message, fd) ||
+	    datagrams_on_control(worker, message, fd))
 		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_HOST_ADD:
@@ -247,8 +249,11 @@ worker_attach_control(struct worker *worker, struct channel *channel)
 		port_close(worker->control);
 	worker->control = port_new(worker->ring, channel, worker_on_control, worker_on_control_end,
 				   worker, &worker->ports);
-	if (worker->control != NULL)
+	if (worker->control != NULL) {
+		if (worker->datagrams != NULL)
+			datagrams_on_new_control(worker->datagrams);
 		return 0;
+	}
 	channel_free(channel);
 	return -ENOMEM;
 }
@@ -259,6 +264,8 @@ worker_on_keeper(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct channel *channel;
 
+	if (datagrams_on_keeper(worker, message, fd))
+		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_STOP:
 		worker_stop(worker, message->stop.timeout_ms);

@@ -1,0 +1,305 @@
+/*
+ * datagram_request.c - requests of clients: each number once, into the queue of its host, one of a
+ * client at a time for each host, as a stream client's; the reply goes into the outbox.
+ *
+ * What cannot be taken now costs one datagram (busy) and nothing else.  Owns the inquiries.
+ */
+#include "relay/datagrams.h"
+
+#include "relay/stats.h"
+
+static void on_done(struct request *request, enum request_result result);
+
+/* --- hosts by name ---------------------------------------------------------------------------- */
+
+static bool
+is_named(const struct host *host, struct wire_span name)
+{
+	return host != NULL && wire_span_equal(wire_span_str(host->id), name);
+}
+
+/* The index is remembered by a hash of the name, and believed only if the name is right. */
+static struct host *
+find_host(struct datagrams *plane, struct wire_span name)
+{
+	const struct worker *worker = plane->worker;
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < name.len; i++)
+		hash = (hash ^ name.data[i]) * 16777619u;
+	uint32_t *known = &plane->names[(hash ^ hash >> 16) % DATAGRAM_NAMES];
+	if (*known < worker->hosts_cap && is_named(worker->hosts[*known], name))
+		return worker->hosts[*known];
+	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
+		if (is_named(worker->hosts[i], name)) {
+			*known = i;
+			return worker->hosts[i];
+		}
+	}
+	return NULL;
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+/* Without memory for the answer its number is forgotten: asked again, it is not run again. */
+static void
+answer(struct session *session, unsigned slot, uint64_t number, enum datagram_code code,
+       struct buffer *bytes)
+{
+	const struct parcel what = {
+		.kind = DATAGRAM_REPLY,
+		.code = (uint8_t)code,
+		.about = number,
+		.slot = (int)slot,
+	};
+
+	if (parcel_new(session, &what, bytes) != NULL)
+		return;
+	datagrams_count(session->plane, DATAGRAM_COUNT_NO_ROOM);
+	datagram_once_forget(&session->once, slot);
+}
+
+static enum datagram_code
+code_of(enum request_result result)
+{
+	switch (result) {
+	case REQUEST_ANSWERED:
+		return DATAGRAM_FINE;
+	case REQUEST_TOO_LONG:
+		return DATAGRAM_TOO_LONG;
+	case REQUEST_LINK_LOST:
+	case REQUEST_REPLY_TIMEOUT:
+	case REQUEST_QUEUE_TIMEOUT:
+	case REQUEST_HOST_DOWN:
+	case REQUEST_OVERLOAD:
+	case REQUEST_STOPPED:
+	case REQUEST_CLIENT_GONE:
+	case REQUEST_RESULT_COUNT:
+		break;
+	}
+	return DATAGRAM_CON_LOST;
+}
+
+static void
+inquiry_free(struct inquiry *inquiry)
+{
+	struct datagrams *plane = inquiry->plane;
+	struct memory *memory = &plane->worker->memory;
+
+	if (inquiry->session != NULL)
+		TAILQ_REMOVE(&inquiry->session->inquiries, inquiry, entry);
+	inquiry->host->errands--;
+	plane->inquiries--;
+	buffer_release(&inquiry->line, memory);
+	buffer_release(&inquiry->reply, memory);
+	memory_put(memory, inquiry, inquiry->block);
+}
+
+/* Ends it; the reply, if there is one, is in inquiry->reply. */
+static void
+conclude(struct inquiry *inquiry, enum datagram_code code)
+{
+	struct session *session = inquiry->session;
+	struct memory *memory = &inquiry->plane->worker->memory;
+	struct buffer reply = { 0 };
+	unsigned slot = inquiry->slot;
+	uint64_t number = inquiry->number;
+
+	if (code == DATAGRAM_FINE) {
+		inquiry->reply.tail--; /* LF */
+		if (buffer_len(&inquiry->reply) > inquiry->plane->settings.reply_max)
+			code = DATAGRAM_TOO_LONG;
+		else
+			buffer_take(&reply, &inquiry->reply, memory);
+	}
+	inquiry_free(inquiry);
+	if (session != NULL)
+		answer(session, slot, number, code, &reply);
+	else
+		buffer_release(&reply, memory);
+}
+
+/* --- taking turns ----------------------------------------------------------------------------- */
+
+static void
+start(struct inquiry *inquiry, struct wire_span line)
+{
+	enum request_result why = REQUEST_STOPPED;
+
+	inquiry->waits = false;
+	if (inquiry->host->leaving ||
+	    host_wait(inquiry->host, &inquiry->request, line, &why) == HOST_REFUSED)
+		conclude(inquiry, code_of(why));
+}
+
+static struct inquiry *
+find_inquiry(const struct session *session, const struct host *host, bool waits)
+{
+	struct inquiry *inquiry;
+
+	TAILQ_FOREACH(inquiry, &session->inquiries, entry) {
+		if (inquiry->host == host && inquiry->waits == waits)
+			return inquiry;
+	}
+	return NULL;
+}
+
+/* The next one for this host, as long as they end at once. */
+static void
+start_next(struct session *session, const struct host *host)
+{
+	struct inquiry *next = find_inquiry(session, host, true);
+	struct memory *memory = &session->plane->worker->memory;
+	struct buffer line = { 0 };
+
+	if (next == NULL || find_inquiry(session, host, false) != NULL)
+		return;
+	buffer_take(&line, &next->line, memory);
+	start(next, wire_span(buffer_at(&line), buffer_len(&line)));
+	buffer_release(&line, memory);
+}
+
+static void
+on_done(struct request *request, enum request_result result)
+{
+	struct inquiry *inquiry = uring_container_of(request, struct inquiry, request);
+	struct session *session = inquiry->session;
+	const struct host *host = inquiry->host;
+
+	conclude(inquiry, code_of(result));
+	if (session != NULL)
+		start_next(session, host);
+}
+
+void
+inquiry_orphan_all(struct session *session)
+{
+	struct inquiry *inquiry;
+
+	while ((inquiry = TAILQ_FIRST(&session->inquiries)) != NULL) {
+		TAILQ_REMOVE(&session->inquiries, inquiry, entry);
+		inquiry->session = NULL;
+		if (inquiry->waits) {
+			inquiry_free(inquiry);
+		} else if (inquiry->request.state == REQUEST_QUEUED) {
+			host_withdraw(inquiry->host, &inquiry->request);
+			inquiry_free(inquiry);
+		} /* else in flight: it ends when its reply comes */
+	}
+}
+
+static bool
+has_slot(const struct datagram_once *once)
+{
+	return (once->running | once->answered) != UINT64_MAX;
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+/* false = no memory. */
+static bool
+run(struct session *session, struct host *host, const struct datagram_request *wanted,
+    const struct datagram_header *header)
+{
+	struct datagrams *plane = session->plane;
+	struct memory *memory = &plane->worker->memory;
+	bool waits = find_inquiry(session, host, false) != NULL;
+	size_t block;
+	struct inquiry *inquiry = memory_resize(memory, NULL, 0, 0, sizeof *inquiry, &block);
+
+	if (inquiry == NULL)
+		return false;
+	*inquiry = (struct inquiry){
+		.request = { .done = on_done, .reply = &inquiry->reply },
+		.plane = plane,
+		.session = session,
+		.host = host,
+		.waits = waits,
+		.number = header->number,
+		.block = block,
+	};
+	if (waits && !buffer_append(&inquiry->line, memory, wanted->line.data, wanted->line.len)) {
+		memory_put(memory, inquiry, block);
+		return false;
+	}
+	/* Judged before: it is new, and there is a slot. */
+	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX,
+				  &inquiry->slot);
+	host->errands++;
+	plane->inquiries++;
+	TAILQ_INSERT_TAIL(&session->inquiries, inquiry, entry);
+	datagrams_count(plane, DATAGRAM_COUNT_REQUESTS);
+	if (!waits)
+		start(inquiry, wanted->line);
+	return true;
+}
+
+static bool
+is_busy(struct session *session, struct host *host, size_t len)
+{
+	const struct datagram_settings *settings = &session->plane->settings;
+
+	return host->queue_count >= host->settings.queue_max ||
+	       host->queue_bytes + len > host->settings.queue_bytes_max ||
+	       host_overloaded(host, settings->busy_queue_time_ms, settings->busy_clear_time_ms);
+}
+
+static void
+on_new(struct session *session, const struct datagram *datagram)
+{
+	const struct datagram_header *header = &datagram->header;
+	struct datagram_request wanted;
+	struct buffer none = { 0 };
+	unsigned slot;
+
+	if (datagram_request_get(&wanted, datagram) != DATAGRAM_OK) {
+		datagrams_count(session->plane, DATAGRAM_COUNT_MALFORMED);
+		route_error(&session->route, header, DATAGRAM_MALFORMED);
+		return;
+	}
+	struct host *host = find_host(session->plane, wanted.host);
+	if (!has_slot(&session->once) || !session_may_ask(session) ||
+	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX ||
+	    (host != NULL && is_busy(session, host, wanted.line.len))) {
+		route_busy(&session->route, header);
+		return;
+	}
+	if (host != NULL && wanted.line.len <= host->settings.line_max) {
+		if (!run(session, host, &wanted, header))
+			route_busy(&session->route, header);
+		return;
+	}
+	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot);
+	answer(session, slot, header->number,
+	       host == NULL ? DATAGRAM_UNKNOWN_HOST : DATAGRAM_TOO_LONG, &none);
+}
+
+void
+session_on_request(struct session *session, const struct datagram *datagram)
+{
+	const struct datagram_header *header = &datagram->header;
+	struct datagram_once *once = &session->once;
+	enum datagram_age age = datagram_window_judge(&once->window, header->number);
+	unsigned slot;
+
+	if (age == DATAGRAM_NEWEST || age == DATAGRAM_FRESH) {
+		on_new(session, datagram);
+		return;
+	}
+	datagrams_count(session->plane, DATAGRAM_COUNT_REPLAYED);
+	/* Not new, so that this remembers nothing. */
+	switch (datagram_once_begin(once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
+	case DATAGRAM_ANSWERED:
+		parcel_repeat(session->answers[slot]);
+		break;
+	case DATAGRAM_RUNNING: /* says that it came */
+		session_send_bare(session, DATAGRAM_KEEP_ALIVE, header->number);
+		break;
+	case DATAGRAM_GONE:
+		route_error(&session->route, header, DATAGRAM_FORGOTTEN);
+		break;
+	case DATAGRAM_RUN:
+	case DATAGRAM_NO_SLOT:
+		break;
+	}
+}
