@@ -88,7 +88,10 @@ inquiry_free(struct inquiry *inquiry)
 
 	if (inquiry->session != NULL)
 		TAILQ_REMOVE(&inquiry->session->inquiries, inquiry, entry);
-	inquiry->host->errands--;
+	if (inquiry->peer != NULL)
+		peer_forget(inquiry);
+	if (inquiry->host != NULL)
+		inquiry->host->errands--;
 	plane->inquiries--;
 	buffer_release(&inquiry->line, memory);
 	buffer_release(&inquiry->reply, memory);
@@ -105,13 +108,11 @@ conclude(struct inquiry *inquiry, enum datagram_code code)
 	unsigned slot = inquiry->slot;
 	uint64_t number = inquiry->number;
 
-	if (code == DATAGRAM_FINE) {
-		inquiry->reply.tail--; /* LF */
-		if (buffer_len(&inquiry->reply) > inquiry->plane->settings.reply_max)
-			code = DATAGRAM_TOO_LONG;
-		else
-			buffer_take(&reply, &inquiry->reply, memory);
-	}
+	if (code == DATAGRAM_FINE &&
+	    buffer_len(&inquiry->reply) > inquiry->plane->settings.reply_max)
+		code = DATAGRAM_TOO_LONG;
+	if (code == DATAGRAM_FINE)
+		buffer_take(&reply, &inquiry->reply, memory);
 	inquiry_free(inquiry);
 	if (session != NULL)
 		answer(session, slot, number, code, &reply);
@@ -124,51 +125,96 @@ conclude(struct inquiry *inquiry, enum datagram_code code)
 static void
 start(struct inquiry *inquiry, struct wire_span line)
 {
+	const struct elsewhere *elsewhere = NULL;
+	struct datagrams *plane = inquiry->plane;
 	enum request_result why = REQUEST_STOPPED;
 
 	inquiry->waits = false;
+	if (inquiry->host == NULL) {
+		if (inquiry->index < plane->elsewhere_cap)
+			elsewhere = plane->elsewhere[inquiry->index];
+		if (elsewhere == NULL || !peer_ask(inquiry, elsewhere->worker, line))
+			conclude(inquiry, DATAGRAM_CON_LOST);
+		return;
+	}
 	if (inquiry->host->leaving ||
 	    host_wait(inquiry->host, &inquiry->request, line, &why) == HOST_REFUSED)
 		conclude(inquiry, code_of(why));
 }
 
+/* `host` is NULL for one elsewhere; then the index says which. */
 static struct inquiry *
-find_inquiry(const struct session *session, const struct host *host, bool waits)
+find_inquiry(const struct session *session, const struct host *host, uint32_t index, bool waits)
 {
 	struct inquiry *inquiry;
 
 	TAILQ_FOREACH(inquiry, &session->inquiries, entry) {
-		if (inquiry->host == host && inquiry->waits == waits)
+		if (inquiry->host == host && inquiry->index == index && inquiry->waits == waits)
 			return inquiry;
 	}
 	return NULL;
 }
 
-/* The next one for this host, as long as they end at once. */
+/* The next one of the client for this host, and those behind it if it is over at once. */
 static void
-start_next(struct session *session, const struct host *host)
+start_next(struct session *session, const struct host *host, uint32_t index)
 {
-	struct inquiry *next = find_inquiry(session, host, true);
 	struct memory *memory = &session->plane->worker->memory;
-	struct buffer line = { 0 };
+	struct inquiry *next;
 
-	if (next == NULL || find_inquiry(session, host, false) != NULL)
-		return;
-	buffer_take(&line, &next->line, memory);
-	start(next, wire_span(buffer_at(&line), buffer_len(&line)));
-	buffer_release(&line, memory);
+	while (find_inquiry(session, host, index, false) == NULL &&
+	       (next = find_inquiry(session, host, index, true)) != NULL) {
+		struct buffer line = { 0 };
+		buffer_take(&line, &next->line, memory);
+		start(next, wire_span(buffer_at(&line), buffer_len(&line)));
+		buffer_release(&line, memory);
+	}
+}
+
+void
+inquiry_conclude(struct inquiry *inquiry, enum datagram_code code)
+{
+	struct session *session = inquiry->session;
+	const struct host *host = inquiry->host;
+	uint32_t index = inquiry->index;
+
+	conclude(inquiry, code);
+	if (session != NULL)
+		start_next(session, host, index);
+}
+
+/* The number is taken out of the window again, if it is still there. */
+void
+inquiry_refuse(struct inquiry *inquiry)
+{
+	struct session *session = inquiry->session;
+	uint64_t number = inquiry->number;
+	uint32_t index = inquiry->index;
+
+	if (session != NULL) {
+		struct datagram_once *once = &session->once;
+		const struct datagram_header header = { .client = session->client,
+							.session = session->id,
+							.number = number };
+		if (datagram_window_judge(&once->window, number) == DATAGRAM_SEEN)
+			once->window.bits[number % DATAGRAM_WINDOW / 64] &=
+			    ~(UINT64_C(1) << number % 64);
+		datagram_once_forget(once, inquiry->slot);
+		route_busy(&session->route, &header);
+	}
+	inquiry_free(inquiry);
+	if (session != NULL)
+		start_next(session, NULL, index);
 }
 
 static void
 on_done(struct request *request, enum request_result result)
 {
 	struct inquiry *inquiry = uring_container_of(request, struct inquiry, request);
-	struct session *session = inquiry->session;
-	const struct host *host = inquiry->host;
 
-	conclude(inquiry, code_of(result));
-	if (session != NULL)
-		start_next(session, host);
+	if (result == REQUEST_ANSWERED)
+		inquiry->reply.tail--; /* LF */
+	inquiry_conclude(inquiry, code_of(result));
 }
 
 void
@@ -181,10 +227,10 @@ inquiry_orphan_all(struct session *session)
 		inquiry->session = NULL;
 		if (inquiry->waits) {
 			inquiry_free(inquiry);
-		} else if (inquiry->request.state == REQUEST_QUEUED) {
+		} else if (inquiry->host != NULL && inquiry->request.state == REQUEST_QUEUED) {
 			host_withdraw(inquiry->host, &inquiry->request);
 			inquiry_free(inquiry);
-		} /* else in flight: it ends when its reply comes */
+		} /* else in flight or elsewhere: it ends when its reply comes */
 	}
 }
 
@@ -196,14 +242,33 @@ has_slot(const struct datagram_once *once)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
+/* Where a request goes: to a host here, or to the home of one elsewhere. */
+struct target {
+	struct host *host;
+	const struct elsewhere *elsewhere;
+	uint32_t index;
+};
+
+/* false = there is no such host. */
+static bool
+find_target(struct target *target, struct datagrams *plane, struct wire_span name)
+{
+	*target = (struct target){ .host = find_host(plane, name) };
+	if (target->host != NULL)
+		target->index = target->host->index;
+	else
+		target->elsewhere = elsewhere_find(plane, name, &target->index);
+	return target->host != NULL || target->elsewhere != NULL;
+}
+
 /* false = no memory. */
 static bool
-run(struct session *session, struct host *host, const struct datagram_request *wanted,
+run(struct session *session, const struct target *target, const struct datagram_request *wanted,
     const struct datagram_header *header)
 {
 	struct datagrams *plane = session->plane;
 	struct memory *memory = &plane->worker->memory;
-	bool waits = find_inquiry(session, host, false) != NULL;
+	bool waits = find_inquiry(session, target->host, target->index, false) != NULL;
 	size_t block;
 	struct inquiry *inquiry = memory_resize(memory, NULL, 0, 0, sizeof *inquiry, &block);
 
@@ -213,7 +278,9 @@ run(struct session *session, struct host *host, const struct datagram_request *w
 		.request = { .done = on_done, .reply = &inquiry->reply },
 		.plane = plane,
 		.session = session,
-		.host = host,
+		.host = target->host,
+		.index = target->index,
+		.memfd = -1,
 		.waits = waits,
 		.number = header->number,
 		.block = block,
@@ -225,7 +292,8 @@ run(struct session *session, struct host *host, const struct datagram_request *w
 	/* Judged before: it is new, and there is a slot. */
 	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX,
 				  &inquiry->slot);
-	host->errands++;
+	if (target->host != NULL)
+		target->host->errands++;
 	plane->inquiries++;
 	TAILQ_INSERT_TAIL(&session->inquiries, inquiry, entry);
 	datagrams_count(plane, DATAGRAM_COUNT_REQUESTS);
@@ -235,10 +303,13 @@ run(struct session *session, struct host *host, const struct datagram_request *w
 }
 
 static bool
-is_busy(struct session *session, struct host *host, size_t len)
+is_busy(const struct session *session, const struct target *target, size_t len)
 {
 	const struct datagram_settings *settings = &session->plane->settings;
+	struct host *host = target->host;
 
+	if (host == NULL)
+		return !peer_has_room(session->plane, target->elsewhere->worker);
 	return host->queue_count >= host->settings.queue_max ||
 	       host->queue_bytes + len > host->settings.queue_bytes_max ||
 	       host_overloaded(host, settings->busy_queue_time_ms, settings->busy_clear_time_ms);
@@ -249,6 +320,7 @@ on_new(struct session *session, const struct datagram *datagram)
 {
 	const struct datagram_header *header = &datagram->header;
 	struct datagram_request wanted;
+	struct target target;
 	struct buffer none = { 0 };
 	unsigned slot;
 
@@ -257,21 +329,22 @@ on_new(struct session *session, const struct datagram *datagram)
 		route_error(&session->route, header, DATAGRAM_MALFORMED);
 		return;
 	}
-	struct host *host = find_host(session->plane, wanted.host);
+	bool known = find_target(&target, session->plane, wanted.host);
+	bool fits = target.host == NULL || wanted.line.len <= target.host->settings.line_max;
 	if (!has_slot(&session->once) || !session_may_ask(session) ||
 	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX ||
-	    (host != NULL && is_busy(session, host, wanted.line.len))) {
+	    (known && is_busy(session, &target, wanted.line.len))) {
 		route_busy(&session->route, header);
 		return;
 	}
-	if (host != NULL && wanted.line.len <= host->settings.line_max) {
-		if (!run(session, host, &wanted, header))
+	if (known && fits) {
+		if (!run(session, &target, &wanted, header))
 			route_busy(&session->route, header);
 		return;
 	}
 	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot);
-	answer(session, slot, header->number,
-	       host == NULL ? DATAGRAM_UNKNOWN_HOST : DATAGRAM_TOO_LONG, &none);
+	answer(session, slot, header->number, known ? DATAGRAM_TOO_LONG : DATAGRAM_UNKNOWN_HOST,
+	       &none);
 }
 
 void

@@ -183,12 +183,31 @@ start_if_ready(struct datagrams *plane)
 		log_error(NULL, "datagrams: no memory to send");
 }
 
-static void
-add_socket(struct worker *worker, const struct channel_datagram_socket *message, int fd)
+static struct datagrams *
+plane_of(struct worker *worker)
 {
 	if (worker->datagrams == NULL)
 		worker->datagrams = plane_new(worker);
-	struct datagrams *plane = worker->datagrams;
+	return worker->datagrams;
+}
+
+static void
+add_peer(struct worker *worker, uint32_t number, int fd)
+{
+	struct datagrams *plane = number < DATAGRAM_PEERS ? plane_of(worker) : NULL;
+	struct channel *channel =
+	    plane == NULL || worker->state != WORKER_RUNNING ? NULL : channel_new(fd);
+
+	if (channel != NULL)
+		peer_attach(plane, number, channel);
+	else
+		uring_close(worker->ring, fd);
+}
+
+static void
+add_socket(struct worker *worker, const struct channel_datagram_socket *message, int fd)
+{
+	struct datagrams *plane = plane_of(worker);
 	if (plane == NULL || message->number >= SETTINGS_DATAGRAM_LISTEN_MAX ||
 	    plane->sockets[message->number].fd >= 0) {
 		log_error(NULL, "datagrams: socket %u is not wanted", message->number);
@@ -202,11 +221,11 @@ add_socket(struct worker *worker, const struct channel_datagram_socket *message,
 bool
 datagrams_on_keeper(struct worker *worker, const struct channel_message *message, int fd)
 {
-	if (message->type != CHANNEL_DATAGRAM_SOCKET)
-		return false;
-	if (fd >= 0)
+	if (message->type == CHANNEL_DATAGRAM_SOCKET && fd >= 0)
 		add_socket(worker, &message->datagram_socket, fd);
-	return true;
+	else if (message->type == CHANNEL_PEER && fd >= 0)
+		add_peer(worker, message->peer.number, fd);
+	return message->type == CHANNEL_DATAGRAM_SOCKET || message->type == CHANNEL_PEER;
 }
 
 /* --- control ---------------------------------------------------------------------------------- */
@@ -317,6 +336,10 @@ datagrams_on_control(struct worker *worker, const struct channel_message *messag
 		if (plane != NULL)
 			take_keys(plane, &message->keys, fd);
 		break;
+	case CHANNEL_ELSEWHERE:
+		if (plane != NULL)
+			elsewhere_set(plane, &message->elsewhere);
+		break;
 	default:
 		return false;
 	}
@@ -361,7 +384,10 @@ datagrams_end(struct datagrams *plane)
 		if (plane->sockets[i].recv.in_flight)
 			return false;
 	}
-	return plane->inquiries == 0;
+	if (plane->inquiries > 0)
+		return false;
+	peers_close(plane);
+	return true;
 }
 
 void
@@ -375,6 +401,7 @@ datagrams_free(struct datagrams *plane)
 		if (plane->sockets[i].fd >= 0)
 			close(plane->sockets[i].fd);
 	}
+	peers_free(plane);
 	drop_keys(plane);
 	free(plane->table);
 	free(plane->offers);

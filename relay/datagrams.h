@@ -32,11 +32,15 @@
 /* Bytes of replies kept for one client, beyond which its requests are told to come later. */
 #define DATAGRAM_OUTBOX_MAX (4u * 1024 * 1024)
 #define DATAGRAM_NAMES      1024u
+/* Requests at another worker, and of another worker here. */
+#define DATAGRAM_PEER_MAX 256u
+#define DATAGRAM_PEERS    64u /* as many as there can be workers */
 
 struct datagrams;
 struct session;
 struct parcel;
 struct inquiry;
+struct peer;
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(parcel_list, parcel);
 TAILQ_HEAD(inquiry_list, inquiry);
@@ -68,6 +72,24 @@ struct offer {
 	union dgram_address address;
 };
 
+/* A host whose home is another worker. */
+struct elsewhere {
+	uint32_t worker;
+	bool synced;
+	char id[HOST_ID_MAX + 1];
+};
+
+/* The channel to another worker. */
+struct peer {
+	struct datagrams *plane;
+	struct port *port;
+	uint64_t origin; /* never used again, so that an answer cannot go to its successor */
+	uint32_t number;
+	uint32_t asked;              /* by us, without an answer */
+	uint32_t serving;            /* asked by it */
+	struct inquiry_list waiting; /* that it has */
+};
+
 struct datagrams {
 	struct worker *worker;
 	struct datagram_settings settings; /* size 0: not known yet */
@@ -83,8 +105,13 @@ struct datagrams {
 	struct uring_timer presence;
 	struct offer *offers;
 	uint64_t offers_made;
-	uint64_t salt;                  /* of the table's hash: unknown outside */
-	uint32_t inquiries;             /* that a host has */
+	uint64_t salt;                      /* of the table's hash: unknown outside */
+	uint32_t inquiries;                 /* under way */
+	struct peer *peers[DATAGRAM_PEERS]; /* by number; NULL: none */
+	uint64_t last_origin;
+	uint64_t last_token;
+	struct elsewhere **elsewhere; /* by the host's index; NULL: none */
+	uint32_t elsewhere_cap;
 	uint32_t names[DATAGRAM_NAMES]; /* by a hash: the index that such a host had */
 	uint8_t random[4096];
 	size_t random_left;
@@ -121,8 +148,13 @@ struct inquiry {
 	TAILQ_ENTRY(inquiry) entry;
 	struct datagrams *plane;
 	struct session *session; /* NULL: it ended meanwhile */
-	struct host *host;       /* waits for it before it leaves */
-	bool waits;              /* for the client's one before it */
+	struct host *host;       /* waits for it before it leaves; NULL: it is elsewhere */
+	struct peer *peer;       /* that has it; NULL: none */
+	TAILQ_ENTRY(inquiry) peer_entry;
+	uint64_t token; /* with the peer */
+	int memfd;      /* likewise; the line, then the reply */
+	uint32_t index; /* of the host */
+	bool waits;     /* for the client's one before it */
 	unsigned slot;
 	uint64_t number;
 	struct buffer line; /* while it waits */
@@ -226,6 +258,29 @@ struct offer *offer_find(struct datagrams *plane, uint64_t client, uint64_t sess
 void session_on_request(struct session *session, const struct datagram *datagram);
 /* The session ends: requests of it that run go on for nobody. */
 void inquiry_orphan_all(struct session *session);
+
+/* Who asked elsewhere gets his answer.  FINE: the reply is in inquiry->reply. */
+void inquiry_conclude(struct inquiry *inquiry, enum datagram_code code);
+/* It was refused before it was run: the client may ask again. */
+void inquiry_refuse(struct inquiry *inquiry);
+
+/* --- hosts of other workers (datagram_peer.c) */
+
+void peer_attach(struct datagrams *plane, uint32_t number, struct channel *channel);
+/* A reply of an errand for another worker. */
+void peer_tell(struct worker *worker, uint64_t origin, const struct channel_message *reply);
+/* Hands the line to the host's home.  false = it has no room, or is not there. */
+bool peer_ask(struct inquiry *inquiry, uint32_t worker, struct wire_span line);
+bool peer_has_room(const struct datagrams *plane, uint32_t worker);
+void peer_forget(struct inquiry *inquiry);
+void peers_close(struct datagrams *plane);
+void peers_free(struct datagrams *plane);
+
+void elsewhere_set(struct datagrams *plane, const struct channel_elsewhere *message);
+void elsewhere_drop(struct worker *worker, uint32_t index);
+void elsewhere_sync(struct worker *worker, bool end);
+const struct elsewhere *elsewhere_find(const struct datagrams *plane, struct wire_span name,
+				       uint32_t *index);
 
 /* --- the outbox (datagram_outbox.c) */
 

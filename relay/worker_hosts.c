@@ -132,6 +132,7 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 			uring_close(worker->ring, listener);
 		return;
 	}
+	elsewhere_drop(worker, message->index);
 	host->synced = true;
 	worker->hosts[message->index] = host;
 	worker->hosts_count++;
@@ -203,6 +204,7 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	case CHANNEL_HOST_REMOVE:
 		if ((host = host_at(worker, message->name.index)) != NULL)
 			leave(worker, host);
+		elsewhere_drop(worker, message->name.index);
 		break;
 	case CHANNEL_RECONNECT:
 		if ((host = host_at(worker, message->name.index)) != NULL)
@@ -211,10 +213,12 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	case CHANNEL_SYNC_BEGIN:
 		sync_begin(worker);
 		worker_sync_services(worker, false);
+		elsewhere_sync(worker, false);
 		break;
 	case CHANNEL_SYNC_END:
 		sync_end(worker);
 		worker_sync_services(worker, true);
+		elsewhere_sync(worker, true);
 		break;
 	case CHANNEL_RENEW:
 		for_all(worker, host_renew);
