@@ -49,6 +49,7 @@ struct site {
 };
 
 static struct site site;
+static struct site other; /* a second worker, where a test wants one */
 static struct datagram_settings site_settings;
 static bool site_sealed;
 static int peer_listener;
@@ -218,15 +219,15 @@ site_worker_up(struct site *at)
 	close(fd);
 }
 
-/* The host's index is 0. */
 static inline void
-site_add_host(struct site *at)
+site_add_host(struct site *at, uint32_t index, const char *id)
 {
 	struct channel_message message = { .type = CHANNEL_HOST_ADD };
 	struct channel_host *host = &message.host;
 	struct sockaddr_in unused;
 
-	snprintf(host->id, sizeof host->id, "msul1");
+	snprintf(host->id, sizeof host->id, "%s", id);
+	host->index = index;
 	snprintf(host->local_id, sizeof host->local_id, "local");
 	host->address_len = sizeof peer_address;
 	memcpy(&host->address, &peer_address, sizeof peer_address);
@@ -277,7 +278,7 @@ site_up(void)
 	site_worker_up(&site);
 	site_give_settings(&site);
 	site_give_keys(&site, keys, site_sealed ? 3 : 0);
-	site_add_host(&site);
+	site_add_host(&site, 0, "msul1");
 }
 
 static inline uint64_t
@@ -326,6 +327,8 @@ static inline void
 turn(void)
 {
 	site_turn(&site);
+	if (other.control != NULL)
+		site_turn(&other);
 	peer_turn();
 }
 
@@ -362,26 +365,36 @@ site_told(enum channel_type type, struct channel_message *last)
 
 /* A clean stop gives all memory back. */
 static inline void
-site_down(void)
+site_stop(struct site *at)
 {
 	struct channel_message stop = { .type = CHANNEL_STOP, .stop = { .timeout_ms = 2000 } };
 
-	cr_assert_eq(channel_send(site.keeper, &stop, -1), 0);
-	TURN_UNTIL(site.worker.state == WORKER_STOPPED);
-	if (site.worker.memory.used != 0) {
+	cr_assert_eq(channel_send(at->keeper, &stop, -1), 0);
+	TURN_UNTIL(at->worker.state == WORKER_STOPPED);
+	if (at->worker.memory.used != 0) {
 		/* An assertion that fails in a .fini is not counted; a crash is. */
 		fprintf(stderr, "%llu bytes are left\n",
-			(unsigned long long)site.worker.memory.used);
+			(unsigned long long)at->worker.memory.used);
 		abort();
 	}
-	worker_fini(&site.worker);
-	for (unsigned i = 0; i < site.told_count; i++) {
-		if (site.told_fds[i] >= 0)
-			close(site.told_fds[i]);
+	worker_fini(&at->worker);
+	for (unsigned i = 0; i < at->told_count; i++) {
+		if (at->told_fds[i] >= 0)
+			close(at->told_fds[i]);
 	}
-	channel_free(site.control);
-	channel_free(site.keeper);
-	stats_unmap(site.stats);
+	channel_free(at->control);
+	channel_free(at->keeper);
+	stats_unmap(at->stats);
+	at->control = NULL;
+}
+
+static inline void
+site_down(void)
+{
+
+	site_stop(&site);
+	if (other.control != NULL)
+		site_stop(&other);
 	for (int i = 0; i < PEER_CONNS; i++) {
 		if (peer_conns[i].fd >= 0)
 			close(peer_conns[i].fd);

@@ -103,7 +103,7 @@ Test(datagrams, one_of_a_client_at_a_time_for_a_host)
 	uint64_t second = udp_ask(&alice, "msul1", "b", 0);
 	TURN_UNTIL(peer_lines_count == 1);
 	udp_begin(&bob, 0x22);
-	uint64_t other = udp_ask(&bob, "msul1", "c", 0);
+	uint64_t of_bob = udp_ask(&bob, "msul1", "c", 0);
 	TURN_UNTIL(peer_lines_count == 2);
 	cr_assert_str_eq(peer_lines[0], "a");
 	cr_assert_str_eq(peer_lines[1], "c", "bob is not behind all that alice asks");
@@ -114,7 +114,7 @@ Test(datagrams, one_of_a_client_at_a_time_for_a_host)
 	peer_say(peer_line_fds[2], "B", 1);
 	udp_expect_reply(&alice, second, "B");
 	peer_say(peer_line_fds[1], "C", 1);
-	udp_expect_reply(&bob, other, "C");
+	udp_expect_reply(&bob, of_bob, "C");
 }
 
 Test(datagrams, an_unknown_host_and_a_line_that_is_two)
