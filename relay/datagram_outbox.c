@@ -97,6 +97,19 @@ parcel_free(struct parcel *parcel)
 	memory_put(&worker->memory, parcel, parcel->block);
 }
 
+/* Nobody confirmed it. */
+static void
+give_up(struct parcel *parcel)
+{
+	struct session *session = parcel->session;
+
+	if (parcel->durable && parcel->code == 0)
+		store_reply(session->plane, session->client, session->id, parcel->about,
+			    wire_span(buffer_at(&parcel->bytes), buffer_len(&parcel->bytes)));
+	datagrams_count(session->plane, DATAGRAM_COUNT_GIVEN_UP);
+	parcel_free(parcel);
+}
+
 static void
 on_due(struct uring_timer *timer)
 {
@@ -105,8 +118,7 @@ on_due(struct uring_timer *timer)
 	const struct datagram_settings *settings = &session->plane->settings;
 
 	if (parcel->tries >= settings->resend_tries) {
-		datagrams_count(session->plane, DATAGRAM_COUNT_GIVEN_UP);
-		parcel_free(parcel);
+		give_up(parcel);
 		outbox_pump(session);
 		return;
 	}
@@ -215,6 +227,21 @@ outbox_pump(struct session *session)
 	}
 }
 
+/* Adds a number to those of a parcel's parts: they come in any order. */
+static void
+add_seen(struct datagram_seen *seen, uint64_t number)
+{
+	if (number > seen->top) {
+		uint64_t up = number - seen->top;
+		seen->bits = up >= 64 ? 0 : seen->bits << up;
+		if (seen->top != 0 && up <= 64)
+			seen->bits |= UINT64_C(1) << (up - 1);
+		seen->top = number;
+	} else if (seen->top - number - 1 < 64) {
+		seen->bits |= UINT64_C(1) << (seen->top - number - 1);
+	}
+}
+
 /* How many parts of it were confirmed just now. */
 static uint32_t
 confirm(struct parcel *parcel, const struct datagram_seen *seen)
@@ -225,6 +252,7 @@ confirm(struct parcel *parcel, const struct datagram_seen *seen)
 	for (uint32_t i = parcel->first; i < parcel->sent; i++) {
 		if (numbers[i] == PART_CONFIRMED || !datagram_seen_has(seen, numbers[i]))
 			continue;
+		add_seen(&parcel->confirmed, numbers[i]);
 		/* The first one's number names the whole in those behind it. */
 		if (i > 0 || parcel->about != 0)
 			numbers[i] = PART_CONFIRMED;
@@ -250,6 +278,8 @@ outbox_on_seen(struct session *session, const struct datagram_seen *seen)
 		uint32_t now = confirm(parcel, seen);
 		found += now;
 		if (parcel->left == 0) {
+			if (parcel->stored != 0)
+				store_confirm(parcel);
 			parcel_free(parcel);
 		} else if (now > 0) {
 			parcel->tries = 1;
@@ -270,8 +300,6 @@ outbox_end(struct session *session)
 {
 	struct parcel *parcel;
 
-	while ((parcel = TAILQ_FIRST(&session->outbox)) != NULL) {
-		datagrams_count(session->plane, DATAGRAM_COUNT_GIVEN_UP);
-		parcel_free(parcel);
-	}
+	while ((parcel = TAILQ_FIRST(&session->outbox)) != NULL)
+		give_up(parcel);
 }

@@ -55,7 +55,8 @@ on_reply(struct peer *peer, const struct channel_request *reply)
 	if (reply->result == REQUEST_ANSWERED) {
 		if (reply->length > inquiry->plane->settings.reply_max)
 			code = DATAGRAM_TOO_LONG;
-		else if (inquiry->session == NULL || read_reply(inquiry, reply->length))
+		else if ((inquiry->session == NULL && !inquiry->durable) ||
+			 read_reply(inquiry, reply->length))
 			code = DATAGRAM_FINE;
 	}
 	inquiry_conclude(inquiry, code);

@@ -168,6 +168,16 @@ mark(struct session *session, uint64_t number)
 	return false;
 }
 
+/* Its confirm is committed already: the word of that was lost. */
+static void
+say_again(struct session *session, const struct datagram_seen *seen)
+{
+	for (unsigned i = 0; i < SESSION_COMMITTED; i++) {
+		if (session->committed[i].top == seen->top)
+			session_say_confirmed(session, &session->committed[i]);
+	}
+}
+
 static void
 on_kind(struct session *session, const struct arrival *arrival)
 {
@@ -183,9 +193,10 @@ on_kind(struct session *session, const struct arrival *arrival)
 		break;
 	case DATAGRAM_CONFIRM:
 		(void)mark(session, header->number);
+		say_again(session, &header->seen);
 		break;
 	case DATAGRAM_NOTICE:
-		route_error(&session->route, header, DATAGRAM_STORE_FAILED);
+		session_on_notice(session, &arrival->datagram);
 		break;
 	case DATAGRAM_BYE:
 		if (!mark(session, header->number))

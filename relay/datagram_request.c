@@ -44,13 +44,14 @@ find_host(struct datagrams *plane, struct wire_span name)
 /* Without memory for the answer its number is forgotten: asked again, it is not run again. */
 static void
 answer(struct session *session, unsigned slot, uint64_t number, enum datagram_code code,
-       struct buffer *bytes)
+       struct buffer *bytes, bool durable)
 {
 	const struct parcel what = {
 		.kind = DATAGRAM_REPLY,
 		.code = (uint8_t)code,
 		.about = number,
 		.slot = (int)slot,
+		.durable = durable,
 	};
 
 	if (parcel_new(session, &what, bytes) != NULL)
@@ -107,15 +108,19 @@ conclude(struct inquiry *inquiry, enum datagram_code code)
 	struct buffer reply = { 0 };
 	unsigned slot = inquiry->slot;
 	uint64_t number = inquiry->number;
+	bool durable = inquiry->durable;
 
 	if (code == DATAGRAM_FINE &&
 	    buffer_len(&inquiry->reply) > inquiry->plane->settings.reply_max)
 		code = DATAGRAM_TOO_LONG;
 	if (code == DATAGRAM_FINE)
 		buffer_take(&reply, &inquiry->reply, memory);
+	if (session == NULL && durable && code == DATAGRAM_FINE)
+		store_reply(inquiry->plane, inquiry->client, inquiry->session_id, number,
+			    wire_span(buffer_at(&reply), buffer_len(&reply)));
 	inquiry_free(inquiry);
 	if (session != NULL)
-		answer(session, slot, number, code, &reply);
+		answer(session, slot, number, code, &reply, durable);
 	else
 		buffer_release(&reply, memory);
 }
@@ -185,23 +190,27 @@ inquiry_conclude(struct inquiry *inquiry, enum datagram_code code)
 
 /* The number is taken out of the window again, if it is still there. */
 void
+session_refuse(struct session *session, uint64_t number, unsigned slot)
+{
+	struct datagram_once *once = &session->once;
+	const struct datagram_header header = { .client = session->client,
+						.session = session->id,
+						.number = number };
+
+	if (datagram_window_judge(&once->window, number) == DATAGRAM_SEEN)
+		once->window.bits[number % DATAGRAM_WINDOW / 64] &= ~(UINT64_C(1) << number % 64);
+	datagram_once_forget(once, slot);
+	route_busy(&session->route, &header);
+}
+
+void
 inquiry_refuse(struct inquiry *inquiry)
 {
 	struct session *session = inquiry->session;
-	uint64_t number = inquiry->number;
 	uint32_t index = inquiry->index;
 
-	if (session != NULL) {
-		struct datagram_once *once = &session->once;
-		const struct datagram_header header = { .client = session->client,
-							.session = session->id,
-							.number = number };
-		if (datagram_window_judge(&once->window, number) == DATAGRAM_SEEN)
-			once->window.bits[number % DATAGRAM_WINDOW / 64] &=
-			    ~(UINT64_C(1) << number % 64);
-		datagram_once_forget(once, inquiry->slot);
-		route_busy(&session->route, &header);
-	}
+	if (session != NULL)
+		session_refuse(session, inquiry->number, inquiry->slot);
 	inquiry_free(inquiry);
 	if (session != NULL)
 		start_next(session, NULL, index);
@@ -234,10 +243,18 @@ inquiry_orphan_all(struct session *session)
 	}
 }
 
-static bool
-has_slot(const struct datagram_once *once)
+bool
+session_has_slot(const struct session *session)
 {
-	return (once->running | once->answered) != UINT64_MAX;
+	return (session->once.running | session->once.answered) != UINT64_MAX;
+}
+
+bool
+session_is_new(const struct session *session, uint64_t number)
+{
+	enum datagram_age age = datagram_window_judge(&session->once.window, number);
+
+	return age == DATAGRAM_NEWEST || age == DATAGRAM_FRESH;
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */
@@ -283,6 +300,9 @@ run(struct session *session, const struct target *target, const struct datagram_
 		.memfd = -1,
 		.waits = waits,
 		.number = header->number,
+		.durable = (header->flags & DATAGRAM_DURABLE) != 0,
+		.client = session->client,
+		.session_id = session->id,
 		.block = block,
 	};
 	if (waits && !buffer_append(&inquiry->line, memory, wanted->line.data, wanted->line.len)) {
@@ -331,7 +351,7 @@ on_new(struct session *session, const struct datagram *datagram)
 	}
 	bool known = find_target(&target, session->plane, wanted.host);
 	bool fits = target.host == NULL || wanted.line.len <= target.host->settings.line_max;
-	if (!has_slot(&session->once) || !session_may_ask(session) ||
+	if (!session_has_slot(session) || !session_may_ask(session) ||
 	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX ||
 	    (known && is_busy(session, &target, wanted.line.len))) {
 		route_busy(&session->route, header);
@@ -344,24 +364,17 @@ on_new(struct session *session, const struct datagram *datagram)
 	}
 	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot);
 	answer(session, slot, header->number, known ? DATAGRAM_TOO_LONG : DATAGRAM_UNKNOWN_HOST,
-	       &none);
+	       &none, false);
 }
 
 void
-session_on_request(struct session *session, const struct datagram *datagram)
+session_on_repeat(struct session *session, const struct datagram_header *header)
 {
-	const struct datagram_header *header = &datagram->header;
-	struct datagram_once *once = &session->once;
-	enum datagram_age age = datagram_window_judge(&once->window, header->number);
 	unsigned slot;
 
-	if (age == DATAGRAM_NEWEST || age == DATAGRAM_FRESH) {
-		on_new(session, datagram);
-		return;
-	}
 	datagrams_count(session->plane, DATAGRAM_COUNT_REPLAYED);
 	/* Not new, so that this remembers nothing. */
-	switch (datagram_once_begin(once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
+	switch (datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
 	case DATAGRAM_ANSWERED:
 		parcel_repeat(session->answers[slot]);
 		break;
@@ -375,4 +388,13 @@ session_on_request(struct session *session, const struct datagram *datagram)
 	case DATAGRAM_NO_SLOT:
 		break;
 	}
+}
+
+void
+session_on_request(struct session *session, const struct datagram *datagram)
+{
+	if (session_is_new(session, datagram->header.number))
+		on_new(session, datagram);
+	else
+		session_on_repeat(session, &datagram->header);
 }

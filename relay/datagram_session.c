@@ -7,6 +7,7 @@
  */
 #include "relay/datagrams.h"
 
+#include "relay/port.h"
 #include "relay/stats.h"
 
 #include <time.h>
@@ -92,7 +93,8 @@ wall_us(void)
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-static void
+/* false = control has no room for it now. */
+static bool
 tell_presence(const struct session *session, enum channel_type type)
 {
 	struct worker *worker = session->plane->worker;
@@ -109,16 +111,51 @@ tell_presence(const struct session *session, enum channel_type type)
 	} else {
 		presence->since_us = wall_us() - (worker_now(worker) - session->seen_at) / 1000u;
 	}
-	worker_tell_control(worker, &message);
+	return worker->control == NULL || port_send(worker->control, &message, -1) == 0;
+}
+
+static void
+tell_all(struct datagrams *plane)
+{
+	struct session *session;
+
+	TAILQ_FOREACH(session, &plane->sessions, entry) {
+		if (session->told)
+			continue;
+		if (!tell_presence(session, CHANNEL_ONLINE)) {
+			datagrams_tell_later(plane);
+			return;
+		}
+		session->told = true;
+	}
+	tokens_tell(plane);
+}
+
+void
+datagrams_on_tell(struct uring_timer *timer)
+{
+	tell_all(uring_container_of(timer, struct datagrams, tell));
+}
+
+void
+datagrams_tell_later(struct datagrams *plane)
+{
+	struct worker *worker = plane->worker;
+
+	if (!uring_timer_armed(&plane->tell))
+		uring_timer_set(worker->ring, &plane->tell,
+				worker_now(worker) + ms_to_ns(DATAGRAM_TELL_MS));
 }
 
 void
 datagrams_on_new_control(struct datagrams *plane)
 {
-	const struct session *session;
+	struct session *session;
 
 	TAILQ_FOREACH(session, &plane->sessions, entry)
-		tell_presence(session, CHANNEL_ONLINE);
+		session->told = false;
+	tokens_forget(plane, false);
+	tell_all(plane);
 }
 
 /* The silent ones are at the head: one timer for all. */
@@ -210,7 +247,8 @@ session_end(struct session *session, bool say_bye)
 	outbox_end(session);
 	if (say_bye)
 		session_send_bare(session, DATAGRAM_BYE, 0);
-	tell_presence(session, CHANNEL_OFFLINE);
+	if (session->told)
+		(void)tell_presence(session, CHANNEL_OFFLINE);
 	unlink_session(session);
 	datagram_wipe(session, sizeof *session);
 	memory_put(&worker->memory, session, block);
@@ -296,6 +334,8 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 		return NULL;
 	}
 	insert(session);
-	tell_presence(session, CHANNEL_ONLINE);
+	session->told = tell_presence(session, CHANNEL_ONLINE);
+	if (!session->told)
+		datagrams_tell_later(plane);
 	return session;
 }

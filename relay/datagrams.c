@@ -111,6 +111,8 @@ plane_new(struct worker *worker)
 		return NULL;
 	plane->worker = worker;
 	plane->presence.due = session_on_presence;
+	plane->tell.due = datagrams_on_tell;
+	TAILQ_INIT(&plane->tokens);
 	TAILQ_INIT(&plane->sessions);
 	for (size_t i = 0; i < SETTINGS_DATAGRAM_LISTEN_MAX; i++) {
 		plane->sockets[i].plane = plane;
@@ -336,6 +338,16 @@ datagrams_on_control(struct worker *worker, const struct channel_message *messag
 		if (plane != NULL)
 			take_keys(plane, &message->keys, fd);
 		break;
+	case CHANNEL_NOTICE:
+		if (plane != NULL)
+			store_on_notice(plane, &message->notice, fd);
+		break;
+	case CHANNEL_COMMITTED:
+	case CHANNEL_REFUSED:
+		if (plane != NULL)
+			store_on_answer(plane, &message->answer,
+					message->type == CHANNEL_COMMITTED);
+		break;
 	case CHANNEL_ELSEWHERE:
 		if (plane != NULL)
 			elsewhere_set(plane, &message->elsewhere);
@@ -384,8 +396,10 @@ datagrams_end(struct datagrams *plane)
 		if (plane->sockets[i].recv.in_flight)
 			return false;
 	}
-	if (plane->inquiries > 0)
+	/* What shall be kept is with control, if there is one. */
+	if (plane->inquiries > 0 || (plane->tokens_count > 0 && plane->worker->control != NULL))
 		return false;
+	uring_timer_clear(plane->worker->ring, &plane->tell);
 	peers_close(plane);
 	return true;
 }
@@ -401,6 +415,8 @@ datagrams_free(struct datagrams *plane)
 		if (plane->sockets[i].fd >= 0)
 			close(plane->sockets[i].fd);
 	}
+	uring_timer_clear(plane->worker->ring, &plane->tell);
+	tokens_forget(plane, true);
 	peers_free(plane);
 	drop_keys(plane);
 	free(plane->table);

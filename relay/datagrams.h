@@ -32,6 +32,12 @@
 /* Bytes of replies kept for one client, beyond which its requests are told to come later. */
 #define DATAGRAM_OUTBOX_MAX (4u * 1024 * 1024)
 #define DATAGRAM_NAMES      1024u
+/* What control has to write down; each may have a descriptor. */
+#define DATAGRAM_TOKENS_MAX 256u
+/* Commits that a session remembers, to say so again. */
+#define SESSION_COMMITTED 8u
+/* What found no room in the channel to control is told after this time. */
+#define DATAGRAM_TELL_MS 10u
 /* Requests at another worker, and of another worker here. */
 #define DATAGRAM_PEER_MAX 256u
 #define DATAGRAM_PEERS    64u /* as many as there can be workers */
@@ -41,6 +47,8 @@ struct session;
 struct parcel;
 struct inquiry;
 struct peer;
+struct token;
+TAILQ_HEAD(token_list, token);
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(parcel_list, parcel);
 TAILQ_HEAD(inquiry_list, inquiry);
@@ -79,6 +87,23 @@ struct elsewhere {
 	char id[HOST_ID_MAX + 1];
 };
 
+/* Something that control was asked to write down. */
+struct token {
+	TAILQ_ENTRY(token) entry;
+	enum channel_type type; /* ACCEPT, STORE_REPLY or CONFIRMED */
+	uint64_t number;
+	uint64_t client;
+	uint64_t session;
+	uint64_t about; /* number of the client's notice or request */
+	uint64_t length;
+	int memfd;                 /* -1: none */
+	bool told;                 /* to the control process of now */
+	unsigned slot;             /* of ACCEPT */
+	uint32_t kind;             /* of CONFIRMED: enum channel_stored */
+	struct datagram_seen seen; /* likewise: the numbers that the client confirmed */
+	uint8_t id[CHANNEL_ID_SIZE];
+};
+
 /* The channel to another worker. */
 struct peer {
 	struct datagrams *plane;
@@ -103,6 +128,9 @@ struct datagrams {
 	uint32_t sessions_count;
 	struct session_list sessions; /* who was silent for longest comes first */
 	struct uring_timer presence;
+	struct uring_timer tell; /* armed: control is to be told more */
+	struct token_list tokens;
+	uint32_t tokens_count;
 	struct offer *offers;
 	uint64_t offers_made;
 	uint64_t salt;                      /* of the table's hash: unknown outside */
@@ -127,6 +155,9 @@ struct session {
 	uint64_t hello;
 	uint64_t seen_at; /* when it last said something new */
 	uint64_t since_us;
+	bool told; /* control knows that it is online */
+	struct datagram_seen committed[SESSION_COMMITTED];
+	uint32_t committed_next;
 	struct datagram_cipher cipher;
 	struct route route;
 	uint32_t size; /* of a datagram, either way */
@@ -154,7 +185,10 @@ struct inquiry {
 	uint64_t token; /* with the peer */
 	int memfd;      /* likewise; the line, then the reply */
 	uint32_t index; /* of the host */
-	bool waits;     /* for the client's one before it */
+	bool durable;
+	uint64_t client;
+	uint64_t session_id;
+	bool waits; /* for the client's one before it */
 	unsigned slot;
 	uint64_t number;
 	struct buffer line; /* while it waits */
@@ -177,8 +211,12 @@ struct parcel {
 	uint32_t left;  /* not confirmed */
 	uint32_t tries;
 	uint64_t backoff_ms;
-	uint64_t about; /* 0: the number of its first part */
-	int slot;       /* whose answer this is; -1: none */
+	uint64_t about;  /* 0: the number of its first part */
+	int slot;        /* whose answer this is; -1: none */
+	bool durable;    /* goes to the store if nobody confirms it */
+	uint32_t stored; /* enum channel_stored: it comes from there; 0: it does not */
+	uint8_t id[CHANNEL_ID_SIZE];
+	struct datagram_seen confirmed; /* of the last 64 numbers of its parts */
 	uint8_t kind;
 	uint8_t flags;
 	uint8_t code;
@@ -205,6 +243,9 @@ void datagrams_free(struct datagrams *plane);
 void datagrams_count(struct datagrams *plane, enum datagram_count what);
 void datagrams_random(struct datagrams *plane, void *bytes, size_t len);
 uint64_t datagrams_random_id(struct datagrams *plane);
+/* Control was told not everything: soon again. */
+void datagrams_tell_later(struct datagrams *plane);
+void datagrams_on_tell(struct uring_timer *timer);
 
 /* --- receiving (datagram_receive.c) */
 
@@ -259,6 +300,13 @@ void session_on_request(struct session *session, const struct datagram *datagram
 /* The session ends: requests of it that run go on for nobody. */
 void inquiry_orphan_all(struct session *session);
 
+/* Whether this number of the client's did not come before. */
+bool session_is_new(const struct session *session, uint64_t number);
+bool session_has_slot(const struct session *session);
+/* A request or notice that came before. */
+void session_on_repeat(struct session *session, const struct datagram_header *header);
+/* What has this slot was not done after all: busy, and the number is new again. */
+void session_refuse(struct session *session, uint64_t number, unsigned slot);
 /* Who asked elsewhere gets his answer.  FINE: the reply is in inquiry->reply. */
 void inquiry_conclude(struct inquiry *inquiry, enum datagram_code code);
 /* It was refused before it was run: the client may ask again. */
@@ -281,6 +329,20 @@ void elsewhere_drop(struct worker *worker, uint32_t index);
 void elsewhere_sync(struct worker *worker, bool end);
 const struct elsewhere *elsewhere_find(const struct datagrams *plane, struct wire_span name,
 				       uint32_t *index);
+
+/* --- the store (datagram_store.c) */
+
+void session_on_notice(struct session *session, const struct datagram *datagram);
+void session_say_confirmed(struct session *session, const struct datagram_seen *seen);
+void store_reply(struct datagrams *plane, uint64_t client, uint64_t session, uint64_t number,
+		 struct wire_span line);
+void store_confirm(const struct parcel *parcel);
+void store_on_notice(struct datagrams *plane, const struct channel_notice *notice, int memfd);
+void store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bool committed);
+/* Tells control of those that it does not know. */
+void tokens_tell(struct datagrams *plane);
+/* Control knows of none; or there shall be none. */
+void tokens_forget(struct datagrams *plane, bool told_too);
 
 /* --- the outbox (datagram_outbox.c) */
 

@@ -130,7 +130,7 @@ Test(datagram_sessions, from_another_address_it_is_no_session)
 
 Test(datagram_sessions, bye_ends_it)
 {
-	struct channel_message offline;
+	struct channel_message offline = { 0 };
 
 	begin(&alice, SITE_CLIENT);
 	uint64_t number = udp_say(&alice, DATAGRAM_BYE, 0, wire_span(NULL, 0));
@@ -173,7 +173,7 @@ Test(datagram_sessions, silence_ends_it_and_what_is_new_extends_it)
 		udp_say(&bob, DATAGRAM_KEEP_ALIVE, 1, wire_span(NULL, 0));
 	}
 	TURN_UNTIL(site_told(CHANNEL_OFFLINE, NULL) >= 1);
-	struct channel_message offline;
+	struct channel_message offline = { 0 };
 	for (unsigned i = 0; i < site.told_count; i++) {
 		if (site.told[i].type == CHANNEL_OFFLINE)
 			offline = site.told[i], i = site.told_count;

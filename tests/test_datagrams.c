@@ -36,7 +36,7 @@ TestSuite(datagrams_sealed, .init = sealed, .fini = down, .timeout = 60);
 static void
 ask_and_confirm(void)
 {
-	struct channel_message online;
+	struct channel_message online = { 0 };
 
 	udp_begin(&alice, SITE_CLIENT);
 	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 0u, "a welcome is an offer");
