@@ -443,7 +443,7 @@ Test(service_sockets, is_not_fought_for)
 /* Runtime directories are made by who opens sessions: one of ours would be taken for his. */
 Test(service_sockets, no_runtime_directory_is_made)
 {
-	struct channel_service_socket what = { .mode = 0600, .uid = geteuid() };
+	struct service_socket_wanted what = { .mode = 0600, .uid = geteuid() };
 	char dir[64], inner[80];
 	int fd;
 
@@ -452,7 +452,7 @@ Test(service_sockets, no_runtime_directory_is_made)
 	snprintf(what.path, sizeof what.path, "%s/shello", inner);
 	service_sockets_listen(&sockets, &what);
 	int error = answer(&fd).error;
-	service_sockets_unlisten(&sockets, what.path);
+	service_sockets_unlisten(&sockets, what.name, what.extended);
 	if (fd >= 0)
 		close(fd);
 	rmdir(inner);
