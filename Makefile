@@ -104,7 +104,7 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
 # The only one with a screen: ncurses stays out of the libraries.
 $(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) \
     $(BUILD)/librelay.a $(BUILD)/libwire.a
@@ -123,7 +123,7 @@ BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
 $(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
-$(addprefix $(BUILD)/tests/test_,prefork_client datagram_seal): TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
+$(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGSSL) -Wl,--no-as-needed -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -211,7 +211,7 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
 $(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
 	$(call say,LD)
 	@mkdir -p $(@D)

@@ -232,11 +232,6 @@ struct channel_service_calls {
 	uint64_t calls;   /* given to this generation so far */
 };
 
-/* All of them; those of another relay.conf follow when it was loaded. */
-struct channel_datagram {
-	struct datagram_settings settings;
-};
-
 /* A call that took longer than its service's slow_call: for the log. */
 struct channel_service_slow {
 	uint32_t index;
@@ -246,6 +241,11 @@ struct channel_service_slow {
 	uint32_t status;      /* of wait(2), if it was answered */
 	uint64_t duration_us; /* from the complete request to its end */
 	uint64_t wait_us;     /* of that in the queue */
+};
+
+/* All of them; those of another relay.conf follow when it was loaded. */
+struct channel_datagram {
+	struct datagram_settings settings;
 };
 
 struct channel_log {
