@@ -121,9 +121,9 @@ $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librela
 # Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
 BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
-$(BUILD)/obj/relay/prefork_client_ident.o: CPPFLAGS += -isystem /usr/include/android
+$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
-$(BUILD)/tests/test_prefork_client: TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
+$(addprefix $(BUILD)/tests/test_,prefork_client datagram_seal): TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -235,8 +235,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -o $@ $(filter %.c,$^) -lprotobuf-c
+	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lprotobuf-c $(BORINGSSL)
 
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
 DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
@@ -244,8 +244,8 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
     $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h relay/*.h uring/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c
+	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c $(BORINGSSL)
 
 demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
