@@ -185,6 +185,31 @@ install-prefork: $(PREFORK_LIBS) $(PREFORK_MAN)
 	install -m 644 deploy/examples/prefork-service.c $(DESTDIR)$(prefix)/share/doc/relay/examples
 .PHONY: install-prefork
 
+# ---- librelay-msg: likewise; what it takes of wire/ is compiled once more, for others to link ----
+
+MSG_SRC  := $(call sources,relay/msg/*.c)
+MSG_WIRE := $(addprefix wire/,datagram.c datagram_body.c datagram_keys.c datagram_parts.c datagram_seal.c datagram_window.c notice.c)
+MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
+MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
+C_FILES  += $(wildcard relay/msg/*.[ch])
+
+all: $(MSG_LIBS)
+$(MSG_OBJ): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
+$(BUILD)/obj/msg/wire/datagram_seal.o: CPPFLAGS += -isystem /usr/include/android
+$(BUILD)/obj/msg/%.o: %.c | $(BUILD)/deps-build
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/libmsg.a: $(MSG_OBJ)
+$(BUILD)/librelay-msg.a: $(MSG_OBJ)
+	$(call say,AR)
+	@rm -f $@
+	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o) && ar rcs $@ $(@:.a=.o)
+$(BUILD)/librelay-msg.so.0: $(MSG_OBJ) relay/msg/exports.map
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/msg/exports.map \
+	    -o $@ $(filter %.o,$^) $(BORINGSSL)
+
 # The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
 man: $(MAN) ## the manual pages: man -l build/man/relayctl.1
 $(BUILD)/man/tables: $(call obj,deploy/man/tables.c) $(BUILD)/librelay.a
