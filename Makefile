@@ -123,7 +123,7 @@ BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
 $(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
-$(addprefix $(BUILD)/tests/test_,prefork_client datagram_seal): TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
+$(addprefix $(BUILD)/tests/test_,prefork_client datagram_seal msg_session): TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -201,6 +201,7 @@ $(BUILD)/obj/msg/%.o: %.c | $(BUILD)/deps-build
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/libmsg.a: $(MSG_OBJ)
+$(BUILD)/tests/test_msg_session: $(BUILD)/libmsg.a
 $(BUILD)/librelay-msg.a: $(MSG_OBJ)
 	$(call say,AR)
 	@rm -f $@
