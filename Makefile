@@ -33,7 +33,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
-	     relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
+	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -193,7 +193,10 @@ MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
 MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
 C_FILES  += $(wildcard relay/msg/*.[ch])
 
-all: $(MSG_LIBS)
+all: $(MSG_LIBS) $(BUILD)/relay-msg
+$(BUILD)/relay-msg: $(call obj,relay/msg_main.c relay/msg_page.c) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
 $(MSG_OBJ): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
 $(BUILD)/obj/msg/wire/datagram_seal.o: CPPFLAGS += -isystem /usr/include/android
 $(BUILD)/obj/msg/%.o: %.c | $(BUILD)/deps-build
