@@ -191,7 +191,11 @@ MSG_SRC  := $(call sources,relay/msg/*.c)
 MSG_WIRE := $(addprefix wire/,datagram.c datagram_body.c datagram_keys.c datagram_parts.c datagram_seal.c datagram_window.c notice.c)
 MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
 MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
+MSG_MAN  := $(addprefix $(BUILD)/man/,relay-msg.1 relay-msg.3)
+MAN      += $(MSG_MAN)
+MSG_TEST := $(addprefix $(BUILD)/,tests/lossy tests/msg-relay examples/msg-client)
 C_FILES  += $(wildcard relay/msg/*.[ch])
+UNLISTED := $(filter-out tests/e2e/lossy.c tests/e2e/msg_relay.c,$(UNLISTED))
 
 all: $(MSG_LIBS) $(BUILD)/relay-msg
 $(BUILD)/relay-msg: $(call obj,relay/msg_main.c relay/msg_page.c) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
@@ -213,6 +217,30 @@ $(BUILD)/librelay-msg.so.0: $(MSG_OBJ) relay/msg/exports.map
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/msg/exports.map \
 	    -o $@ $(filter %.o,$^) $(BORINGSSL)
+
+programs: $(MSG_TEST)
+$(BUILD)/tests/lossy: $(call obj,tests/e2e/lossy.c)
+$(BUILD)/tests/msg-relay: $(call obj,tests/e2e/msg_relay.c) $(BUILD)/libstage.a $(BUILD)/libwire.a
+$(BUILD)/examples/msg-client: $(call obj,deploy/examples/msg-client.c) $(BUILD)/librelay-msg.a
+$(MSG_TEST):
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+
+install: install-msg
+install-msg: $(MSG_LIBS) $(MSG_MAN) $(BUILD)/relay-msg
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig $(DESTDIR)$(prefix)/share/doc/relay/examples
+	install -m 755 $(BUILD)/relay-msg $(DESTDIR)$(prefix)/bin
+	install -D -m 644 relay/msg.h $(DESTDIR)$(prefix)/include/relay/msg.h
+	install -m 644 $(BUILD)/librelay-msg.a $(DESTDIR)$(prefix)/lib
+	install -m 755 $(BUILD)/librelay-msg.so.0 $(DESTDIR)$(prefix)/lib
+	ln -sf librelay-msg.so.0 $(DESTDIR)$(prefix)/lib/librelay-msg.so
+	sed 's|@PREFIX@|$(prefix)|; s|@CRYPTO@|$(BORINGSSL)|' deploy/relay-msg.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/relay-msg.pc
+	install -D -m 644 $(BUILD)/man/relay-msg.1 $(DESTDIR)$(prefix)/share/man/man1/relay-msg.1
+	install -D -m 644 $(BUILD)/man/relay-msg.3 $(DESTDIR)$(prefix)/share/man/man3/relay-msg.3
+	install -D -m 644 deploy/relay-msg.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relay-msg
+	install -m 644 deploy/examples/msg-client.c $(DESTDIR)$(prefix)/share/doc/relay/examples
+.PHONY: install-msg
 
 # The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
 man: $(MAN) ## the manual pages: man -l build/man/relayctl.1

@@ -131,6 +131,11 @@ __attribute__((warn_unused_result)) int relay_msg_next(struct relay_msg *client,
 __attribute__((warn_unused_result)) int
 relay_msg_wait(struct relay_msg *client, struct relay_msg_event *event, int timeout_ms);
 
+/* The same, for the end of request or notice `id` alone: other events stay, unconfirmed. */
+__attribute__((warn_unused_result)) int relay_msg_wait_for(struct relay_msg *client, uint64_t id,
+							   struct relay_msg_event *event,
+							   int timeout_ms);
+
 #define RELAY_MSG_DURABLE 1u /* the relay keeps a reply that cannot be delivered */
 
 /*

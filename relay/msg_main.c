@@ -246,11 +246,9 @@ static int
 finish(struct relay_msg *client, uint64_t id, int timeout_ms)
 {
 	struct relay_msg_event event;
-	int got;
+	/* Notices are for who listens: here they stay unconfirmed. */
+	int got = relay_msg_wait_for(client, id, &event, timeout_ms);
 
-	do
-		got = relay_msg_wait(client, &event, timeout_ms);
-	while (got == 1 && (event.what != RELAY_MSG_ANSWER || event.id != id));
 	if (got < 0)
 		return complain(got, "waiting");
 	if (got == 0) {
@@ -261,7 +259,7 @@ finish(struct relay_msg *client, uint64_t id, int timeout_ms)
 		if (fwrite(event.bytes, 1, event.length, stdout) != event.length ||
 		    putchar('\n') == EOF || fflush(stdout) != 0)
 			return complain(-errno, "standard output");
-		got = relay_msg_next(client, &event); /* confirms */
+		got = relay_msg_wait_for(client, id, &event, 0); /* confirms */
 		return got < 0 ? complain(got, "confirming") : STATUS_FINE;
 	}
 	if (event.outcome != RELAY_MSG_ACCEPTED)

@@ -183,7 +183,7 @@ on_notice(struct msg_relay *relay, const struct datagram *datagram)
 void
 stage_restart(struct msg_relay *relay)
 {
-	relay->session = relay->offered = relay->hello = 0;
+	relay->session = relay->offered = relay->hello = relay->begun = 0;
 	relay->number = 0;
 	relay->once = (struct datagram_once){ 0 };
 	relay->is_online = false;
@@ -205,6 +205,9 @@ on_hello(struct msg_relay *relay, const struct datagram *datagram)
 	uint8_t body[DATAGRAM_HELLO_BODY];
 	struct wire_out out = wire_out(body, sizeof body);
 
+	/* A late copy of the hello that began the session must not take the next one's offer. */
+	if (datagram->header.number == relay->begun)
+		return;
 	if (datagram->header.number != relay->hello) {
 		relay->hello = datagram->header.number;
 		relay->offered = fake_random_next(&relay->random) | 1;
@@ -223,8 +226,8 @@ in_session(struct msg_relay *relay, const struct datagram_header *came)
 	if (came->session == relay->offered && relay->offered != 0) {
 		uint64_t offered = relay->offered, hello = relay->hello;
 		stage_restart(relay);
-		relay->session = relay->offered = offered;
-		relay->hello = hello;
+		relay->session = offered;
+		relay->begun = hello;
 		return true;
 	}
 	struct datagram_header header = header_of(relay, DATAGRAM_ERROR, came->number);
@@ -270,9 +273,15 @@ dispatch(struct msg_relay *relay, const struct datagram *datagram, uint64_t now_
 		(void)datagram_window_mark(&relay->once.window, came->number);
 		say_confirmed(relay, &came->seen);
 		break;
-	case DATAGRAM_BYE:
+	case DATAGRAM_BYE: {
+		/* Of this session: another one may be on offer. */
+		uint64_t offered = relay->offered, hello = relay->hello, begun = relay->begun;
 		stage_restart(relay);
+		relay->offered = offered;
+		relay->hello = hello;
+		relay->begun = begun;
 		break;
+	}
 	case DATAGRAM_HELLO:
 	case DATAGRAM_WELCOME:
 	case DATAGRAM_REPLY:

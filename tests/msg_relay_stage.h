@@ -42,7 +42,8 @@ struct msg_relay {
 	void (*send)(void *context, const uint8_t *bytes, size_t len);
 	void *context;
 
-	uint64_t session, offered, hello;
+	uint64_t session, begun; /* and the hello that asked for it */
+	uint64_t offered, hello; /* likewise, of what it has only offered */
 	uint64_t number;
 	struct datagram_once once;
 	bool is_online;

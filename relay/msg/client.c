@@ -335,6 +335,13 @@ relay_msg_wait(struct relay_msg *client, struct relay_msg_event *event, int time
 	return wait_for(client, 0, event, timeout_ms);
 }
 
+int
+relay_msg_wait_for(struct relay_msg *client, uint64_t id, struct relay_msg_event *event,
+		   int timeout_ms)
+{
+	return id == 0 ? -EINVAL : wait_for(client, id, event, timeout_ms);
+}
+
 /* --- asking */
 
 int
