@@ -188,7 +188,7 @@ install-prefork: $(PREFORK_LIBS) $(PREFORK_MAN)
 # ---- librelay-msg: likewise; what it takes of wire/ is compiled once more, for others to link ----
 
 MSG_SRC  := $(call sources,relay/msg/*.c)
-MSG_WIRE := $(addprefix wire/,datagram.c datagram_body.c datagram_keys.c datagram_parts.c datagram_seal.c datagram_window.c notice.c)
+MSG_WIRE := $(addprefix wire/,datagram.c datagram_body.c datagram_keys.c datagram_parts.c datagram_seal.c datagram_window.c hex.c hex_avx2.c hex_ssse3.c notice.c)
 MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
 MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
 MSG_MAN  := $(addprefix $(BUILD)/man/,relay-msg.1 relay-msg.3)
