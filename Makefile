@@ -33,7 +33,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
-	     relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
+	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -184,6 +184,64 @@ install-prefork: $(PREFORK_LIBS) $(PREFORK_MAN)
 	install -D -m 644 $(PREFORK_MAN) $(DESTDIR)$(prefix)/share/man/man3/relay-prefork.3
 	install -m 644 deploy/examples/prefork-service.c $(DESTDIR)$(prefix)/share/doc/relay/examples
 .PHONY: install-prefork
+
+# ---- librelay-msg: likewise; what it takes of wire/ is compiled once more, for others to link ----
+
+MSG_SRC  := $(call sources,relay/msg/*.c)
+MSG_WIRE := $(addprefix wire/,datagram.c datagram_body.c datagram_keys.c datagram_parts.c datagram_seal.c datagram_window.c hex.c hex_avx2.c hex_ssse3.c notice.c)
+MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
+MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
+MSG_MAN  := $(addprefix $(BUILD)/man/,relay-msg.1 relay-msg.3)
+MAN      += $(MSG_MAN)
+MSG_TEST := $(addprefix $(BUILD)/,tests/lossy tests/msg-relay examples/msg-client)
+C_FILES  += $(wildcard relay/msg/*.[ch])
+UNLISTED := $(filter-out tests/e2e/lossy.c tests/e2e/msg_relay.c,$(UNLISTED))
+
+all: $(MSG_LIBS) $(BUILD)/relay-msg
+$(BUILD)/relay-msg: $(call obj,relay/msg_main.c relay/msg_page.c) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+$(MSG_OBJ): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
+$(BUILD)/obj/msg/wire/datagram_seal.o: CPPFLAGS += -isystem /usr/include/android
+$(BUILD)/obj/msg/%.o: %.c | $(BUILD)/deps-build
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/libmsg.a: $(MSG_OBJ)
+$(BUILD)/tests/test_msg_session: $(BUILD)/libmsg.a
+$(BUILD)/fuzz/fuzz_msg_session: $(filter relay/msg/session%,$(MSG_SRC)) $(wildcard relay/msg/*.h)
+$(BUILD)/librelay-msg.a: $(MSG_OBJ)
+	$(call say,AR)
+	@rm -f $@
+	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o) && ar rcs $@ $(@:.a=.o)
+$(BUILD)/librelay-msg.so.0: $(MSG_OBJ) relay/msg/exports.map
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/msg/exports.map \
+	    -o $@ $(filter %.o,$^) $(BORINGSSL)
+
+programs: $(MSG_TEST)
+$(BUILD)/tests/lossy: $(call obj,tests/e2e/lossy.c)
+$(BUILD)/tests/msg-relay: $(call obj,tests/e2e/msg_relay.c) $(BUILD)/libstage.a $(BUILD)/libwire.a
+$(BUILD)/examples/msg-client: $(call obj,deploy/examples/msg-client.c) $(BUILD)/librelay-msg.a
+$(MSG_TEST):
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+
+install: install-msg
+install-msg: $(MSG_LIBS) $(MSG_MAN) $(BUILD)/relay-msg
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig $(DESTDIR)$(prefix)/share/doc/relay/examples
+	install -m 755 $(BUILD)/relay-msg $(DESTDIR)$(prefix)/bin
+	install -D -m 644 relay/msg.h $(DESTDIR)$(prefix)/include/relay/msg.h
+	install -m 644 $(BUILD)/librelay-msg.a $(DESTDIR)$(prefix)/lib
+	install -m 755 $(BUILD)/librelay-msg.so.0 $(DESTDIR)$(prefix)/lib
+	ln -sf librelay-msg.so.0 $(DESTDIR)$(prefix)/lib/librelay-msg.so
+	sed 's|@PREFIX@|$(prefix)|; s|@CRYPTO@|$(BORINGSSL)|' deploy/relay-msg.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/relay-msg.pc
+	install -D -m 644 $(BUILD)/man/relay-msg.1 $(DESTDIR)$(prefix)/share/man/man1/relay-msg.1
+	install -D -m 644 $(BUILD)/man/relay-msg.3 $(DESTDIR)$(prefix)/share/man/man3/relay-msg.3
+	install -D -m 644 deploy/relay-msg.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relay-msg
+	install -m 644 deploy/examples/msg-client.c $(DESTDIR)$(prefix)/share/doc/relay/examples
+.PHONY: install-msg
 
 # The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
 man: $(MAN) ## the manual pages: man -l build/man/relayctl.1
