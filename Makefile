@@ -336,6 +336,12 @@ install-system:
 fill = sed 's|@PREFIX@|$(prefix)|g; s|@SYSCONFDIR@|$(sysconfdir)|g' $$(ls $(SYSTEMD)/$(1) $(SYSTEMD)/$(1).in 2>/dev/null)
 .PHONY: install-system
 
+deb: $(BUILD)/deps-package ## the Debian packages, in build/deb
+	@JOBS=$(JOBS) deploy/make-deb $(BUILD)/deb
+deb-check: deb ## lintian; installed, at work and purged in a Debian of their own
+	@deploy/check-deb $(BUILD)/deb
+.PHONY: deb deb-check
+
 clean: ## removes all that was built
 	rm -rf build build-*
 
