@@ -15,6 +15,8 @@ SANITIZE ?=
 JOBS     ?= $(shell nproc)
 SECONDS  ?= 20
 prefix   ?= /usr/local
+# Where systemd, logrotate and the like look; a prefix of one's own has an etc of its own.
+sysconfdir ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
 DESTDIR  ?=
 
 # All cores, unless make was told how many.
@@ -372,6 +374,34 @@ install: all ## into $(DESTDIR)$(prefix)
 	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/lib/RelayBench/*.pm $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay
+
+# ---- what a system with systemd takes; nothing is enabled by it ----
+
+SYSTEMD      := deploy/systemd
+SYSTEMD_UNIT := relayd.service relayd-host@.socket relayd-control.socket
+SYSTEMD_DROP := command-services.conf lon-capa.conf
+install: install-system
+install-system:
+	install -d $(addprefix $(DESTDIR)$(prefix)/lib/,systemd/system sysusers.d tmpfiles.d) \
+	    $(addprefix $(DESTDIR)$(sysconfdir)/,relay default logrotate.d) \
+	    $(addprefix $(DESTDIR)$(prefix)/share/,relay/systemd doc/relay/examples)
+	umask 022; for unit in $(SYSTEMD_UNIT); do $(call fill,$$unit) >$(DESTDIR)$(prefix)/lib/systemd/system/$$unit || exit 1; done
+	umask 022; for drop in $(SYSTEMD_DROP); do $(call fill,$$drop) >$(DESTDIR)$(prefix)/share/relay/systemd/$$drop || exit 1; done
+	install -m 644 $(SYSTEMD)/relay.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/relay.conf
+	install -m 644 $(SYSTEMD)/relay.tmpfiles $(DESTDIR)$(prefix)/lib/tmpfiles.d/relay.conf
+	install -m 644 $(SYSTEMD)/relay.logrotate $(DESTDIR)$(sysconfdir)/logrotate.d/relay
+	install -m 644 deploy/examples/relay.conf $(DESTDIR)$(prefix)/share/doc/relay/examples
+	test -e $(DESTDIR)$(sysconfdir)/default/relayd || \
+	    install -m 644 $(SYSTEMD)/relayd.default $(DESTDIR)$(sysconfdir)/default/relayd
+# A file with the places that it speaks of, whether it has such or not.
+fill = sed 's|@PREFIX@|$(prefix)|g; s|@SYSCONFDIR@|$(sysconfdir)|g' $$(ls $(SYSTEMD)/$(1) $(SYSTEMD)/$(1).in 2>/dev/null)
+.PHONY: install-system
+
+deb: $(BUILD)/deps-package ## the Debian packages, in build/deb
+	@JOBS=$(JOBS) deploy/make-deb $(BUILD)/deb
+deb-check: deb ## lintian; installed, at work and purged in a Debian of their own
+	@deploy/check-deb $(BUILD)/deb
+.PHONY: deb deb-check
 
 clean: ## removes all that was built
 	rm -rf build build-*

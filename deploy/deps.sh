@@ -2,11 +2,11 @@
 # Installs the Debian packages that building, testing and measuring relay take.  Only what is missing is
 # installed; with nothing missing it asks for no rights and touches no network.
 #
-#   deploy/deps.sh [--check] [build|test|bench|all]...     default: build
+#   deploy/deps.sh [--check] [build|test|bench|package|all]...     default: build
 #   --check    only name what is missing; exit status 1 if there is anything
 set -eu
 
-usage='usage: deploy/deps.sh [--check] [build|test|bench|all]...'
+usage='usage: deploy/deps.sh [--check] [build|test|bench|package|all]...'
 
 # One line per package: its name, then the cheapest proof that what it brings is there, whoever installed it.
 build_packages='
@@ -45,6 +45,13 @@ valgrind            have valgrind
 gnuplot-nox         have gnuplot
 '
 
+package_packages='
+debhelper           have dh
+fakeroot            have fakeroot
+lintian             have lintian
+mmdebstrap          have mmdebstrap
+'
+
 have() {
 	command -v "$1" >/dev/null 2>&1
 }
@@ -81,7 +88,8 @@ for word in "$@"; do
 	build) ;;
 	test) wanted=$wanted$test_packages ;;
 	bench) wanted=$wanted$bench_packages ;;
-	all) wanted=$wanted$test_packages$bench_packages ;;
+	package) wanted=$wanted$package_packages ;;
+	all) wanted=$wanted$test_packages$bench_packages$package_packages ;;
 	-h | --help)
 		printf '%s\n' "$usage"
 		exit 0

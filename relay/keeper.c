@@ -469,6 +469,14 @@ open_control_socket(struct keeper *keeper)
 	struct owner owner = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 	struct stat found;
 
+	/* One that the service manager made has its owner and mode from there. */
+	keeper->control_socket.fd = service_manager_take_socket(
+	    keeper->options->manager, SETTINGS_CONTROL_SOCKET, settings->control_socket);
+	if (keeper->control_socket.fd >= 0) {
+		if (fcntl(keeper->control_socket.fd, F_SETFL, O_NONBLOCK) != 0)
+			log_error(NULL, "the control socket that was passed: %s", strerror(errno));
+		return;
+	}
 	if (settings->control_group != NULL &&
 	    !owner_find_group(settings->control_group, &owner.gid)) {
 		log_error(NULL, "control.group: there is no group %s: no control socket",
