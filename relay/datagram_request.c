@@ -329,7 +329,8 @@ is_busy(const struct session *session, const struct target *target, size_t len)
 	struct host *host = target->host;
 
 	if (host == NULL)
-		return !peer_has_room(session->plane, target->elsewhere->worker);
+		return target->elsewhere != NULL &&
+		       !peer_has_room(session->plane, target->elsewhere->worker);
 	return host->queue_count >= host->settings.queue_max ||
 	       host->queue_bytes + len > host->settings.queue_bytes_max ||
 	       host_overloaded(host, settings->busy_queue_time_ms, settings->busy_clear_time_ms);

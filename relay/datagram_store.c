@@ -72,11 +72,14 @@ void
 tokens_forget(struct datagrams *plane, bool told_too)
 {
 	struct token *token;
+	struct token *next;
 
-	TAILQ_FOREACH(token, &plane->tokens, entry)
+	for (token = TAILQ_FIRST(&plane->tokens); token != NULL; token = next) {
+		next = TAILQ_NEXT(token, entry);
 		token->told = false;
-	while (told_too && (token = TAILQ_FIRST(&plane->tokens)) != NULL)
-		token_free(plane, token);
+		if (told_too)
+			token_free(plane, token);
+	}
 }
 
 /* Takes the memfd in any case.  NULL: there are too many. */

@@ -54,6 +54,7 @@ static struct datagram_settings site_settings;
 static bool site_sealed;
 static int peer_listener;
 static struct sockaddr_in peer_address;
+static struct sockaddr_in host_address; /* where stream clients find the host added last */
 static struct peer_conn peer_conns[PEER_CONNS];
 /* Requests that came to the peer, and on which connection. */
 static char peer_lines[PEER_LINES][1024];
@@ -224,7 +225,6 @@ site_add_host(struct site *at, uint32_t index, const char *id)
 {
 	struct channel_message message = { .type = CHANNEL_HOST_ADD };
 	struct channel_host *host = &message.host;
-	struct sockaddr_in unused;
 
 	snprintf(host->id, sizeof host->id, "%s", id);
 	host->index = index;
@@ -245,7 +245,7 @@ site_add_host(struct site *at, uint32_t index, const char *id)
 						 .idle_timeout_ms = 60000,
 						 .down_grace_ms = 1000,
 						 .busy_line = "con_lost" };
-	int listener = loopback(SOCK_STREAM, &unused);
+	int listener = loopback(SOCK_STREAM, &host_address);
 	cr_assert_eq(listen(listener, 8), 0);
 	site_say_to(at, &message, listener);
 }

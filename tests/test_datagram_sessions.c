@@ -252,6 +252,27 @@ Test(datagram_sessions, a_host_whose_queue_is_slow_is_busy_until_it_is_quick_aga
 		close(many[i].fd);
 }
 
+Test(datagram_sessions, a_stream_client_at_a_full_queue_gets_the_line_that_is_set)
+{
+	struct sockaddr_in address;
+	char got[64];
+	ssize_t len = -1;
+
+	TURN_UNTIL(site.worker.hosts_count > 0);
+	struct host *host = site.worker.hosts[0];
+	host_set_hold(host, HOST_HOLD_PAUSED);
+	host->settings.queue_max = 0;
+	snprintf(host->settings.busy_line, sizeof host->settings.busy_line, "come later");
+	int fd = loopback(SOCK_STREAM, &address);
+	(void)connect(fd, (const struct sockaddr *)&host_address, sizeof host_address);
+	TURN_UNTIL(send(fd, "ping\n", 5, MSG_NOSIGNAL) == 5);
+	TURN_UNTIL((len = read(fd, got, sizeof got)) > 0);
+	cr_assert_eq(len, 11);
+	cr_assert_arr_eq(got, "come later\n", 11);
+	close(fd);
+	cr_assert_eq(peer_lines_count, 0u);
+}
+
 /* --- hostile ---------------------------------------------------------------------------------- */
 
 static void
