@@ -315,6 +315,12 @@ install: all ## into $(DESTDIR)$(prefix)
 	install -m 644 bench/lib/RelayBench/*.pm $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay
 
+image: ## the container images localhost/relay and localhost/relay:debug, by docker, podman or buildah
+	@deploy/image/build
+image-check: $(BUILD)/relay-peer $(BUILD)/relay-prefork ## builds the image and tries it as it is deployed
+	@tests/e2e/run --build $(BUILD) deploy/image/check
+.PHONY: image image-check
+
 clean: ## removes all that was built
 	rm -rf build build-*
 
