@@ -17,14 +17,11 @@ RUN deploy/image/root /image sbin/relayd sbin/relay-exporter bin/relayctl bin/re
     install -m 644 /usr/share/doc/busybox-static/copyright /debug/usr/share/doc/busybox-static && \
     ln -s busybox /debug/bin/sh
 
+# Version and revision are labelled by deploy/image/build.
 FROM scratch AS appliance
-ARG VERSION=unknown
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="relay" \
       org.opencontainers.image.description="Carries the requests of LON-CAPA's programs to remote londs, by io_uring" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.revision="$REVISION"
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/ /
 # Ours to write to: sockets of hosts, what clients share; control socket; what outlives a restart.  /etc/relay is only read.
 COPY --from=build --chown=65532:65532 /empty/ /run/sockets/
