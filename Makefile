@@ -167,6 +167,8 @@ programs: $(PREFORK_TEST)
 $(addprefix $(BUILD)/tests/test_prefork_,children handover message request): $(BUILD)/libprefork.a
 $(BUILD)/tests/prefork-call: $(call obj,tests/e2e/prefork_call.c)
 $(BUILD)/tests/prefork-probe: $(call obj,tests/e2e/prefork_probe.c) $(BUILD)/librelay-prefork.a
+# Two forks a call copy what is mapped: without shared libraries there is less.  Sanitizers need theirs.
+$(BUILD)/bench-true: LDFLAGS += $(if $(SANITIZE),,-static)
 $(BUILD)/bench-true: $(call obj,bench/true_service.c) $(BUILD)/librelay-prefork.a
 $(BUILD)/examples/prefork-service: $(call obj,deploy/examples/prefork-service.c) $(BUILD)/librelay-prefork.a
 $(PREFORK_TEST):
