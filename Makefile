@@ -60,7 +60,7 @@ LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
 MAN      := $(addprefix $(BUILD)/man/,relayd.8 relay-exporter.8 relayctl.1 relay-prefork.1 relay.conf.5)
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
-UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c \
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c tests/e2e/inside.c \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
 all: $(PROGRAMS) man ## the programs and their manual pages, below build/ (default)
@@ -274,7 +274,7 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
-$(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
+$(BUILD)/tests/deny $(BUILD)/tests/inside: $(BUILD)/tests/%: $(BUILD)/obj/tests/e2e/%.o
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -315,7 +315,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
 
-programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
+programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/tests/inside $(BUILD)/relay-sim
 
 CHECKS = 'tests/run-unit $(TEST_BIN)' '$(BUILD)/relay-sim $(SIM)' 'tests/e2e/run --build $(BUILD)'
 SIM    = --require-coverage 1 1000

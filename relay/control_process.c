@@ -8,6 +8,7 @@
 #include "relay/control.h"
 #include "relay/control_apply.h"
 #include "relay/control_ask.h"
+#include "relay/control_sandbox.h"
 #include "relay/control_server.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
@@ -485,6 +486,9 @@ control_process(int channel_fd, const struct control_options *options)
 	log_set_sink(NULL, NULL);
 	child_let_go(&channel_fd, 1);
 	prctl(PR_SET_NAME, "control");
+	/* Before there are threads, which are under it too. */
+	if (options->started->relay.sandbox)
+		control_sandbox(options->started, options->source);
 	if (!init(&control, &server, options)) {
 		log_error(NULL, "cannot start: no memory, threads or descriptors");
 		_exit(EXIT_OS);

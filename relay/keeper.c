@@ -6,6 +6,7 @@
 
 #include "relay/daemonize.h"
 #include "relay/log.h"
+#include "relay/sandbox.h"
 #include "relay/service_manager.h"
 #include "relay/stats.h"
 
@@ -530,6 +531,23 @@ fini(struct keeper *keeper)
 	free(keeper->workers);
 }
 
+/* Says once what will be missing.  The keeper itself only hides: services by command are its
+ * children, and may be what they are. */
+static void
+begin_sandbox(const struct relay_settings *settings)
+{
+	const char *lacks = sandbox_lacks();
+
+	if (!settings->sandbox) {
+		log_warning(NULL, "relay.sandbox = no: workers and control process keep all the "
+				  "rights of the relay's user");
+		return;
+	}
+	if (lacks != NULL)
+		log_warning(NULL, "the sandbox of workers and control process lacks %s", lacks);
+	sandbox_hide();
+}
+
 enum exit_status
 keeper_run(const struct keeper_options *options)
 {
@@ -572,6 +590,7 @@ keeper_run(const struct keeper_options *options)
 	} else {
 		open_control_socket(&keeper);
 		log_set_sink(keeper_log, &keeper);
+		begin_sandbox(keeper.settings);
 		loop(&keeper, fds);
 	}
 	free(fds);

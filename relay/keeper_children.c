@@ -124,7 +124,8 @@ keeper_start_worker(struct keeper *keeper, uint32_t i)
 	if (result == 0 && keeper->options->daemonize != NULL)
 		child_silence();
 	if (result == 0)
-		worker_process(channel_fd, worker->stats, worker->child.name, &options);
+		worker_process(channel_fd, worker->stats, worker->child.name, &options,
+			       keeper->settings->sandbox);
 	if (result < 0) {
 		log_error(NULL, "%s cannot be started: %s", worker->child.name, strerror(-result));
 		return;

@@ -38,6 +38,7 @@ struct relay_settings {
 	uint32_t port;
 	uint32_t socket_mode;
 	bool hosts_watch;
+	bool sandbox;
 	char *socket_owner;
 	uint64_t memory_max;
 	uint64_t stop_timeout_ms;
