@@ -15,6 +15,8 @@ SANITIZE ?=
 JOBS     ?= $(shell nproc)
 SECONDS  ?= 20
 prefix   ?= /usr/local
+# Where systemd, logrotate and the like look; a prefix of one's own has an etc of its own.
+sysconfdir ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
 DESTDIR  ?=
 
 # All cores, unless make was told how many.
@@ -33,7 +35,7 @@ LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
-	     relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
+	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -58,7 +60,7 @@ LIBS     := $(BUILD)/librelay.a $(BUILD)/libring.a $(BUILD)/libwire.a
 MAN      := $(addprefix $(BUILD)/man/,relayd.8 relay-exporter.8 relayctl.1 relay-prefork.1 relay.conf.5)
 C_FILES  := $(wildcard $(addsuffix /*.[ch],wire uring relay bench deploy/man tests tests/e2e tests/fuzz))
 # Sources that nothing is built from: `make tidy` complains of them.
-UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c \
+UNLISTED := $(filter-out $(WIRE_SRC) $(URING_SRC) $(RELAY_SRC) $(BENCH_SRC) $(MAIN_SRC) $(SIM_SRC) $(STAGE_SRC) tests/e2e/deny.c tests/e2e/inside.c \
 	    $(TESTS:%=tests/%.c) $(FUZZERS:%=tests/fuzz/%.c),$(filter %.c,$(C_FILES)))
 
 all: $(PROGRAMS) man ## the programs and their manual pages, below build/ (default)
@@ -104,7 +106,7 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
 # The only one with a screen: ncurses stays out of the libraries.
 $(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) \
     $(BUILD)/librelay.a $(BUILD)/libwire.a
@@ -121,9 +123,9 @@ $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librela
 # Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
 BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
-$(BUILD)/obj/relay/prefork_client_ident.o: CPPFLAGS += -isystem /usr/include/android
+$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
-$(BUILD)/tests/test_prefork_client: TEST_LIBS = $(BORINGSSL) -Wl,--no-warnings
+$(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGSSL) -Wl,--no-as-needed -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -187,6 +189,64 @@ install-prefork: $(PREFORK_LIBS) $(PREFORK_MAN)
 	install -m 644 deploy/examples/prefork-service.c $(DESTDIR)$(prefix)/share/doc/relay/examples
 .PHONY: install-prefork
 
+# ---- librelay-msg: likewise; what it takes of wire/ is compiled once more, for others to link ----
+
+MSG_SRC  := $(call sources,relay/msg/*.c)
+MSG_WIRE := $(addprefix wire/,datagram.c datagram_body.c datagram_keys.c datagram_parts.c datagram_seal.c datagram_window.c hex.c hex_avx2.c hex_ssse3.c notice.c)
+MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
+MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
+MSG_MAN  := $(addprefix $(BUILD)/man/,relay-msg.1 relay-msg.3)
+MAN      += $(MSG_MAN)
+MSG_TEST := $(addprefix $(BUILD)/,tests/lossy tests/msg-relay examples/msg-client)
+C_FILES  += $(wildcard relay/msg/*.[ch])
+UNLISTED := $(filter-out tests/e2e/lossy.c tests/e2e/msg_relay.c,$(UNLISTED))
+
+all: $(MSG_LIBS) $(BUILD)/relay-msg
+$(BUILD)/relay-msg: $(call obj,relay/msg_main.c relay/msg_page.c) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+$(MSG_OBJ): CFLAGS += -fPIC -fvisibility=hidden -fno-lto
+$(BUILD)/obj/msg/wire/datagram_seal.o: CPPFLAGS += -isystem /usr/include/android
+$(BUILD)/obj/msg/%.o: %.c | $(BUILD)/deps-build
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/libmsg.a: $(MSG_OBJ)
+$(BUILD)/tests/test_msg_session: $(BUILD)/libmsg.a
+$(BUILD)/fuzz/fuzz_msg_session: $(filter relay/msg/session%,$(MSG_SRC)) $(wildcard relay/msg/*.h)
+$(BUILD)/librelay-msg.a: $(MSG_OBJ)
+	$(call say,AR)
+	@rm -f $@
+	$(Q)ld -r -o $(@:.a=.o) $^ && objcopy --localize-hidden $(@:.a=.o) && ar rcs $@ $(@:.a=.o)
+$(BUILD)/librelay-msg.so.0: $(MSG_OBJ) relay/msg/exports.map
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=relay/msg/exports.map \
+	    -o $@ $(filter %.o,$^) $(BORINGSSL)
+
+programs: $(MSG_TEST)
+$(BUILD)/tests/lossy: $(call obj,tests/e2e/lossy.c)
+$(BUILD)/tests/msg-relay: $(call obj,tests/e2e/msg_relay.c) $(BUILD)/libstage.a $(BUILD)/libwire.a
+$(BUILD)/examples/msg-client: $(call obj,deploy/examples/msg-client.c) $(BUILD)/librelay-msg.a
+$(MSG_TEST):
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+
+install: install-msg
+install-msg: $(MSG_LIBS) $(MSG_MAN) $(BUILD)/relay-msg
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig $(DESTDIR)$(prefix)/share/doc/relay/examples
+	install -m 755 $(BUILD)/relay-msg $(DESTDIR)$(prefix)/bin
+	install -D -m 644 relay/msg.h $(DESTDIR)$(prefix)/include/relay/msg.h
+	install -m 644 $(BUILD)/librelay-msg.a $(DESTDIR)$(prefix)/lib
+	install -m 755 $(BUILD)/librelay-msg.so.0 $(DESTDIR)$(prefix)/lib
+	ln -sf librelay-msg.so.0 $(DESTDIR)$(prefix)/lib/librelay-msg.so
+	sed 's|@PREFIX@|$(prefix)|; s|@CRYPTO@|$(BORINGSSL)|' deploy/relay-msg.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/relay-msg.pc
+	install -D -m 644 $(BUILD)/man/relay-msg.1 $(DESTDIR)$(prefix)/share/man/man1/relay-msg.1
+	install -D -m 644 $(BUILD)/man/relay-msg.3 $(DESTDIR)$(prefix)/share/man/man3/relay-msg.3
+	install -D -m 644 deploy/relay-msg.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relay-msg
+	install -m 644 deploy/examples/msg-client.c $(DESTDIR)$(prefix)/share/doc/relay/examples
+.PHONY: install-msg
+
 # The pages say what the tables in the code say.  No word is broken at a line's end: commands could not be copied.
 man: $(MAN) ## the manual pages: man -l build/man/relayctl.1
 $(BUILD)/man/tables: $(call obj,deploy/man/tables.c) $(BUILD)/librelay.a
@@ -213,8 +273,8 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
-$(BUILD)/tests/deny: $(call obj,tests/e2e/deny.c)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+$(BUILD)/tests/deny $(BUILD)/tests/inside: $(BUILD)/tests/%: $(BUILD)/obj/tests/e2e/%.o
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -232,13 +292,13 @@ $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -luring -lconfuse -lprotobuf-c -lgcrypt -lcriterion
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -luring -lconfuse -lprotobuf-c -lsqlite3 -lgcrypt -lcriterion
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -o $@ $(filter %.c,$^) -lprotobuf-c
+	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lprotobuf-c $(BORINGSSL)
 
 # Beside the codec, the library's own reading.
 $(BUILD)/fuzz/fuzz_prefork: $(PREFORK_SRC) $(wildcard relay/prefork/*.h)
@@ -249,13 +309,13 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
     $(BUILD)/gen/control.pb-c.c $(wildcard wire/*.h relay/*.h uring/*.h) | $(BUILD)/deps-test
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c
+	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
 
 demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
 
-programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/relay-sim
+programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/tests/inside $(BUILD)/relay-sim
 
 CHECKS = 'tests/run-unit $(TEST_BIN)' '$(BUILD)/relay-sim $(SIM)' 'tests/e2e/run --build $(BUILD)'
 SIM    = --require-coverage 1 1000
@@ -316,6 +376,42 @@ install: all ## into $(DESTDIR)$(prefix)
 	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/lib/RelayBench/*.pm $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay
+
+# ---- what a system with systemd takes; nothing is enabled by it ----
+
+SYSTEMD      := deploy/systemd
+SYSTEMD_UNIT := relayd.service relayd-host@.socket relayd-control.socket
+SYSTEMD_DROP := command-services.conf lon-capa.conf
+install: install-system
+install-system:
+	install -d $(addprefix $(DESTDIR)$(prefix)/lib/,systemd/system sysusers.d tmpfiles.d) \
+	    $(addprefix $(DESTDIR)$(sysconfdir)/,relay default logrotate.d) \
+	    $(addprefix $(DESTDIR)$(prefix)/share/,relay/systemd doc/relay/examples)
+	umask 022; for unit in $(SYSTEMD_UNIT); do $(call fill,$$unit) >$(DESTDIR)$(prefix)/lib/systemd/system/$$unit || exit 1; done
+	umask 022; for drop in $(SYSTEMD_DROP); do $(call fill,$$drop) >$(DESTDIR)$(prefix)/share/relay/systemd/$$drop || exit 1; done
+	install -m 644 $(SYSTEMD)/relay.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/relay.conf
+	install -m 644 $(SYSTEMD)/relay.tmpfiles $(DESTDIR)$(prefix)/lib/tmpfiles.d/relay.conf
+	install -m 644 $(SYSTEMD)/relay.logrotate $(DESTDIR)$(sysconfdir)/logrotate.d/relay
+	install -m 644 deploy/examples/relay.conf $(DESTDIR)$(prefix)/share/doc/relay/examples
+	test -e $(DESTDIR)$(sysconfdir)/default/relayd || \
+	    install -m 644 $(SYSTEMD)/relayd.default $(DESTDIR)$(sysconfdir)/default/relayd
+# A file with the places that it speaks of, whether it has such or not.
+fill = sed 's|@PREFIX@|$(prefix)|g; s|@SYSCONFDIR@|$(sysconfdir)|g' $$(ls $(SYSTEMD)/$(1) $(SYSTEMD)/$(1).in 2>/dev/null)
+.PHONY: install-system
+
+deb: $(BUILD)/deps-package ## the Debian packages, in build/deb
+	@JOBS=$(JOBS) deploy/make-deb $(BUILD)/deb
+deb-check: deb ## lintian; installed, at work and purged in a Debian of their own
+	@deploy/check-deb $(BUILD)/deb
+.PHONY: deb deb-check
+
+image: ## the container images localhost/relay and localhost/relay:debug, by docker, podman or buildah
+	@deploy/image/build
+image-check: $(BUILD)/relay-peer $(BUILD)/relay-prefork ## builds the image and tries it as it is deployed
+	@tests/e2e/run --build $(BUILD) deploy/image/check
+manifests-check: $(BUILD)/relayd ## compose.yaml and the manifests of Kubernetes: fields, names, configuration
+	@deploy/kubernetes/check --build $(BUILD)
+.PHONY: image image-check manifests-check
 
 clean: ## removes all that was built
 	rm -rf build build-*

@@ -2,11 +2,11 @@
 # Installs the Debian packages that building, testing and measuring relay take.  Only what is missing is
 # installed; with nothing missing it asks for no rights and touches no network.
 #
-#   deploy/deps.sh [--check] [build|test|bench|all]...     default: build
+#   deploy/deps.sh [--check] [build|test|bench|package|all]...     default: build
 #   --check    only name what is missing; exit status 1 if there is anything
 set -eu
 
-usage='usage: deploy/deps.sh [--check] [build|test|bench|all]...'
+usage='usage: deploy/deps.sh [--check] [build|test|bench|package|all]...'
 
 # One line per package: its name, then the cheapest proof that what it brings is there, whoever installed it.
 build_packages='
@@ -18,6 +18,7 @@ libconfuse-dev      library libconfuse
 libevent-dev        library libevent_core && library libevent_extra
 libncurses-dev      library ncursesw
 libprotobuf-c-dev   library libprotobuf-c
+libsqlite3-dev      library sqlite3
 protobuf-c-compiler have protoc-c
 scdoc               have scdoc
 perl                perl -MTime::HiRes -MIO::Socket::UNIX -MFile::Temp -MPOSIX -e 1
@@ -42,6 +43,13 @@ nutcracker          system nutcracker
 linux-perf          perf --version
 valgrind            have valgrind
 gnuplot-nox         have gnuplot
+'
+
+package_packages='
+debhelper           have dh
+fakeroot            have fakeroot
+lintian             have lintian
+mmdebstrap          have mmdebstrap
 '
 
 have() {
@@ -80,7 +88,8 @@ for word in "$@"; do
 	build) ;;
 	test) wanted=$wanted$test_packages ;;
 	bench) wanted=$wanted$bench_packages ;;
-	all) wanted=$wanted$test_packages$bench_packages ;;
+	package) wanted=$wanted$package_packages ;;
+	all) wanted=$wanted$test_packages$bench_packages$package_packages ;;
 	-h | --help)
 		printf '%s\n' "$usage"
 		exit 0

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "relay/channel_ask.h"
+#include "relay/channel_datagram.h"
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
@@ -57,8 +58,8 @@
 	X(CHANNEL_ROWS, "rows", rows)             /* W -> C     rows                       */      \
 	X(CHANNEL_KILL, "kill", kill)             /* C -> W     kill                       */      \
 	X(CHANNEL_KILLED, "killed", kill)         /* W -> C     kill                       */      \
-	X(CHANNEL_REQUEST, "request", request)    /* C -> W     request, memfd of the line */      \
-	X(CHANNEL_REPLY, "reply", request)        /* W -> C     request                    */      \
+	X(CHANNEL_REQUEST, "request", request)    /* C, W -> W  request, memfd of the line */      \
+	X(CHANNEL_REPLY, "reply", request)        /* W -> C, W  request                    */      \
 	X(CHANNEL_SERVICE_LISTEN, "service_listen", service_name)     /* C -> K  service_name */   \
 	X(CHANNEL_SERVICE_UNLISTEN, "service_unlisten", service_name) /* C -> K  likewise */       \
 	X(CHANNEL_SERVICE_LISTENER, "service_listener",                                            \
@@ -72,7 +73,22 @@
 	X(CHANNEL_SERVICE_GENERATION, "service_generation", service_generation) /* C -> W       */ \
 	X(CHANNEL_SERVICE_CALLS, "service_calls", service_calls) /* W -> C  service_calls       */ \
 	X(CHANNEL_SERVICE_SLOW, "service_slow", service_slow)    /* W -> C  service_slow        */ \
-	X(CHANNEL_LOG, "log", log) /* W, K -> C  log                        */
+	X(CHANNEL_DATAGRAM_SOCKET, "datagram_socket",                                              \
+	  datagram_socket)            /* K -> W  datagram_socket, the UDP socket */                \
+	X(CHANNEL_PEER, "peer", peer) /* K -> W  peer, the channel to it         */                \
+	X(CHANNEL_WEBPAGER_SOCKET, "webpager_socket", none) /* K -> C  -, the bound socket   */    \
+	X(CHANNEL_DATAGRAM, "datagram", datagram)    /* C -> W  datagram: all of the settings   */ \
+	X(CHANNEL_ELSEWHERE, "elsewhere", elsewhere) /* C -> W  elsewhere                    */    \
+	X(CHANNEL_CLIENT_KEYS, "client_keys", keys)  /* C -> W  keys, memfd of them          */    \
+	X(CHANNEL_NOTICE, "notice", notice)          /* C -> W  notice, memfd of it          */    \
+	X(CHANNEL_COMMITTED, "committed", answer)    /* C -> W  answer                       */    \
+	X(CHANNEL_REFUSED, "refused", answer)        /* C -> W  answer                       */    \
+	X(CHANNEL_ACCEPT, "accept", accept)          /* W -> C  accept, memfd of the notice  */    \
+	X(CHANNEL_STORE_REPLY, "store_reply", accept) /* W -> C  accept, memfd of the line   */    \
+	X(CHANNEL_CONFIRMED, "confirmed", confirmed)  /* W -> C  confirmed                    */   \
+	X(CHANNEL_ONLINE, "online", presence)         /* W -> C  presence                     */   \
+	X(CHANNEL_OFFLINE, "offline", presence)       /* W -> C  presence                     */   \
+	X(CHANNEL_LOG, "log", log)                    /* W, K -> C  log                        */
 
 enum channel_type {
 #define X(name, text, payload) name,
@@ -227,6 +243,11 @@ struct channel_service_slow {
 	uint64_t wait_us;     /* of that in the queue */
 };
 
+/* All of them; those of another relay.conf follow when it was loaded. */
+struct channel_datagram {
+	struct datagram_settings settings;
+};
+
 struct channel_log {
 	enum log_level level;
 	char host[HOST_ID_MAX + 1];
@@ -260,6 +281,16 @@ struct channel_message {
 		struct channel_service_generation service_generation;
 		struct channel_service_calls service_calls;
 		struct channel_service_slow service_slow;
+		struct channel_datagram_socket datagram_socket;
+		struct channel_peer peer;
+		struct channel_datagram datagram;
+		struct channel_elsewhere elsewhere;
+		struct channel_keys keys;
+		struct channel_notice notice;
+		struct channel_accept accept;
+		struct channel_confirmed confirmed;
+		struct channel_answer answer;
+		struct channel_presence presence;
 		struct channel_log log;
 	};
 };

@@ -155,6 +155,17 @@ answer_lost(struct exchange *x)
 	return buffer_append(&x->out, &x->worker->memory, CON_LOST, sizeof CON_LOST - 1);
 }
 
+/* Its host has no room for more: what to say then can be set. */
+static __attribute__((noinline)) bool
+answer_busy(struct exchange *x)
+{
+	const char *line = x->client->host->settings.busy_line;
+
+	mark_dirty(x);
+	return buffer_append(&x->out, &x->worker->memory, line, strlen(line)) &&
+	       buffer_append(&x->out, &x->worker->memory, "\n", 1);
+}
+
 /* The longest request line: the prefix that asks for encryption is not part of the plaintext. */
 static size_t
 line_max(const struct client *client, const uint8_t *data, size_t len)
@@ -203,7 +214,7 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 		}
 		client->requests++;
 		if (host_submit(client->host, &x->request, line, &why) == HOST_REFUSED &&
-		    !answer_lost(x))
+		    !answer_busy(x))
 			client_close(client);
 	}
 	return (size_t)(src - data);

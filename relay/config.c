@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "relay/config_datagram.h"
 #include "relay/config_services.h"
 #include "relay/control_roles.h"
 #include "relay/listen_address.h"
 #include "relay/hosts_file.h"
 #include "relay/hosts_table.h"
 #include "relay/loncapa.h"
+#include "relay/permissions.h"
 #include "relay/relay_conf.h"
 
 static_assert(UINT16_MAX == 65535, "config_host.port holds any value of relay.port");
@@ -309,17 +311,34 @@ build_hosts(struct builder *builder)
 	return good;
 }
 
-/* A warning only: a check may well run before the directories are made. */
-static void
+/* Missing is a warning only: a check may well run before the directories are made. */
+static bool
 check_dir(struct builder *builder, enum setting_id id)
 {
 	const struct setting *setting = &settings_table[id];
 	const char *path = setting_load(setting, &builder->config->relay).text;
 	struct stat st;
 
-	if (path == NULL || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
-		return;
+	if (path == NULL)
+		return true;
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return permissions_check_dir(path, setting->key, builder->report);
 	report_add(builder->report, REPORT_WARNING, path, 0, "%s: no such directory", setting->key);
+	return true;
+}
+
+/* What others may change, they rule: relay.conf names commands, the directories hold sockets and
+ * the table of hosts.  Not `&&`: one look shows all that is wrong. */
+static bool
+check_places(struct builder *builder)
+{
+	const char *conf = builder->source->conf_file;
+	bool good = conf == NULL || permissions_check_file(conf, "relay.conf", builder->report);
+
+	good &= check_dir(builder, SETTING_relay_socket_dir);
+	good &= check_dir(builder, SETTING_relay_run_dir);
+	good &= check_dir(builder, SETTING_relay_state_dir);
+	return good;
 }
 
 static bool
@@ -332,13 +351,12 @@ build(struct builder *builder)
 
 	if (!conf || !loncapa || !build_relay(builder))
 		return false;
-	check_dir(builder, SETTING_relay_socket_dir);
-	check_dir(builder, SETTING_relay_run_dir);
-	check_dir(builder, SETTING_relay_state_dir);
-	/* Both, so that one look shows all that is wrong. */
+	/* All three, so that one look shows all that is wrong. */
+	bool places = check_places(builder);
 	bool services = config_services_load(builder->config, &builder->conf,
 					     source->accepted != NULL, builder->report);
-	return build_hosts(builder) && services;
+	bool datagram = config_datagram_load(builder->config, &builder->conf, builder->report);
+	return build_hosts(builder) && services && datagram && places;
 }
 
 bool
@@ -360,6 +378,7 @@ config_free(struct config *config)
 {
 	hosts_file_drop(config);
 	config_services_drop(config);
+	config_datagram_drop(config);
 	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);

@@ -26,6 +26,7 @@ struct hosts_mark {
 	int64_t mtime_ns; /* for people: a text that comes again is the same */
 };
 
+struct datagram_key;
 struct text_file;
 
 /* Which table of hosts is in force (relay/hosts_table.h).  Zeroed = hosts_file, as ever. */
@@ -80,6 +81,10 @@ struct config {
 	size_t host_count;
 	struct config_service *services; /* by name, names and paths unique */
 	size_t service_count;
+	struct datagram_key *keys; /* of datagram.keys, sorted by client */
+	size_t key_count;
+	uid_t *pagers; /* of webpager.users, those who exist */
+	size_t pager_count;
 };
 
 /* Where the configuration comes from; the strings must live during config_load only. */

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static_assert(SETTING_COUNT <= 64, "a setting is a bit of config_diff_entry.settings");
+static_assert(SETTING_datagram_listen <= CONFIG_DIFF_SETTINGS_MAX,
+	      "a setting of hosts and services is a bit of config_diff_entry.settings");
 static_assert(CONFIG_HOSTS_MAX < CONFIG_DIFF_NONE, "an index is never CONFIG_DIFF_NONE");
 
 const char *
@@ -312,6 +313,10 @@ compare_all(struct config_diff *diff, const struct pairs *pairs)
 	compare_section(diff, SETTING_SECTION_CONTROL, CONFIG_DIFF_RELAY, &before->relay,
 			&after->relay);
 	compare_section(diff, SETTING_SECTION_EXPORTER, CONFIG_DIFF_RELAY, &before->relay,
+			&after->relay);
+	compare_section(diff, SETTING_SECTION_DATAGRAM, CONFIG_DIFF_RELAY, &before->relay,
+			&after->relay);
+	compare_section(diff, SETTING_SECTION_WEBPAGER, CONFIG_DIFF_RELAY, &before->relay,
 			&after->relay);
 	compare_section(diff, SETTING_SECTION_HOST, CONFIG_DIFF_DEFAULT, &before->defaults,
 			&after->defaults);

@@ -60,6 +60,9 @@ enum config_diff_service_part {
 /* No such host or service in that configuration. */
 #define CONFIG_DIFF_NONE UINT32_MAX
 
+/* Of hosts and services: bits of config_diff_entry.settings. */
+#define CONFIG_DIFF_SETTINGS_MAX 64
+
 struct config_diff_entry {
 	enum config_diff_kind kind;
 	bool restart; /* the change, or a part of it, cannot be taken over while running */
@@ -68,7 +71,7 @@ struct config_diff_entry {
 	uint32_t before;           /* hosts, services: index in the configuration before, or NONE */
 	uint32_t after;            /* hosts, services: index in the configuration after, or NONE */
 	uint32_t parts;    /* CHANGED: bits of enum config_diff_part; SERVICE_CHANGED: likewise */
-	uint64_t settings; /* both: bit N set = the setting with enum setting_id N */
+	uint64_t settings; /* hosts, services: bit N set = the setting with enum setting_id N */
 };
 
 /* Zeroed = empty. */

@@ -186,7 +186,7 @@ static void
 put_settings(struct wire_out *out, uint64_t settings, const char *between, const void *before,
 	     const void *after)
 {
-	for (size_t i = 0; i < SETTING_COUNT; i++) {
+	for (size_t i = 0; i < CONFIG_DIFF_SETTINGS_MAX; i++) {
 		if ((settings >> i & 1) == 0)
 			continue;
 		put(out, between);
@@ -369,7 +369,7 @@ put_restarts(struct wire_out *out, const struct config_diff *diff,
 	const char *between = ": ";
 
 	put_subject(out, diff, entry);
-	for (size_t i = 0; i < SETTING_COUNT; i++) {
+	for (size_t i = 0; i < CONFIG_DIFF_SETTINGS_MAX; i++) {
 		if ((entry->settings >> i & 1) == 0 || settings_table[i].apply != SETTING_RESTART)
 			continue;
 		put_format(out, "%s%s", between, settings_table[i].key);

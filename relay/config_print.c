@@ -58,8 +58,8 @@ static bool
 is_own(const struct setting *setting, const struct config *config, const struct config_host *host)
 {
 	return setting->section == SETTING_SECTION_HOST &&
-	       setting_load(setting, &host->settings).number !=
-		   setting_load(setting, &config->defaults).number;
+	       !setting_equal(setting, setting_load(setting, &host->settings),
+			      setting_load(setting, &config->defaults));
 }
 
 static void
@@ -103,6 +103,8 @@ config_print(FILE *out, const struct config *config)
 	print_section(out, "relay", SETTING_SECTION_RELAY, &config->relay);
 	print_section(out, "control", SETTING_SECTION_CONTROL, &config->relay);
 	print_section(out, "exporter", SETTING_SECTION_EXPORTER, &config->relay);
+	print_section(out, "datagram", SETTING_SECTION_DATAGRAM, &config->relay);
+	print_section(out, "webpager", SETTING_SECTION_WEBPAGER, &config->relay);
 	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults);
 	for (size_t i = 0; i < config->service_count; i++)
 		print_service(out, &config->services[i]);

@@ -9,6 +9,7 @@
  *   control_delayed.c  delayed messages between disk and workers
  *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
  *                      control_query.c and control_request.c
+ *   control_messages.h the message plane
  *   control_services.h services of fd-passing
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
@@ -24,6 +25,7 @@
 #include "relay/channel.h"
 #include "relay/config.h"
 #include "relay/control_process.h"
+#include "relay/control_messages.h"
 #include "relay/control_services.h"
 #include "relay/text_file.h"
 
@@ -79,6 +81,7 @@ struct control_host {
 	bool moving;           /* that is still what was resolved of the address before */
 	uint64_t moved_in;     /* generation that brought this address; 0 = it came with the host */
 	uint64_t homes;        /* bit N: worker N was told of it */
+	uint64_t elsewhere;    /* bit N: worker N was told that its home is another one */
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
 	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
@@ -134,6 +137,7 @@ struct control {
 	uint32_t listings; /* of links or clients, under way */
 	uint32_t requests; /* of operators to peers, likewise */
 	struct control_services services;
+	struct control_messages messages;
 	struct control_server *server;
 	uint64_t generation; /* of config: another one for each that is taken over */
 	uint64_t loaded_us;  /* since 1970, as are the others */

@@ -32,9 +32,11 @@ control_delayed_init(struct control *control)
 	char delayed[PATH_MAX];
 	char lonc_log[PATH_MAX];
 	char perm_log[PATH_MAX];
+	char messages[PATH_MAX];
 	struct storage_options options = {
 		.delayed_dir = delayed,
 		.perm_line = legacy_log_perm_line,
+		.messages_bounds = message_bounds_default,
 	};
 
 	snprintf(delayed, sizeof delayed, "%s/delayed", started->relay.socket_dir);
@@ -44,6 +46,10 @@ control_delayed_init(struct control *control)
 			 started->daemons_dir);
 		options.lonc_log = lonc_log;
 		options.perm_log = perm_log;
+	}
+	if (started->relay.datagram_listen != NULL) {
+		snprintf(messages, sizeof messages, "%s/messages.db", started->relay.state_dir);
+		options.messages_db = messages;
 	}
 	return storage_new(&control->storage, &options) == 0;
 }
@@ -277,7 +283,9 @@ static void
 on_notice(const struct storage_result *result)
 {
 	const char *thing = storage_thing_text(result->notice.thing);
-	const char *state = result->error == 0 ? "in order again" : strerror(-result->error);
+	const char *text = result->notice.text;
+	const char *fault = text != NULL ? text : strerror(-result->error);
+	const char *state = result->error == 0 ? "in order again" : fault;
 	unsigned long long lost = result->notice.lost;
 	enum log_level level = result->error == 0 ? LOG_WARNING : LOG_ERROR;
 
@@ -315,6 +323,9 @@ control_on_storage(struct control *control)
 			break;
 		case STORAGE_VIEW:
 			control_on_delayed_view(control, result.token, result.view);
+			break;
+		case STORAGE_MESSAGE:
+			control_messages_on_view(control, result.token, result.message);
 			break;
 		case STORAGE_NOTICE:
 			on_notice(&result);

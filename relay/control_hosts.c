@@ -112,6 +112,28 @@ tell(struct channel *channel, const struct channel_message *message, int fd, boo
 	return error == 0;
 }
 
+/* A client of this worker may ask for a host of another one. */
+static void
+tell_elsewhere(struct control *control, struct control_host *host, uint32_t number, bool exists)
+{
+	struct control_worker *worker = &control->workers[number];
+	uint64_t bit = 1ull << number;
+	struct channel_message message = { .type = CHANNEL_ELSEWHERE };
+
+	if (!control->messages.on || exists == ((host->elsewhere & bit) != 0))
+		return;
+	if (exists) {
+		message.elsewhere.index = host->index;
+		message.elsewhere.worker = host->index % control->options->worker_count;
+		memcpy(message.elsewhere.id, host->id, sizeof message.elsewhere.id);
+	} else {
+		message.type = CHANNEL_HOST_REMOVE;
+		message.name.index = host->index;
+	}
+	if (tell(worker->channel, &message, -1, &worker->behind) || !exists)
+		host->elsewhere ^= bit;
+}
+
 /* Makes one worker know of the host what it should: add, change, remove or nothing. */
 static void
 tell_worker(struct control *control, struct control_host *host, uint32_t number, bool exists)
@@ -130,6 +152,7 @@ tell_worker(struct control *control, struct control_host *host, uint32_t number,
 		if (tell(worker->channel, &message,
 			 message.type == CHANNEL_HOST_ADD ? host->listener : -1, &worker->behind))
 			host->homes |= bit;
+		host->elsewhere &= ~bit;
 	} else if (host->homes & bit) {
 		message = (struct channel_message){ .type = CHANNEL_HOST_REMOVE };
 		message.name.index = host->index;
@@ -138,6 +161,8 @@ tell_worker(struct control *control, struct control_host *host, uint32_t number,
 		host->up &= ~bit;
 		host->down &= ~bit;
 	}
+	if (!wanted)
+		tell_elsewhere(control, host, number, exists);
 }
 
 static void
@@ -198,11 +223,13 @@ sync_begin(struct control *control, uint32_t number)
 	for (uint32_t i = 0; i < control->hosts_cap; i++) {
 		if (control->hosts[i] != NULL) {
 			control->hosts[i]->homes &= ~bit;
+			control->hosts[i]->elsewhere &= ~bit;
 			control->hosts[i]->up &= ~bit;
 			control->hosts[i]->down &= ~bit;
 		}
 	}
 	control_services_untell(control, number);
+	control_messages_untell(control, number);
 	worker->sync_next = 0;
 	worker->behind = false;
 	tell(worker->channel, &message, -1, &worker->behind);
@@ -250,6 +277,7 @@ control_on_worker(struct control *control, const struct channel_worker *message,
 	worker->channel = NULL; /* nobody asks it again because of what follows */
 	control_delayed_worker_gone(control, number);
 	control_services_forget_worker(control, number);
+	control_messages_forget_worker(control, number);
 	control_asks_worker_gone(control, number);
 	worker->channel = channel_new(fd);
 	if (worker->pid != 0 && worker->pid != message->pid)

@@ -75,6 +75,20 @@ name_restarts(struct control *control, struct control_candidate *candidate)
 	return true;
 }
 
+/* What is bound stays bound: without keys it would be open to anybody until the restart. */
+static bool
+keeps_seal(const struct control *control, const struct config *next, struct report *report)
+{
+	const struct relay_settings *started = &control->options->started->relay;
+
+	if (started->datagram_listen == NULL || started->datagram_keys == NULL ||
+	    next->keys != NULL)
+		return true;
+	report_add(report, REPORT_FATAL, NULL, 0,
+		   "datagram.keys: taking the keys away needs a restart");
+	return false;
+}
+
 bool
 control_read(struct control *control, const struct config_table *table,
 	     struct control_candidate *candidate, struct report *report)
@@ -91,6 +105,10 @@ control_read(struct control *control, const struct config_table *table,
 	source.accepted = control->loaded ? &control->config.accepted : &control->accepted_saved;
 	if (!config_load(&candidate->next, &source, report))
 		return false;
+	if (!keeps_seal(control, &candidate->next, report)) {
+		config_free(&candidate->next);
+		return false;
+	}
 	if (name_restarts(control, candidate) && keep_started(control, &candidate->next) &&
 	    config_diff_make(&candidate->diff, &control->config, &candidate->next))
 		return true;
@@ -209,6 +227,7 @@ control_take(struct control *control, struct control_candidate *candidate)
 	control->loaded_us = control_now_us();
 	control_hosts_apply(control, &candidate->diff);
 	control_services_apply(control);
+	control_messages_apply(control);
 	log_taken(control, &candidate->diff, source_changed);
 	note_accepted(control);
 	config_diff_free(&candidate->diff);

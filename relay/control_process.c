@@ -8,6 +8,7 @@
 #include "relay/control.h"
 #include "relay/control_apply.h"
 #include "relay/control_ask.h"
+#include "relay/control_sandbox.h"
 #include "relay/control_server.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
@@ -37,6 +38,7 @@ enum {
 	SLOT_STORAGE,
 	SLOT_WATCH,
 	SLOT_SERVICES,
+	SLOT_WEBPAGER,
 	SLOT_WORKERS,
 	SLOTS = SLOT_WORKERS + CONTROL_WORKERS_MAX + CONTROL_SERVER_SLOTS,
 	MESSAGES_PER_ROUND = 256, /* of one channel, so that none starves another */
@@ -121,6 +123,9 @@ on_keeper(struct control *control, struct channel_message *message, int fd)
 	case CHANNEL_CONTROL_SOCKET:
 		if (fd >= 0)
 			control_server_listen(control->server, fd);
+		return;
+	case CHANNEL_WEBPAGER_SOCKET:
+		control_webpager_open(control, fd);
 		return;
 	case CHANNEL_SYNC_END:
 		control_on_listed(control);
@@ -230,9 +235,10 @@ read_channel(struct control *control, struct channel *channel, int worker)
 			on_keeper(control, &message, fd);
 			continue;
 		}
+		if (!control_messages_on_worker(control, (uint32_t)worker, &message, fd))
+			on_worker(control, (uint32_t)worker, &message);
 		if (fd >= 0)
-			close(fd); /* workers send none */
-		on_worker(control, (uint32_t)worker, &message);
+			close(fd);
 	}
 	return got < 0 ? got : channel_flush(channel);
 }
@@ -250,6 +256,7 @@ read_worker(struct control *control, uint32_t number)
 	worker->sync_next = 0;
 	control_delayed_worker_gone(control, number);
 	control_services_forget_worker(control, number);
+	control_messages_forget_worker(control, number);
 	control_asks_worker_gone(control, number);
 }
 
@@ -373,6 +380,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = control_services_deadline(control);
 	if (control_services_watch_deadline(control) < next)
 		next = control_services_watch_deadline(control);
+	if (control_messages_deadline(control) < next)
+		next = control_messages_deadline(control);
 	if (control_server_deadline(control->server) < next)
 		next = control_server_deadline(control->server);
 	if (next == UINT64_MAX)
@@ -389,6 +398,7 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 	want(&slots[SLOT_STORAGE], storage_fd(control->storage), POLLIN);
 	want(&slots[SLOT_WATCH], control->watch == NULL ? -1 : watch_fd(control->watch), POLLIN);
 	want(&slots[SLOT_SERVICES], control_services_watch_fd(control), POLLIN);
+	want(&slots[SLOT_WEBPAGER], control_webpager_fd(control), POLLIN);
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		struct channel *channel = control->workers[i].channel;
 		if (channel != NULL)
@@ -431,6 +441,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	control_services_watch_read(control, child_clock_ms());
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());
+	control_messages_run(control, child_clock_ms());
 	return !control->stopping;
 }
 
@@ -464,6 +475,7 @@ init(struct control *control, struct control_server *server, const struct contro
 		control->daemons_dir = strdup(started->daemons_dir);
 	control_set_text(&control->status, "Forking ...");
 	LIST_INIT(&control->asks);
+	control_messages_init(control);
 	return control->keeper != NULL && control->resolver != NULL &&
 	       control_delayed_init(control);
 }
@@ -479,6 +491,9 @@ control_process(int channel_fd, const struct control_options *options)
 	log_set_sink(NULL, NULL);
 	child_let_go(&channel_fd, 1);
 	prctl(PR_SET_NAME, "control");
+	/* Before there are threads, which are under it too. */
+	if (options->started->relay.sandbox)
+		control_sandbox(options->started, options->source);
 	if (!init(&control, &server, options)) {
 		log_error(NULL, "cannot start: no memory, threads or descriptors");
 		_exit(EXIT_OS);

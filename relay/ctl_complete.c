@@ -119,10 +119,10 @@ complete_argument(FILE *out, const char *shape, const char *prefix)
 		const char *word;
 		enum ctl_complete what;
 	} known[] = {
-		{ "FILE", CTL_COMPLETE_FILE },    { "HOST", CTL_COMPLETE_HOST },
-		{ "LINK", CTL_COMPLETE_LINK },    { "CLIENT", CTL_COMPLETE_CLIENT },
-		{ "NAME", CTL_COMPLETE_MESSAGE }, { "SERVICE", CTL_COMPLETE_SERVICE },
-		{ "CALL", CTL_COMPLETE_CALL },
+		{ "FILE", CTL_COMPLETE_FILE },       { "HOST", CTL_COMPLETE_HOST },
+		{ "LINK", CTL_COMPLETE_LINK },       { "CLIENT", CTL_COMPLETE_CLIENT },
+		{ "NAME", CTL_COMPLETE_MESSAGE },    { "MESSAGE", CTL_COMPLETE_STORED },
+		{ "SERVICE", CTL_COMPLETE_SERVICE }, { "CALL", CTL_COMPLETE_CALL },
 	};
 
 	static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
@@ -202,6 +202,8 @@ verb_of(enum ctl_complete what)
 		return "clients list";
 	case CTL_COMPLETE_MESSAGE:
 		return "delayed list";
+	case CTL_COMPLETE_STORED:
+		return "messages list";
 	case CTL_COMPLETE_SERVICE:
 		return "services list";
 	case CTL_COMPLETE_CALL:
@@ -226,6 +228,8 @@ name_at(const Relay__Control__Reply *reply, size_t i)
 		return i < reply->clients->n_client ? reply->clients->client[i]->id : NULL;
 	case RELAY__CONTROL__REPLY__BODY_DELAYED:
 		return i < reply->delayed->n_message ? reply->delayed->message[i]->name : NULL;
+	case RELAY__CONTROL__REPLY__BODY_MESSAGES:
+		return i < reply->messages->n_message ? reply->messages->message[i]->name : NULL;
 	case RELAY__CONTROL__REPLY__BODY_SERVICES:
 		return i < reply->services->n_service ? reply->services->service[i]->name : NULL;
 	case RELAY__CONTROL__REPLY__BODY_CALLS:

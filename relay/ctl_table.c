@@ -445,6 +445,12 @@ ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb,
 	case RELAY__CONTROL__REPLY__BODY_DELAYED:
 		print_list(out, &reply->delayed->base, detail, width);
 		return;
+	case RELAY__CONTROL__REPLY__BODY_ONLINE:
+		print_list(out, &reply->online->base, detail, width);
+		return;
+	case RELAY__CONTROL__REPLY__BODY_MESSAGES:
+		print_list(out, &reply->messages->base, detail, width);
+		return;
 	case RELAY__CONTROL__REPLY__BODY_SERVICES:
 		print_list(out, &reply->services->base, detail, width);
 		return;

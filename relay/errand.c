@@ -4,6 +4,8 @@
  */
 #include "relay/errand.h"
 
+#include "relay/datagrams.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,25 +16,30 @@ struct errand {
 	struct request request;
 	struct buffer reply;
 	struct channel_request message;
+	uint64_t origin;
 	int memfd;
 };
 
 static void
-count(struct host *host, uint32_t change)
+count(const struct errand *errand, uint32_t change)
 {
-	host->errands += change;
-	host->worker->errands += change;
+	errand->host->errands += change;
+	if (errand->origin == ERRAND_OF_CONTROL)
+		errand->host->worker->errands += change;
 }
 
 static void
-report(struct worker *worker, const struct channel_request *message, uint64_t length,
-       enum request_result result)
+report(struct worker *worker, const struct channel_request *message, uint64_t origin,
+       uint64_t length, enum request_result result)
 {
 	struct channel_message reply = { .type = CHANNEL_REPLY, .request = *message };
 
 	reply.request.length = length;
 	reply.request.result = result;
-	worker_tell_control(worker, &reply);
+	if (origin == ERRAND_OF_CONTROL)
+		worker_tell_control(worker, &reply);
+	else
+		peer_tell(worker, origin, &reply);
 }
 
 static bool
@@ -63,10 +70,10 @@ on_done(struct request *request, enum request_result result)
 		    !write_all(errand->memfd, buffer_at(&errand->reply), length))
 			result = REQUEST_OVERLOAD;
 	}
-	report(worker, &errand->message, length, result);
+	report(worker, &errand->message, errand->origin, length, result);
 	buffer_release(&errand->reply, &worker->memory);
 	uring_close(worker->ring, errand->memfd);
-	count(host, (uint32_t)-1);
+	count(errand, (uint32_t)-1);
 	free(errand);
 }
 
@@ -94,12 +101,13 @@ submit(struct errand *errand, enum request_result *why)
 
 void
 errand_start(struct worker *worker, struct host *host, const struct channel_request *message,
-	     int memfd)
+	     int memfd, uint64_t origin)
 {
 	enum request_result why = host == NULL ? REQUEST_STOPPED : REQUEST_OVERLOAD;
 	struct errand *errand = NULL;
 
-	if (host != NULL && memfd >= 0 && worker->errands < ERRANDS_MAX)
+	if (host != NULL && memfd >= 0 &&
+	    (origin != ERRAND_OF_CONTROL || worker->errands < ERRANDS_MAX))
 		errand = calloc(1, sizeof *errand);
 	if (errand != NULL) {
 		errand->host = host;
@@ -107,13 +115,14 @@ errand_start(struct worker *worker, struct host *host, const struct channel_requ
 		errand->request.reply = &errand->reply;
 		errand->message = *message;
 		errand->memfd = memfd;
-		count(host, 1);
+		errand->origin = origin;
+		count(errand, 1);
 		if (submit(errand, &why))
 			return;
-		count(host, (uint32_t)-1);
+		count(errand, (uint32_t)-1);
 		free(errand);
 	}
-	report(worker, message, 0, why);
+	report(worker, message, origin, 0, why);
 	if (memfd >= 0)
 		uring_close(worker->ring, memfd);
 }

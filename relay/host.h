@@ -41,6 +41,7 @@ struct host {
 	enum host_hold hold; /* never HOST_HOLD_KEEP */
 	bool leaving;        /* removed: takes nothing new, goes when all is finished */
 	bool synced;         /* named since the last sync_begin */
+	bool overloaded;     /* as host_overloaded() found it last */
 	TAILQ_ENTRY(host) leaving_entry;
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
@@ -153,6 +154,12 @@ enum host_answer host_wait(struct host *host, struct request *request, struct wi
 
 /* Takes a queued request out again: its owner is gone. */
 void host_withdraw(struct host *host, struct request *request);
+
+/*
+ * Whether what waits has waited for so long that more should not come: from `busy_ms` on, until the
+ * oldest one waits for less than `clear_ms`.
+ */
+bool host_overloaded(struct host *host, uint64_t busy_ms, uint64_t clear_ms);
 
 /* Puts a request of a lost link back at the head of the queue; none of its bytes ever left. */
 void host_requeue(struct host *host, struct request *request);

@@ -188,6 +188,16 @@ host_withdraw(struct host *host, struct request *request)
 		stats_count(&host->stats->results[REQUEST_CLIENT_GONE]);
 }
 
+bool
+host_overloaded(struct host *host, uint64_t busy_ms, uint64_t clear_ms)
+{
+	const struct request *oldest = TAILQ_FIRST(&host->queue);
+	uint64_t waits = oldest == NULL ? 0 : worker_now(host->worker) - oldest->since;
+
+	host->overloaded = waits > ms_to_ns(host->overloaded ? clear_ms : busy_ms);
+	return host->overloaded;
+}
+
 void
 host_requeue(struct host *host, struct request *request)
 {

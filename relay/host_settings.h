@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#define HOST_BUSY_LINE_SIZE 64
+
 struct host_settings {
 	uint32_t links_max;          /* TCP links to the peer, at most */
 	uint32_t pipeline;           /* requests in flight on one link, at most */
@@ -20,6 +22,7 @@ struct host_settings {
 	uint64_t reply_timeout_ms;   /* from the send to the complete reply */
 	uint64_t idle_timeout_ms;    /* an unused link is closed after this */
 	uint64_t down_grace_ms;      /* how long clients of a host that is down wait */
+	char busy_line[HOST_BUSY_LINE_SIZE]; /* what stream clients get of one that is overloaded */
 };
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "relay/daemonize.h"
 #include "relay/log.h"
+#include "relay/sandbox.h"
 #include "relay/service_manager.h"
 #include "relay/stats.h"
 
@@ -28,8 +29,9 @@
 #include <unistd.h>
 
 enum {
-	KILL_AFTER_MS = 3000,   /* on top of stop_timeout */
-	RESERVED_FDS = 64,      /* of a worker: ring, channels, room for whatever comes */
+	KILL_AFTER_MS = 3000, /* on top of stop_timeout */
+	RESERVED_FDS = 64,    /* of a worker: ring, channels, room for whatever comes */
+	DATAGRAM_PATIENCE_MS = 5000,
 	CONTROL_BACKLOG = 1024, /* messages to control above which none of its own are read */
 };
 
@@ -468,6 +470,14 @@ open_control_socket(struct keeper *keeper)
 	struct owner owner = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 	struct stat found;
 
+	/* One that the service manager made has its owner and mode from there. */
+	keeper->control_socket.fd = service_manager_take_socket(
+	    keeper->options->manager, SETTINGS_CONTROL_SOCKET, settings->control_socket);
+	if (keeper->control_socket.fd >= 0) {
+		if (fcntl(keeper->control_socket.fd, F_SETFL, O_NONBLOCK) != 0)
+			log_error(NULL, "the control socket that was passed: %s", strerror(errno));
+		return;
+	}
 	if (settings->control_group != NULL &&
 	    !owner_find_group(settings->control_group, &owner.gid)) {
 		log_error(NULL, "control.group: there is no group %s: no control socket",
@@ -509,6 +519,7 @@ fini(struct keeper *keeper)
 	listener_close_path(&keeper->control_socket, keeper->settings->control_socket);
 	listener_table_fini(&keeper->listeners);
 	keeper_services_fini(&keeper->services);
+	keeper_datagram_fini(&keeper->datagram);
 	channel_free(keeper->control.channel);
 	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
 		channel_free(keeper->workers[i].child.channel);
@@ -520,6 +531,23 @@ fini(struct keeper *keeper)
 	free(keeper->workers);
 }
 
+/* Says once what will be missing.  The keeper itself only hides: services by command are its
+ * children, and may be what they are. */
+static void
+begin_sandbox(const struct relay_settings *settings)
+{
+	const char *lacks = sandbox_lacks();
+
+	if (!settings->sandbox) {
+		log_warning(NULL, "relay.sandbox = no: workers and control process keep all the "
+				  "rights of the relay's user");
+		return;
+	}
+	if (lacks != NULL)
+		log_warning(NULL, "the sandbox of workers and control process lacks %s", lacks);
+	sandbox_hide();
+}
+
 enum exit_status
 keeper_run(const struct keeper_options *options)
 {
@@ -528,6 +556,7 @@ keeper_run(const struct keeper_options *options)
 		.settings = &options->config->relay,
 		.control = { .name = "control" },
 		.control_socket = { .fd = -1 },
+		.datagram = { .pager = { .fd = -1 } },
 		.beat_at = options->manager->watchdog_ms > 0 ? child_clock_ms() : UINT64_MAX,
 		.stop_timeout_ms = options->config->relay.stop_timeout_ms,
 		.status = EXIT_OK,
@@ -552,13 +581,17 @@ keeper_run(const struct keeper_options *options)
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;
 	struct pollfd *fds = calloc(keeper.worker_count + 2 + KEEPER_GENERATIONS_MAX, sizeof *fds);
-	if (ok && fds != NULL) {
-		open_control_socket(&keeper);
-		log_set_sink(keeper_log, &keeper);
-		loop(&keeper, fds);
-	} else {
+	if (!ok || fds == NULL) {
 		log_error(NULL, "cannot start: %s", strerror(errno));
 		keeper.status = EXIT_OS;
+	} else if (!keeper_datagram_init(&keeper.datagram, keeper.settings, keeper.worker_count,
+					 DATAGRAM_PATIENCE_MS)) {
+		keeper.status = EXIT_OS;
+	} else {
+		open_control_socket(&keeper);
+		log_set_sink(keeper_log, &keeper);
+		begin_sandbox(keeper.settings);
+		loop(&keeper, fds);
 	}
 	free(fds);
 	fini(&keeper);

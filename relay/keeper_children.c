@@ -80,6 +80,35 @@ introduce(struct keeper *keeper, uint32_t i)
 	close(ends[1]);
 }
 
+/* Channels between a new worker and each of the others: clients of the one, hosts of the other. */
+static void
+introduce_peers(struct keeper *keeper, uint32_t number)
+{
+	struct channel_message message = { .type = CHANNEL_PEER };
+	struct channel *channel = keeper->workers[number].child.channel;
+	int ends[2];
+
+	for (uint32_t i = 0; keeper->datagram.addresses > 0 && i < keeper->worker_count; i++) {
+		const struct child *other = &keeper->workers[i].child;
+
+		if (i == number || other->pid == 0 || other->channel == NULL)
+			continue;
+		int error = channel_pair(ends);
+		if (error != 0) {
+			log_error(NULL, "no channel between %s and %s: %s",
+				  keeper->workers[number].child.name, other->name,
+				  strerror(-error));
+			continue;
+		}
+		message.peer.number = i;
+		channel_send(channel, &message, ends[0]);
+		message.peer.number = number;
+		channel_send(other->channel, &message, ends[1]);
+		close(ends[0]);
+		close(ends[1]);
+	}
+}
+
 void
 keeper_start_worker(struct keeper *keeper, uint32_t i)
 {
@@ -95,11 +124,14 @@ keeper_start_worker(struct keeper *keeper, uint32_t i)
 	if (result == 0 && keeper->options->daemonize != NULL)
 		child_silence();
 	if (result == 0)
-		worker_process(channel_fd, worker->stats, worker->child.name, &options);
+		worker_process(channel_fd, worker->stats, worker->child.name, &options,
+			       keeper->settings->sandbox);
 	if (result < 0) {
 		log_error(NULL, "%s cannot be started: %s", worker->child.name, strerror(-result));
 		return;
 	}
+	keeper_datagram_give(&keeper->datagram, i, worker->child.channel);
+	introduce_peers(keeper, i);
 	introduce(keeper, i);
 }
 
@@ -133,6 +165,7 @@ keeper_start_control(struct keeper *keeper)
 		channel_send(keeper->control.channel,
 			     &(struct channel_message){ .type = CHANNEL_CONTROL_SOCKET },
 			     keeper->control_socket.fd);
+	keeper_datagram_give_pager(&keeper->datagram, keeper->control.channel);
 	for (uint32_t i = 0; i < keeper->worker_count; i++)
 		introduce(keeper, i);
 	if (keeper->reload_due)

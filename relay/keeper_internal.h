@@ -4,6 +4,7 @@
  *   keeper.c           the loop, messages, signals, the end of children
  *   keeper_children.c  starting them and making them known to each other
  *   keeper_exporter.c  the exporter, which is a program of its own
+ *   keeper_datagram.c  sockets of the message plane
  *   keeper_services.c  services of fd-passing: their sockets and processes
  *   keeper_definitions.c  what relay.conf says of them
  */
@@ -15,6 +16,7 @@
 
 #include "relay/child.h"
 #include "relay/keeper.h"
+#include "relay/keeper_datagram.h"
 #include "relay/keeper_exporter.h"
 #include "relay/keeper_services.h"
 #include "relay/listener.h"
@@ -41,6 +43,7 @@ struct keeper {
 	struct listener control_socket;
 	struct keeper_exporter exporter;
 	struct keeper_services services;
+	struct keeper_datagram datagram;
 	char boot_id[17];
 	uint64_t started_us;
 	uint64_t generation; /* of the configuration in force, for the next control process */

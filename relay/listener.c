@@ -34,8 +34,20 @@ bind_here(int fd, const char *temporary, mode_t mode)
 	return result == 0 ? 0 : -error;
 }
 
+/* The kernel cuts the backlog to net.core.somaxconn. */
 static int
-bind_and_rename(struct listener *listener, const char *name, mode_t mode, struct owner owner)
+make_ready(int fd, int type)
+{
+	int on = 1;
+	int result = type == SOCK_STREAM ? listen(fd, INT32_MAX)
+					 : setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+
+	return result == 0 ? 0 : -errno;
+}
+
+static int
+bind_and_rename(struct listener *listener, const char *name, int type, mode_t mode,
+		struct owner owner)
 {
 	char temporary[64];
 	struct stat st = { 0 };
@@ -45,13 +57,13 @@ bind_and_rename(struct listener *listener, const char *name, mode_t mode, struct
 	int error = bind_here(listener->fd, temporary, mode);
 	if (error != 0)
 		return error;
-	/* The kernel cuts the backlog to net.core.somaxconn. */
-	if (lchown(temporary, owner.uid, owner.gid) != 0 || listen(listener->fd, INT32_MAX) != 0 ||
-	    lstat(temporary, &st) != 0)
+	error = make_ready(listener->fd, type);
+	if (error == 0 &&
+	    (lchown(temporary, owner.uid, owner.gid) != 0 || lstat(temporary, &st) != 0))
 		error = -errno;
-	else if (!S_ISSOCK(st.st_mode))
+	if (error == 0 && !S_ISSOCK(st.st_mode))
 		error = -ENOTSOCK;
-	else if (rename(temporary, name) != 0)
+	if (error == 0 && rename(temporary, name) != 0)
 		error = -errno;
 	if (error != 0) {
 		unlink(temporary);
@@ -62,9 +74,10 @@ bind_and_rename(struct listener *listener, const char *name, mode_t mode, struct
 	return 0;
 }
 
-int
-listener_open_for(struct listener *listener, const char *dir, const char *name, mode_t mode,
-		  struct owner owner)
+/* `type` as socket(2) takes it. */
+static int
+open_type(struct listener *listener, const char *dir, const char *name, int type, mode_t mode,
+	  struct owner owner)
 {
 	int error = 0;
 	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -77,8 +90,8 @@ listener_open_for(struct listener *listener, const char *dir, const char *name, 
 		close(back);
 		return error;
 	}
-	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	error = listener->fd < 0 ? -errno : bind_and_rename(listener, name, mode, owner);
+	listener->fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	error = listener->fd < 0 ? -errno : bind_and_rename(listener, name, type, mode, owner);
 	if (fchdir(back) != 0 && error == 0)
 		error = -errno;
 	close(back);
@@ -87,6 +100,13 @@ listener_open_for(struct listener *listener, const char *dir, const char *name, 
 		listener->fd = -1;
 	}
 	return error;
+}
+
+int
+listener_open_for(struct listener *listener, const char *dir, const char *name, mode_t mode,
+		  struct owner owner)
+{
+	return open_type(listener, dir, name, SOCK_STREAM, mode, owner);
 }
 
 int
@@ -137,6 +157,19 @@ listener_open_path(struct listener *listener, const char *path, mode_t mode, str
 
 	listener->fd = -1;
 	return name == NULL ? -EINVAL : listener_open_for(listener, dir, name, mode, owner);
+}
+
+int
+listener_open_datagrams(struct listener *listener, const char *path, mode_t mode,
+			struct owner owner)
+{
+	char dir[PATH_MAX];
+	const char *name = split_path(path, dir);
+
+	listener->fd = -1;
+	return name == NULL
+		   ? -EINVAL
+		   : open_type(listener, dir, name, SOCK_DGRAM | SOCK_NONBLOCK, mode, owner);
 }
 
 void

@@ -30,6 +30,11 @@ int listener_open_for(struct listener *listener, const char *dir, const char *na
 /* Likewise, at a path with a directory in it. */
 int listener_open_path(struct listener *listener, const char *path, mode_t mode,
 		       struct owner owner);
+
+/* Likewise, for datagrams: non-blocking, and each comes with its sender's credentials. */
+int listener_open_datagrams(struct listener *listener, const char *path, mode_t mode,
+			    struct owner owner);
+
 void listener_close_path(struct listener *listener, const char *path);
 
 /* Closes our descriptor and, if the path is still this socket, unlinks it. */

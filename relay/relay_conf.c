@@ -18,20 +18,20 @@
 #include "relay/setting_list.h"
 #include "relay/text_file.h"
 
-static_assert(SETTING_COUNT <= 64, "a bit per setting in struct parse");
-
 /* What libconfuse's callbacks need to know, for they get no pointer of ours. */
 struct parse {
 	struct relay_conf *conf;
 	const char *path;
 	const struct conf_scan *scan;
 	struct report *report;
-	uint64_t keys_seen; /* in the section that is being read, a bit per setting */
+	bool keys_seen[SETTING_COUNT];      /* in the section that is being read */
 	unsigned list_lines[SETTING_COUNT]; /* where a list of this section begins */
 	size_t sections_ended; /* the next section began at scan->lines[sections_ended] */
 	bool relay_seen;
 	bool control_seen;
 	bool exporter_seen;
+	bool datagram_seen;
+	bool webpager_seen;
 	bool defaults_seen;
 };
 
@@ -47,6 +47,10 @@ relay_conf_section(const char *name, enum setting_section *section)
 		*section = SETTING_SECTION_CONTROL;
 	else if (strcmp(name, SECTION_EXPORTER) == 0)
 		*section = SETTING_SECTION_EXPORTER;
+	else if (strcmp(name, SECTION_DATAGRAM) == 0)
+		*section = SETTING_SECTION_DATAGRAM;
+	else if (strcmp(name, SECTION_WEBPAGER) == 0)
+		*section = SETTING_SECTION_WEBPAGER;
 	else if (strcmp(name, SECTION_DEFAULTS) == 0 || strcmp(name, SECTION_HOST) == 0)
 		*section = SETTING_SECTION_HOST;
 	else if (strcmp(name, SECTION_SERVICE) == 0)
@@ -90,8 +94,9 @@ on_syntax_error(cfg_t *cfg, const char *format, va_list args)
 	} else {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, (unsigned)cfg->line,
 			   "%s: allowed are the sections " SECTION_RELAY ", " SECTION_CONTROL
-			   ", " SECTION_EXPORTER ", " SECTION_DEFAULTS ", " SECTION_HOST
-			   " \"ID\", " SECTION_SERVICE " \"NAME\"",
+			   ", " SECTION_EXPORTER ", " SECTION_DATAGRAM ", " SECTION_WEBPAGER
+			   ", " SECTION_DEFAULTS ", " SECTION_HOST " \"ID\", " SECTION_SERVICE
+			   " \"NAME\"",
 			   text);
 	}
 }
@@ -112,11 +117,11 @@ meet_key(cfg_t *cfg, cfg_opt_t *opt)
 		return NULL;
 	}
 	const struct setting *setting = setting_find(section, key);
-	uint64_t bit = UINT64_C(1) << (setting - settings_table);
-	if ((parsing->keys_seen & bit) != 0)
+	bool *seen = &parsing->keys_seen[setting - settings_table];
+	if (*seen)
 		report_add(parsing->report, REPORT_FATAL, parsing->path, line,
 			   "%s.%s: given twice in this section", cfg_name(cfg), key);
-	parsing->keys_seen |= bit;
+	*seen = true;
 	return setting;
 }
 
@@ -219,6 +224,18 @@ relay_conf_add_origin(struct relay_conf *conf, const char *name, struct conf_ori
 	return true;
 }
 
+struct conf_origin *
+relay_conf_origin(struct relay_conf *conf, const char *name)
+{
+	if (strcmp(name, SECTION_DEFAULTS) == 0)
+		return &conf->defaults;
+	if (strcmp(name, SECTION_DATAGRAM) == 0)
+		return &conf->datagram;
+	if (strcmp(name, SECTION_WEBPAGER) == 0)
+		return &conf->webpager;
+	return NULL;
+}
+
 static int
 on_single_section(cfg_opt_t *opt, bool *seen, unsigned line)
 {
@@ -236,7 +253,7 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 	const char *name = cfg_opt_name(opt);
 	(void)cfg;
 
-	parsing->keys_seen = 0;
+	memset(parsing->keys_seen, 0, sizeof parsing->keys_seen);
 	/* Sections do not nest, so that libconfuse finds as many as the scan did. */
 	assert(parsing->sections_ended < parsing->scan->count);
 	unsigned line = parsing->scan->lines[parsing->sections_ended++];
@@ -247,11 +264,15 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 		return on_single_section(opt, &parsing->control_seen, line);
 	if (strcmp(name, SECTION_EXPORTER) == 0)
 		return on_single_section(opt, &parsing->exporter_seen, line);
-	if (strcmp(name, SECTION_DEFAULTS) == 0) {
-		if (!parsing->defaults_seen)
-			parsing->conf->defaults.line = line;
+	struct conf_origin *origin = relay_conf_origin(parsing->conf, name);
+	if (origin != NULL && origin->line == 0)
+		origin->line = line;
+	if (strcmp(name, SECTION_DATAGRAM) == 0)
+		return on_single_section(opt, &parsing->datagram_seen, line);
+	if (strcmp(name, SECTION_WEBPAGER) == 0)
+		return on_single_section(opt, &parsing->webpager_seen, line);
+	if (strcmp(name, SECTION_DEFAULTS) == 0)
 		return on_single_section(opt, &parsing->defaults_seen, line);
-	}
 	if (!relay_conf_add_origin(parsing->conf, name, (struct conf_origin){ .line = line })) {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, line, "out of memory");
 		return -1;
@@ -285,18 +306,24 @@ new_tree(const char *path)
 	cfg_opt_t relay[SETTING_COUNT + 1];
 	cfg_opt_t control[SETTING_COUNT + 1];
 	cfg_opt_t exporter[SETTING_COUNT + 1];
+	cfg_opt_t datagram[SETTING_COUNT + 1];
+	cfg_opt_t webpager[SETTING_COUNT + 1];
 	cfg_opt_t host[SETTING_COUNT + 1];
 	cfg_opt_t service[SETTING_COUNT + 1];
 
 	describe_section(relay, SETTING_SECTION_RELAY);
 	describe_section(control, SETTING_SECTION_CONTROL);
 	describe_section(exporter, SETTING_SECTION_EXPORTER);
+	describe_section(datagram, SETTING_SECTION_DATAGRAM);
+	describe_section(webpager, SETTING_SECTION_WEBPAGER);
 	describe_section(host, SETTING_SECTION_HOST);
 	describe_section(service, SETTING_SECTION_SERVICE);
 	cfg_opt_t root[] = {
 		CFG_SEC(SECTION_RELAY, relay, CFGF_NONE),
 		CFG_SEC(SECTION_CONTROL, control, CFGF_NONE),
 		CFG_SEC(SECTION_EXPORTER, exporter, CFGF_NONE),
+		CFG_SEC(SECTION_DATAGRAM, datagram, CFGF_NONE),
+		CFG_SEC(SECTION_WEBPAGER, webpager, CFGF_NONE),
 		CFG_SEC(SECTION_DEFAULTS, host, CFGF_NONE),
 		CFG_SEC(SECTION_HOST, host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC(SECTION_SERVICE, service, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -420,11 +447,19 @@ apply_section(cfg_t *section, enum setting_section kind, void *structure)
 bool
 relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings *relay)
 {
-	return apply_section(cfg_getsec(conf->tree, SECTION_RELAY), SETTING_SECTION_RELAY, relay) &&
-	       apply_section(cfg_getsec(conf->tree, SECTION_CONTROL), SETTING_SECTION_CONTROL,
-			     relay) &&
-	       apply_section(cfg_getsec(conf->tree, SECTION_EXPORTER), SETTING_SECTION_EXPORTER,
-			     relay);
+	static const char *const names[] = { SECTION_RELAY, SECTION_CONTROL, SECTION_EXPORTER,
+					     SECTION_DATAGRAM, SECTION_WEBPAGER };
+	enum setting_section section;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		bool known = relay_conf_section(names[i], &section);
+
+		assert(known);
+		(void)known;
+		if (!apply_section(cfg_getsec(conf->tree, names[i]), section, relay))
+			return false;
+	}
+	return true;
 }
 
 bool

@@ -1,10 +1,11 @@
 /*
  * relay_conf.h - relay.conf and the `-o` options: what they set, each value already checked.
  *
- * Sections: `relay`, `control`, `exporter`, `defaults`, `host "ID"`, `service "NAME"`; the keys are
- * those of settings.def.  An option is SECTION.KEY=VALUE, split at the first `=`, then at the last
- * dot before it, with SECTION being `relay`, `host ID` and so on.  A list in it has commas between
- * its texts: `service hello.command=perl,/srv/hello.pl` (setting_list_split).
+ * Sections: `relay`, `control`, `exporter`, `datagram`, `webpager`, `defaults`, `host "ID"`,
+ * `service "NAME"`; the keys are those of settings.def.  An option is SECTION.KEY=VALUE, split at
+ * the first `=`, then at the last dot before it, with SECTION being `relay`, `host ID` and so on.
+ * A list in it has commas between its texts: `service hello.command=perl,/srv/hello.pl`
+ * (setting_list_split).
  */
 #ifndef RELAY_RELAY_CONF_H
 #define RELAY_RELAY_CONF_H
@@ -24,6 +25,8 @@ struct relay_conf {
 	struct cfg_t *tree;
 	const char *path; /* the caller's; NULL = no file */
 	struct conf_origin defaults;
+	struct conf_origin datagram;
+	struct conf_origin webpager;
 	struct conf_origin *hosts; /* of each host section, in their order */
 	size_t host_count;
 	struct conf_origin *services; /* likewise */

@@ -13,6 +13,8 @@
 #define SECTION_HOST     "host"
 #define SECTION_CONTROL  "control"
 #define SECTION_SERVICE  "service"
+#define SECTION_DATAGRAM "datagram"
+#define SECTION_WEBPAGER "webpager"
 
 /* Which settings a section of that name has.  False: there is no such section. */
 bool relay_conf_section(const char *name, enum setting_section *section);
@@ -22,6 +24,9 @@ void relay_conf_keys(enum setting_section section, char *out, size_t size);
 
 /* Notes where the next section with a title of that name is from.  False: no memory. */
 bool relay_conf_add_origin(struct relay_conf *conf, const char *name, struct conf_origin origin);
+
+/* Where the section of that name is from; NULL: it is not kept. */
+struct conf_origin *relay_conf_origin(struct relay_conf *conf, const char *name);
 
 /* Lays one option `-o` over the tree. */
 void relay_conf_option(struct relay_conf *conf, const char *whole, struct report *report);

@@ -36,8 +36,8 @@ static const char *
 split_option(struct option *option, char *text)
 {
 	static const char shape[] =
-	    "write SECTION.KEY=VALUE, with relay, control, exporter, defaults, host ID or "
-	    "service NAME as the section";
+	    "write SECTION.KEY=VALUE, with relay, control, exporter, datagram, webpager, defaults, "
+	    "host ID or service NAME as the section";
 	char *equal = strchr(text, '=');
 
 	if (equal == NULL)
@@ -91,8 +91,10 @@ option_section(struct relay_conf *conf, const struct option *option)
 	    option->section == SETTING_SECTION_HOST ? &conf->host_count : &conf->service_count;
 
 	if (option->title == NULL) {
-		if (option->section == SETTING_SECTION_HOST && conf->defaults.line == 0)
-			conf->defaults.option = option->whole;
+		struct conf_origin *origin = relay_conf_origin(conf, option->name);
+
+		if (origin != NULL && origin->line == 0)
+			origin->option = option->whole;
 		return cfg_getsec(conf->tree, option->name);
 	}
 	cfg_t *section = cfg_gettsec(conf->tree, option->name, option->title);

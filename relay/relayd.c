@@ -2,10 +2,12 @@
  * relayd.c - the command line of relayd.
  */
 #include "relay/config.h"
+#include "relay/config_datagram.h"
 #include "relay/daemonize.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
 #include "relay/pid_file.h"
+#include "relay/sandbox.h"
 #include "relay/service_manager.h"
 #include "relay/version.h"
 #include "uring/explain.h"
@@ -63,8 +65,9 @@ usage(FILE *to)
 	    "  -o, --option S.K=V   one setting, as in the file: relay.workers=2,\n"
 	    "                       defaults.pipeline=32, 'host msul1.pipeline=32'\n"
 	    "      --check          say what is wrong with the configuration, print what it means\n"
-	    "      --probe          say whether io_uring works here, and what keeps it from doing "
-	    "so\n"
+	    "      --probe          say whether io_uring works here, what keeps it from doing so, "
+	    "and\n"
+	    "                       what the sandbox is made of\n"
 	    "      --version\n"
 	    "\n"
 	    "exit status: 0 ok, 64 usage, 69 io_uring is refused, 71 system error, 78 "
@@ -195,6 +198,8 @@ serve(const struct command_line *line, struct config *config, struct service_man
 		return EXIT_OS;
 	}
 	if (take_pid_file(&pid_file, config, &status)) {
+		/* Only control has to know them, and it reads them itself. */
+		config_datagram_drop(config);
 		struct keeper_options options = {
 			.config = config,
 			.source = &line->source,
@@ -206,6 +211,15 @@ serve(const struct command_line *line, struct config *config, struct service_man
 	}
 	daemonize_close(&daemonize);
 	return status;
+}
+
+static int
+probe(void)
+{
+	int error = uring_report(stdout);
+
+	sandbox_report(stdout);
+	return error == 0 ? EXIT_OK : EXIT_UNAVAILABLE;
 }
 
 int
@@ -220,7 +234,7 @@ main(int argc, char **argv)
 	if (!parse(argc, argv, &line, &status))
 		return (int)status;
 	if (line.probe)
-		return uring_report(stdout) == 0 ? EXIT_OK : EXIT_UNAVAILABLE;
+		return probe();
 	service_manager_init(&manager, &report);
 	bool loaded = config_load(&config, &line.source, &report);
 	report_print(stderr, &report);

@@ -16,6 +16,7 @@
 #include "relay/limits.h"
 #include "relay/service_paths.h"
 #include "relay/setting_list.h"
+#include "wire/datagram.h"
 
 #define KIB     UINT64_C(1024)
 #define MIB     (1024 * KIB)
@@ -26,11 +27,15 @@
 #define STRUCT_OF_relay     struct relay_settings
 #define STRUCT_OF_control   struct relay_settings
 #define STRUCT_OF_exporter  struct relay_settings
+#define STRUCT_OF_datagram  struct relay_settings
+#define STRUCT_OF_webpager  struct relay_settings
 #define STRUCT_OF_host      struct host_settings
 #define STRUCT_OF_service   struct service_settings
 #define SECTION_OF_relay    SETTING_SECTION_RELAY
 #define SECTION_OF_control  SETTING_SECTION_CONTROL
 #define SECTION_OF_exporter SETTING_SECTION_EXPORTER
+#define SECTION_OF_datagram SETTING_SECTION_DATAGRAM
+#define SECTION_OF_webpager SETTING_SECTION_WEBPAGER
 #define SECTION_OF_host     SETTING_SECTION_HOST
 #define SECTION_OF_service  SETTING_SECTION_SERVICE
 
@@ -74,7 +79,8 @@ static const struct unit duration_units[] = {
 static bool
 is_text(const struct setting *setting)
 {
-	return setting->type == SETTING_STRING || setting->type == SETTING_PATH;
+	return setting->type == SETTING_STRING || setting->type == SETTING_PATH ||
+	       setting->type == SETTING_LINE;
 }
 
 bool
@@ -93,6 +99,10 @@ setting_section_name(enum setting_section section)
 		return "control";
 	case SETTING_SECTION_EXPORTER:
 		return "exporter";
+	case SETTING_SECTION_DATAGRAM:
+		return "datagram";
+	case SETTING_SECTION_WEBPAGER:
+		return "webpager";
 	case SETTING_SECTION_SERVICE:
 		return "service";
 	case SETTING_SECTION_HOST:
@@ -195,6 +205,7 @@ parse_number(enum setting_type type, const char *text, uint64_t *number)
 		return parse_bool(text, number);
 	case SETTING_STRING:
 	case SETTING_PATH:
+	case SETTING_LINE:
 	case SETTING_LIST:
 	case SETTING_PATHS:
 		break;
@@ -218,6 +229,7 @@ type_text(enum setting_type type)
 	case SETTING_BOOL:
 		return "yes or no";
 	case SETTING_STRING:
+	case SETTING_LINE:
 		return "a text without control characters";
 	case SETTING_PATH:
 		return "an absolute path without control characters";
@@ -341,6 +353,7 @@ setting_format(const struct setting *setting, struct setting_value value, char *
 		break;
 	case SETTING_STRING:
 	case SETTING_PATH:
+	case SETTING_LINE:
 		setting_text_format(value.text, out, size);
 		break;
 	case SETTING_LIST:
@@ -392,6 +405,18 @@ store_list(char ***slot, char *const *list)
 	return true;
 }
 
+/* What is too long was refused by the bound of its setting. */
+static void
+store_line(char *member, size_t size, const char *text)
+{
+	size_t len = text == NULL ? 0 : strlen(text);
+
+	assert(len < size);
+	memset(member, 0, size);
+	if (len > 0)
+		memcpy(member, text, len);
+}
+
 static void
 store_number(void *member, size_t size, uint64_t number)
 {
@@ -414,6 +439,10 @@ setting_store(const struct setting *setting, void *structure, struct setting_val
 {
 	void *member = (char *)structure + setting->offset;
 
+	if (setting->type == SETTING_LINE) {
+		store_line(member, setting->size, value.text);
+		return true;
+	}
 	if (is_text(setting))
 		return store_text((char **)member, value.text);
 	if (setting_is_list(setting))
@@ -428,7 +457,9 @@ setting_load(const struct setting *setting, const void *structure)
 	const void *member = (const char *)structure + setting->offset;
 	struct setting_value value = { .number = 0 };
 
-	if (is_text(setting)) {
+	if (setting->type == SETTING_LINE) {
+		value.text = member;
+	} else if (is_text(setting)) {
 		value.text = *(char *const *)member;
 	} else if (setting_is_list(setting)) {
 		value.list = *(char **const *)member;
@@ -473,7 +504,8 @@ settings_init(enum setting_section section, void *structure)
 		if (!share_structure(setting->section, section) || setting->fallback[0] == '\0')
 			continue;
 		/* Defaults of texts come from elsewhere, so nothing here can run out of memory. */
-		assert(!is_text(setting) && !setting_is_list(setting));
+		assert(setting->type == SETTING_LINE ||
+		       (!is_text(setting) && !setting_is_list(setting)));
 		bool good = setting_parse(setting, setting->fallback, &value, why, sizeof why);
 		assert(good);
 		(void)good;

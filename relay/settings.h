@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "relay/datagram_settings.h"
 #include "relay/host_settings.h"
 #include "relay/service_settings.h"
 #include "wire/hosts_tab.h"
@@ -18,9 +19,10 @@
 #define SETTINGS_CONTROL_SOCKET "relay.control"
 #define SETTINGS_RUN_DIR_MAX    (HOSTS_TAB_PATH_MAX - sizeof SETTINGS_CONTROL_SOCKET)
 
-#define SETTINGS_CONTROL_SOCKET_MAX (HOSTS_TAB_PATH_MAX - 1)
-#define SETTINGS_LISTEN_MAX         112  /* "unix:" and a socket's path */
-#define SETTINGS_PEOPLE_MAX         1000 /* bytes of a list of names */
+#define SETTINGS_CONTROL_SOCKET_MAX  (HOSTS_TAB_PATH_MAX - 1)
+#define SETTINGS_LISTEN_MAX          112  /* "unix:" and a socket's path */
+#define SETTINGS_DATAGRAM_LISTEN_MAX 16   /* addresses of the message plane */
+#define SETTINGS_PEOPLE_MAX          1000 /* bytes of a list of names */
 
 #define SETTINGS_SERVICE_SOCKET_MAX HOSTS_TAB_PATH_MAX
 #define SETTINGS_CALLERS_MAX        32   /* users who may call a service */
@@ -36,6 +38,7 @@ struct relay_settings {
 	uint32_t port;
 	uint32_t socket_mode;
 	bool hosts_watch;
+	bool sandbox;
 	char *socket_owner;
 	uint64_t memory_max;
 	uint64_t stop_timeout_ms;
@@ -56,12 +59,25 @@ struct relay_settings {
 	char *admin_users;
 	char *admin_groups;
 	char *exporter_listen;
+	char **datagram_listen; /* NULL: the message plane is off */
+	char *datagram_keys;
+	struct datagram_settings datagram; /* of all workers together */
+	uint64_t store_count;
+	uint64_t store_bytes;
+	uint64_t store_age_ms;
+	uint64_t store_client_count;
+	uint64_t store_client_bytes;
+	char *webpager_socket; /* NULL: there is none */
+	uint32_t webpager_mode;
+	char *webpager_users;
 };
 
 enum setting_section {
 	SETTING_SECTION_RELAY,    /* struct relay_settings */
 	SETTING_SECTION_CONTROL,  /* likewise */
 	SETTING_SECTION_EXPORTER, /* likewise */
+	SETTING_SECTION_DATAGRAM, /* likewise */
+	SETTING_SECTION_WEBPAGER, /* likewise */
 	SETTING_SECTION_HOST,     /* struct host_settings: `defaults` and `host` */
 	SETTING_SECTION_SERVICE,  /* struct service_settings */
 };
@@ -74,6 +90,7 @@ enum setting_type {
 	SETTING_BOOL,
 	SETTING_STRING,
 	SETTING_PATH,  /* absolute */
+	SETTING_LINE,  /* a text that is an array in the structure */
 	SETTING_LIST,  /* of texts: relay/setting_list.h */
 	SETTING_PATHS, /* a list of absolute paths */
 };
@@ -109,7 +126,7 @@ struct setting {
 /* A value as the table's types see it; which member counts follows from the type. */
 struct setting_value {
 	uint64_t number;
-	const char *text;  /* STRING and PATH: belongs to whoever gave it */
+	const char *text;  /* STRING, PATH and LINE: belongs to whoever gave it */
 	char *const *list; /* LIST and PATHS: likewise; ends with NULL */
 };
 

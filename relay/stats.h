@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "relay/datagram_counts.h"
 #include "relay/histogram.h"
 #include "relay/limits.h"
 #include "relay/link_reason.h"
@@ -53,6 +54,8 @@ struct worker_stats {
 	_Atomic uint64_t moved;       /* requests put back: their link ended before a byte left */
 	_Atomic uint64_t memory_used; /* gauges, written once a turn */
 	_Atomic uint64_t memory_max;
+	_Atomic uint64_t datagrams_online; /* a gauge too: clients with a session */
+	_Atomic uint64_t datagrams[DATAGRAM_COUNT_COUNT];
 	struct histogram loop_lag; /* of one turn in STATS_SAMPLE_TURNS: how long its work took */
 	/* Bit N: block N was taken once.  Others are holes of the memfd and stay so: nobody looks
 	 * at them. */

@@ -20,6 +20,7 @@ struct storage {
 	struct storage_disk disk; /* the thread's */
 	pthread_t thread;
 	bool running;
+	bool has_messages;
 };
 
 const char *
@@ -46,6 +47,7 @@ run(void *context)
 	struct storage_result result;
 
 	pthread_setname_np(pthread_self(), "storage");
+	storage_messages_open(&storage->disk.messages);
 	while (storage_queue_wait(&storage->queue, &job, line))
 		if (storage_disk_do(&storage->disk, &job, line, &result))
 			storage_queue_answer(&storage->queue, &result);
@@ -78,6 +80,7 @@ storage_new(struct storage **out, const struct storage_options *options)
 	if (storage == NULL)
 		return -ENOMEM;
 	storage->running = false;
+	storage->has_messages = options->messages_db != NULL;
 	int error = storage_queue_init(&storage->queue);
 	if (error != 0)
 		goto free_storage;
@@ -150,6 +153,10 @@ storage_result_fini(struct storage_result *result)
 	case STORAGE_VIEW:
 		spool_view_free(result->view);
 		result->view = NULL;
+		break;
+	case STORAGE_MESSAGE:
+		message_view_free(result->message);
+		result->message = NULL;
 		break;
 	case STORAGE_ENDED:
 	case STORAGE_REPLACED:
@@ -232,6 +239,22 @@ storage_ask(struct storage *storage, uint64_t token, const struct spool_ask *ask
 	int error = storage_queue_push(&storage->queue, &job);
 	if (error != 0)
 		free(job.ask);
+	return error;
+}
+
+int
+storage_message(struct storage *storage, uint64_t token, const struct message_order *order)
+{
+	bool too_long;
+
+	if (!storage->has_messages)
+		return -ENOENT;
+	struct message_task *task = message_task_new(token, order, &too_long);
+	if (task == NULL)
+		return too_long ? -EMSGSIZE : -ENOMEM;
+	int error = storage_queue_push_message(&storage->queue, task);
+	if (error != 0)
+		message_task_free(task);
 	return error;
 }
 

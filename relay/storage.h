@@ -5,7 +5,8 @@
  * The two sides share nothing but two bounded queues.  No call here waits for the disk, but
  * storage_stop and storage_free; all calls belong to one thread, the one whose loop polls
  * storage_fd.  Jobs are done in the order in which they were accepted; each of those that say so
- * below gives exactly one result, in the same order.
+ * below gives exactly one result, in the same order.  Orders for the message store are in order
+ * among themselves only: those that wait are done together, in one transaction, between the others.
  *
  * A delayed message goes: storage_scan -> `ready` has its host -> storage_next -> SPOOL_ENTRY with
  * its line -> (sent by a worker) -> storage_done or storage_fail or storage_release -> storage_next
@@ -19,6 +20,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "relay/message_order.h"
 #include "relay/spool.h"
 #include "relay/spool_ask.h"
 #include "wire/wire.h"
@@ -31,6 +33,14 @@
 #define STORAGE_JOBS_MAX 1024u
 /* Results not yet taken, those of accepted jobs included. */
 #define STORAGE_RESULTS_MAX 768u
+
+/* Orders for the message store have a line of their own: accepted, and their answers not yet taken;
+ * and the bytes that these may hold. */
+#define STORAGE_MESSAGES_MAX       512u
+#define STORAGE_MESSAGES_BYTES_MAX (32u * 1024 * 1024)
+/* What one transaction takes of them at most; each order that begins below the bound of bytes. */
+#define STORAGE_BATCH_MAX       128u
+#define STORAGE_BATCH_BYTES_MAX (1024u * 1024)
 
 /*
  * Composes the permanent line of a delivered message; runs in the storage thread.  Returns the
@@ -46,14 +56,17 @@ struct storage_options {
 	const char *perm_log;    /* likewise */
 	storage_perm_line *perm_line;
 	struct spool_options spool;
+	const char *messages_db; /* <state_dir>/messages.db; NULL = no message store */
+	struct message_bounds messages_bounds;
 };
 
 /* What can be out of order for longer than one job. */
-#define STORAGE_THINGS(X)                                       \
-	X(STORAGE_LONC_LOG, "lonc.log")                         \
-	X(STORAGE_PERM_LOG, "lonnet.perm.log")                  \
-	X(STORAGE_DELAYED_SCAN, "reading the delayed messages") \
-	X(STORAGE_DELAYED_REMOVE, "removing a delivered message")
+#define STORAGE_THINGS(X)                                         \
+	X(STORAGE_LONC_LOG, "lonc.log")                           \
+	X(STORAGE_PERM_LOG, "lonnet.perm.log")                    \
+	X(STORAGE_DELAYED_SCAN, "reading the delayed messages")   \
+	X(STORAGE_DELAYED_REMOVE, "removing a delivered message") \
+	X(STORAGE_MESSAGES, "the message store")
 
 enum storage_thing {
 #define X(name, text) name,
@@ -70,6 +83,7 @@ enum storage_result_type {
 	STORAGE_ENDED,    /* of storage_done: host, token, error */
 	STORAGE_REPLACED, /* of storage_replace and storage_save: error, token */
 	STORAGE_VIEW,     /* of storage_ask: token, view */
+	STORAGE_MESSAGE,  /* of storage_message: token, message */
 	STORAGE_NOTICE,   /* of itself, once for each change: notice, error (0 = in order again) */
 };
 
@@ -82,6 +96,7 @@ struct storage_result {
 	union {
 		struct spool_scan scan;
 		struct spool_view *view; /* NULL: no memory, nothing was done */
+		struct message_view *message;
 
 		struct {
 			enum spool_answer answer;
@@ -90,8 +105,9 @@ struct storage_result {
 
 		struct {
 			enum storage_thing thing;
-			uint64_t lost; /* lines of lonc.log that were not written, since the last
-					  notice */
+			uint64_t lost;    /* lines of lonc.log that were not written, since the last
+					     notice */
+			const char *text; /* says it better than the errno; or NULL */
 		} notice;
 	};
 };
@@ -113,8 +129,8 @@ int storage_fd(const struct storage *storage);
 
 /*
  * The next result; false if there is none, then the descriptor is quiet again.  `scan.ready`,
- * `view` and `next.entry.fd` are the caller's; storage_result_fini frees the ones and closes the
- * other.
+ * `view`, `message` and `next.entry.fd` are the caller's; storage_result_fini frees the ones and
+ * closes the other.
  */
 bool storage_take(struct storage *storage, struct storage_result *result);
 void storage_result_fini(struct storage_result *result);
@@ -157,6 +173,13 @@ int storage_release(struct storage *storage, uint64_t token);
 
 /* A question about the delayed messages, or an order; copied.  STORAGE_VIEW. */
 int storage_ask(struct storage *storage, uint64_t token, const struct spool_ask *ask);
+
+/*
+ * An order for the message store; copied.  STORAGE_MESSAGE, once what it did is on the disk or
+ * nothing of it happened; never NULL.  -ENOENT: there is no store; -EMSGSIZE: a name or text beyond
+ * what any store takes; -ENOBUFS: too many, or too many bytes of them, are on their way.
+ */
+int storage_message(struct storage *storage, uint64_t token, const struct message_order *order);
 
 /* Replaces a whole file, atomically.  `bytes` is of malloc, and the storage's if the job was
  * accepted.  STORAGE_REPLACED. */

@@ -26,11 +26,14 @@ storage_disk_init(struct storage_disk *disk, const struct storage_options *optio
 		disk->lonc_path = strdup(options->lonc_log);
 	if (options->perm_log != NULL)
 		disk->perm_path = strdup(options->perm_log);
+	int error = storage_messages_init(&disk->messages, options->messages_db,
+					  &options->messages_bounds, queue);
 	disk->spool = spool_new(options->delayed_dir, &options->spool);
 	file_append_init(&disk->lonc_log, disk->lonc_path, LONC_LOG_MODE);
 	file_append_init(&disk->perm_log, disk->perm_path, PERM_LOG_MODE);
 	if ((disk->lonc_path == NULL) != (options->lonc_log == NULL) ||
-	    (disk->perm_path == NULL) != (options->perm_log == NULL) || disk->spool == NULL) {
+	    (disk->perm_path == NULL) != (options->perm_log == NULL) || disk->spool == NULL ||
+	    error != 0) {
 		storage_disk_fini(disk);
 		return -ENOMEM;
 	}
@@ -251,6 +254,9 @@ storage_disk_do(struct storage_disk *disk, struct storage_job *job, char *line,
 	case STORAGE_JOB_ASK:
 		do_ask(disk, job, result);
 		return true;
+	case STORAGE_JOB_MESSAGES:
+		storage_messages_do(&disk->messages);
+		return false;
 	}
 	return false;
 }
@@ -264,4 +270,5 @@ storage_disk_fini(struct storage_disk *disk)
 	free(disk->lonc_path);
 	free(disk->perm_path);
 	spool_free(disk->spool);
+	storage_messages_fini(&disk->messages);
 }

@@ -7,6 +7,7 @@
 
 #include "relay/file_write.h"
 #include "relay/storage.h"
+#include "relay/storage_messages.h"
 #include "relay/storage_queue.h"
 
 /* A delivered message whose record or removal is not complete. */
@@ -26,6 +27,7 @@ struct storage_disk {
 	storage_perm_line *perm_line;
 	struct storage_unfinished unfinished[SPOOL_SENDING_MAX];
 	size_t unfinished_count;
+	struct storage_messages messages;
 };
 
 /* 0 or -ENOMEM. */

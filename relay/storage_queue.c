@@ -11,10 +11,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define COUNT_OF_RESULTS (STORAGE_RESULTS_MAX + STORAGE_MESSAGES_MAX)
+/* So many jobs at most are done while orders wait. */
+#define STORAGE_TURN_MAX 64u
+
 int
 storage_queue_init(struct storage_queue *queue)
 {
 	memset(queue, 0, offsetof(struct storage_queue, jobs));
+	queue->cost_first = 0;
 	queue->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->event < 0)
 		return -errno;
@@ -89,6 +94,7 @@ has_result(enum storage_job_type type)
 	case STORAGE_JOB_HOSTS:
 	case STORAGE_JOB_FAIL:
 	case STORAGE_JOB_RELEASE:
+	case STORAGE_JOB_MESSAGES:
 		return false;
 	}
 	return false;
@@ -111,6 +117,8 @@ jobs_limit(enum storage_job_type type)
 	case STORAGE_JOB_FAIL:
 	case STORAGE_JOB_RELEASE:
 		return STORAGE_JOBS_MAX;
+	case STORAGE_JOB_MESSAGES:
+		break;
 	}
 	return 0;
 }
@@ -148,6 +156,58 @@ storage_queue_push(struct storage_queue *queue, const struct storage_job *job)
 	unlock(queue);
 	return error;
 }
+
+/* ---- orders for the message store ---- */
+
+int
+storage_queue_push_message(struct storage_queue *queue, struct message_task *task)
+{
+	int error = 0;
+
+	lock(queue);
+	/* One that is larger than the bound comes alone. */
+	bool fits = queue->message_owed == 0 ||
+		    (queue->message_owed < STORAGE_MESSAGES_MAX &&
+		     task->cost <= STORAGE_MESSAGES_BYTES_MAX &&
+		     queue->message_bytes <= STORAGE_MESSAGES_BYTES_MAX - task->cost);
+	if (queue->stopping) {
+		error = -ESHUTDOWN;
+	} else if (!fits) {
+		error = -ENOBUFS;
+	} else {
+		queue->costs[(queue->cost_first + queue->message_owed) % STORAGE_MESSAGES_MAX] =
+		    task->cost;
+		queue->messages[(queue->message_first + queue->message_count) %
+				STORAGE_MESSAGES_MAX] = task;
+		queue->message_count++;
+		queue->message_owed++;
+		queue->message_bytes += task->cost;
+		pthread_cond_signal(&queue->wake);
+	}
+	unlock(queue);
+	return error;
+}
+
+size_t
+storage_queue_batch(struct storage_queue *queue,
+		    struct message_task *tasks[static STORAGE_BATCH_MAX])
+{
+	size_t count = 0;
+	size_t bytes = 0;
+
+	lock(queue);
+	while (queue->message_count > 0 && count < STORAGE_BATCH_MAX &&
+	       bytes < STORAGE_BATCH_BYTES_MAX) {
+		tasks[count] = queue->messages[queue->message_first];
+		bytes += tasks[count++]->cost;
+		queue->message_first = (queue->message_first + 1) % STORAGE_MESSAGES_MAX;
+		queue->message_count--;
+	}
+	unlock(queue);
+	return count;
+}
+
+/* ---- lines ---- */
 
 /* Copies a line without its LF, as one line. */
 static size_t
@@ -203,10 +263,16 @@ storage_queue_wait(struct storage_queue *queue, struct storage_job *job,
 		   char line[static STORAGE_LINE_MAX])
 {
 	lock(queue);
-	while (queue->job_count == 0 && !queue->stopping)
+	while (queue->job_count == 0 && queue->message_count == 0 && !queue->stopping)
 		pthread_cond_wait(&queue->wake, &queue->lock);
-	bool found = queue->job_count > 0;
-	if (found) {
+	bool orders =
+	    queue->message_count > 0 && (queue->job_count == 0 || queue->turn >= STORAGE_TURN_MAX);
+	bool found = orders || queue->job_count > 0;
+	if (orders) {
+		*job = (struct storage_job){ .type = STORAGE_JOB_MESSAGES };
+		queue->turn = 0;
+	} else if (found) {
+		queue->turn++;
 		*job = queue->jobs[queue->job_first];
 		queue->job_first = (queue->job_first + 1) % STORAGE_JOBS_MAX;
 		queue->job_count--;
@@ -233,11 +299,22 @@ void
 storage_queue_answer(struct storage_queue *queue, const struct storage_result *result)
 {
 	lock(queue);
-	assert(queue->result_count < queue->owed);
-	queue->results[(queue->result_first + queue->result_count) % STORAGE_RESULTS_MAX] = *result;
+	assert(queue->result_count < queue->owed + queue->message_owed);
+	queue->results[(queue->result_first + queue->result_count) % COUNT_OF_RESULTS] = *result;
 	queue->result_count++;
 	ring(queue);
 	unlock(queue);
+}
+
+static void
+set_note(struct storage_queue *queue, struct storage_note *note, int error, const char *text)
+{
+	if (note->error == error && note->text == text)
+		return;
+	note->error = error;
+	note->text = text;
+	note->changed = true;
+	ring(queue);
 }
 
 void
@@ -247,12 +324,26 @@ storage_queue_note(struct storage_queue *queue, enum storage_thing thing, int er
 
 	lock(queue);
 	note->lost += lost;
-	if (note->error != error) {
-		note->error = error;
-		note->changed = true;
-		ring(queue);
-	}
+	set_note(queue, note, error, NULL);
 	unlock(queue);
+}
+
+void
+storage_queue_note_text(struct storage_queue *queue, enum storage_thing thing, int error,
+			const char *text)
+{
+	lock(queue);
+	set_note(queue, &queue->notes[thing], error, text);
+	unlock(queue);
+}
+
+/* Answers are given, and taken, in the order of their orders. */
+static void
+end_message(struct storage_queue *queue)
+{
+	queue->message_bytes -= queue->costs[queue->cost_first];
+	queue->cost_first = (queue->cost_first + 1) % STORAGE_MESSAGES_MAX;
+	queue->message_owed--;
 }
 
 static bool
@@ -265,7 +356,9 @@ take_note(struct storage_queue *queue, struct storage_result *result)
 		*result = (struct storage_result){
 			.type = STORAGE_NOTICE,
 			.error = note->error,
-			.notice = { .thing = (enum storage_thing)i, .lost = note->lost },
+			.notice = { .thing = (enum storage_thing)i,
+				    .lost = note->lost,
+				    .text = note->text },
 		};
 		note->changed = false;
 		note->lost = 0;
@@ -281,9 +374,12 @@ storage_queue_take(struct storage_queue *queue, struct storage_result *result)
 	bool found = take_note(queue, result);
 	if (!found && queue->result_count > 0) {
 		*result = queue->results[queue->result_first];
-		queue->result_first = (queue->result_first + 1) % STORAGE_RESULTS_MAX;
+		queue->result_first = (queue->result_first + 1) % COUNT_OF_RESULTS;
 		queue->result_count--;
-		queue->owed--;
+		if (result->type == STORAGE_MESSAGE)
+			end_message(queue);
+		else
+			queue->owed--;
 		found = true;
 	}
 	if (!found)

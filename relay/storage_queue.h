@@ -20,6 +20,7 @@ enum storage_job_type {
 	STORAGE_JOB_RELEASE,
 	STORAGE_JOB_REPLACE,
 	STORAGE_JOB_ASK,
+	STORAGE_JOB_MESSAGES, /* not in the queue: orders wait for the message store */
 };
 
 /* What it points to belongs to whoever has the job. */
@@ -39,6 +40,7 @@ struct storage_job {
 struct storage_note {
 	int error;
 	uint64_t lost;
+	const char *text;
 	bool changed; /* since it was taken */
 };
 
@@ -51,9 +53,16 @@ struct storage_queue {
 	size_t line_next; /* of `lines`, the next to be used; each waiting job LOG uses one */
 	size_t result_first, result_count;
 	size_t owed; /* results of accepted jobs, not taken yet */
+	size_t message_first, message_count;
+	size_t message_owed;  /* the same of orders, not in `owed` */
+	size_t message_bytes; /* that those of message_owed may hold */
+	size_t turn;          /* jobs since the last batch of orders */
 	struct storage_note notes[STORAGE_THING_COUNT];
 	struct storage_job jobs[STORAGE_JOBS_MAX];
-	struct storage_result results[STORAGE_RESULTS_MAX];
+	struct storage_result results[STORAGE_RESULTS_MAX + STORAGE_MESSAGES_MAX];
+	size_t costs[STORAGE_MESSAGES_MAX]; /* of message_owed, in their order; [cost_first ...] */
+	size_t cost_first;
+	struct message_task *messages[STORAGE_MESSAGES_MAX];
 	char lines[STORAGE_JOBS_MAX / 2][STORAGE_LINE_MAX];
 };
 
@@ -73,8 +82,17 @@ int storage_queue_push(struct storage_queue *queue, const struct storage_job *jo
 /* The same for a line of lonc.log; what is refused is counted. */
 bool storage_queue_push_line(struct storage_queue *queue, const char *line, size_t len);
 
+/* Takes the order over if it is accepted: 0, -ENOBUFS or -ESHUTDOWN. */
+int storage_queue_push_message(struct storage_queue *queue, struct message_task *task);
+
+/* The orders of one batch, oldest first; they are the caller's.  At least one after
+ * storage_queue_wait gave a job MESSAGES. */
+size_t storage_queue_batch(struct storage_queue *queue,
+			   struct message_task *tasks[static STORAGE_BATCH_MAX]);
+
 /*
- * Waits for a job.  A job LOG has its line in `line`, without LF, `job->len` bytes.  False:
+ * Waits for a job, or for orders, which are then the job MESSAGES: when nothing else is to be done,
+ * or so many jobs were.  A job LOG has its line in `line`, without LF, `job->len` bytes.  False:
  * stopping, and all is done.
  */
 bool storage_queue_wait(struct storage_queue *queue, struct storage_job *job,
@@ -86,6 +104,10 @@ void storage_queue_answer(struct storage_queue *queue, const struct storage_resu
 /* How a thing is now, and how many lines it cost. */
 void storage_queue_note(struct storage_queue *queue, enum storage_thing thing, int error,
 			uint64_t lost);
+
+/* The same with a text of static storage, or NULL. */
+void storage_queue_note_text(struct storage_queue *queue, enum storage_thing thing, int error,
+			     const char *text);
 
 bool storage_queue_take(struct storage_queue *queue, struct storage_result *result);
 

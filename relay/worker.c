@@ -5,6 +5,7 @@
 
 #include "relay/call.h"
 #include "relay/client.h"
+#include "relay/datagrams.h"
 #include "relay/host.h"
 #include "relay/link.h"
 #include "relay/log.h"
@@ -223,6 +224,8 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
 	worker_leave_services(worker);
+	if (worker->datagrams != NULL)
+		datagrams_stop(worker->datagrams);
 }
 
 static void
@@ -230,6 +233,8 @@ stop_if_done(struct worker *worker)
 {
 	if (worker->state != WORKER_STOPPING || worker->hosts_count > 0 ||
 	    !TAILQ_EMPTY(&worker->leaving) || worker_has_services(worker))
+		return;
+	if (worker->datagrams != NULL && !datagrams_end(worker->datagrams))
 		return;
 	uring_timer_clear(worker->ring, &worker->stop_timer);
 	if (worker->keeper != NULL)
@@ -268,6 +273,8 @@ flush_output(struct worker *worker)
 		exchange->dirty = false;
 		client_flush(exchange);
 	}
+	if (worker->datagrams != NULL)
+		datagrams_flush(worker->datagrams);
 }
 
 /* Apart, so that the turns without it are not slowed down by room made for it. */
@@ -363,12 +370,16 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 void
 worker_fini(struct worker *worker)
 {
+	bool over = worker->hosts_count == 0 && TAILQ_EMPTY(&worker->leaving) &&
+		    !worker_has_services(worker);
+
 	log_set_sink(NULL, NULL);
+	if (over)
+		datagrams_free(worker->datagrams); /* its timers are the ring's */
 	uring_free(worker->ring);
 	port_abandon(worker->keeper);
 	port_abandon(worker->control);
-	if (worker->hosts_count > 0 || !TAILQ_EMPTY(&worker->leaving) ||
-	    worker_has_services(worker))
+	if (!over)
 		return;
 	free(worker->hosts);
 	free(worker->services);

@@ -41,6 +41,7 @@ struct exchange;
 struct link;
 struct host;
 struct service;
+struct datagrams;
 struct stats_host;
 struct worker_stats;
 TAILQ_HEAD(exchange_list, exchange);
@@ -90,6 +91,8 @@ struct worker {
 	struct slab calls;
 	uint32_t calls_count;
 	uint32_t call_fds; /* of calls: from the same stock as clients_max */
+
+	struct datagrams *datagrams; /* the message plane; NULL = there is none */
 };
 
 /*

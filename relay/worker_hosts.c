@@ -5,6 +5,7 @@
  * a list of its own.
  */
 #include "relay/courier.h"
+#include "relay/datagrams.h"
 #include "relay/host.h"
 #include "relay/log.h"
 #include "relay/port.h"
@@ -131,6 +132,7 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 			uring_close(worker->ring, listener);
 		return;
 	}
+	elsewhere_drop(worker, message->index);
 	host->synced = true;
 	worker->hosts[message->index] = host;
 	worker->hosts_count++;
@@ -185,7 +187,8 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct host *host;
 
-	if (worker_on_question(worker, message, fd) || worker_on_service(worker, message, fd))
+	if (worker_on_question(worker, message, fd) || worker_on_service(worker, message, fd) ||
+	    datagrams_on_control(worker, message, fd))
 		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_HOST_ADD:
@@ -201,6 +204,7 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	case CHANNEL_HOST_REMOVE:
 		if ((host = host_at(worker, message->name.index)) != NULL)
 			leave(worker, host);
+		elsewhere_drop(worker, message->name.index);
 		break;
 	case CHANNEL_RECONNECT:
 		if ((host = host_at(worker, message->name.index)) != NULL)
@@ -209,10 +213,12 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	case CHANNEL_SYNC_BEGIN:
 		sync_begin(worker);
 		worker_sync_services(worker, false);
+		elsewhere_sync(worker, false);
 		break;
 	case CHANNEL_SYNC_END:
 		sync_end(worker);
 		worker_sync_services(worker, true);
+		elsewhere_sync(worker, true);
 		break;
 	case CHANNEL_RENEW:
 		for_all(worker, host_renew);
@@ -247,8 +253,11 @@ worker_attach_control(struct worker *worker, struct channel *channel)
 		port_close(worker->control);
 	worker->control = port_new(worker->ring, channel, worker_on_control, worker_on_control_end,
 				   worker, &worker->ports);
-	if (worker->control != NULL)
+	if (worker->control != NULL) {
+		if (worker->datagrams != NULL)
+			datagrams_on_new_control(worker->datagrams);
 		return 0;
+	}
 	channel_free(channel);
 	return -ENOMEM;
 }
@@ -259,6 +268,8 @@ worker_on_keeper(void *context, const struct channel_message *message, int fd)
 	struct worker *worker = context;
 	struct channel *channel;
 
+	if (datagrams_on_keeper(worker, message, fd))
+		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_STOP:
 		worker_stop(worker, message->stop.timeout_ms);

@@ -5,6 +5,7 @@
 
 #include "relay/child.h"
 #include "relay/keeper.h"
+#include "relay/sandbox.h"
 #include "relay/stats.h"
 #include "uring/explain.h"
 
@@ -29,7 +30,8 @@ say_why(struct channel *channel, int error)
 }
 
 _Noreturn void
-worker_process(int keeper_fd, int stats_fd, const char *name, const struct worker_options *options)
+worker_process(int keeper_fd, int stats_fd, const char *name, const struct worker_options *options,
+	       bool sandbox)
 {
 	static struct worker worker;
 	const struct uring_options ring_options = URING_DEFAULTS;
@@ -50,6 +52,8 @@ worker_process(int keeper_fd, int stats_fd, const char *name, const struct worke
 		say_why(keeper, error);
 		_exit(EXIT_UNAVAILABLE);
 	}
+	if (sandbox)
+		sandbox_enter(SANDBOX_WORKER, NULL, 0);
 	channel_send(keeper, &ready, -1);
 	error = worker_init(&worker, ring, keeper, NULL, stats, options);
 	if (error == 0)

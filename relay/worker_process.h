@@ -8,9 +8,9 @@
 
 /*
  * Lets go of everything of the keeper but `keeper_fd` (the channel) and `stats_fd`, makes the ring,
- * runs, exits.  Never returns.
+ * enters its sandbox if `sandbox`, runs, exits.  Never returns.
  */
 _Noreturn void worker_process(int keeper_fd, int stats_fd, const char *name,
-			      const struct worker_options *options);
+			      const struct worker_options *options, bool sandbox);
 
 #endif

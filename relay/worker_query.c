@@ -289,8 +289,8 @@ worker_on_question(struct worker *worker, const struct channel_message *message,
 		answer_kill(worker, &message->kill);
 		break;
 	case CHANNEL_REQUEST:
-		errand_start(worker, host_at(worker, message->request.index), &message->request,
-			     fd);
+		errand_start(worker, host_at(worker, message->request.index), &message->request, fd,
+			     ERRAND_OF_CONTROL);
 		return true; /* the descriptor went with it */
 	default:
 		return false;

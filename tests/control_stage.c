@@ -96,6 +96,7 @@ control_stage_init(struct control_stage *stage, const char *settings)
 	stage->control.server = &stage->server;
 	control_server_init(&stage->server, &stage->control);
 	LIST_INIT(&stage->control.asks);
+	control_messages_init(&stage->control);
 	stage->control.keeper = channel_new(ends[0]);
 	stage->keeper = channel_new(ends[1]);
 	stage->control.resolver = resolver_new();

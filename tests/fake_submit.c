@@ -6,6 +6,7 @@
  * buffer changed under a send, a descriptor closed under an operation.
  */
 #include "tests/fake_ring.h"
+#include "uring/dgram.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -408,6 +409,22 @@ uring_close(struct uring *u, int fd)
 {
 	fake_file(u, fd, "close");
 	fake_queue_add(u, ENTRY_CLOSE)->fd = fd;
+}
+
+/* Datagrams are not played. */
+int
+uring_dgram_buffers(struct uring *u, unsigned count, unsigned size)
+{
+	(void)u;
+	(void)count;
+	(void)size;
+	return -EOPNOTSUPP;
+}
+
+void
+uring_dgram_recv(struct uring *u, struct uring_op *op, int fd)
+{
+	fake_fault(u, "a receive of datagrams (%d), descriptor %d", op->in_flight, fd);
 }
 
 /* --- execution -------------------------------------------------------------------------------- */

@@ -103,6 +103,7 @@ sim_host_settings(struct sim *sim, struct sim_host *host)
 		.spread = 1,
 		.clients_max = 1000,
 		.queue_max = 1000,
+		.busy_line = "con_lost",
 		.queue_bytes_max = 16u << 20,
 		.line_max = line_max, /* what was asked must not become too long on its way */
 		.connect_timeout_ms = calm ? 60000 : between(sim, 500, 5000),

@@ -54,9 +54,10 @@ Test(relay_conf, unknown_names)
 	conf_refused("relay { pipeline = 3 }", 1,
 		     "'pipeline' in section relay: allowed are workers");
 	conf_refused("host x {\n workers = 3 }", 2, "'workers' in section host: allowed are");
-	conf_refused("\n\nrelays { }", 3,
-		     "'relays': allowed are the sections relay, control, exporter, defaults, host "
-		     "\"ID\", service");
+	conf_refused(
+	    "\n\nrelays { }", 3,
+	    "'relays': allowed are the sections relay, control, exporter, datagram, webpager, "
+	    "defaults, host \"ID\", service");
 	conf_refused("pipeline = 3", 1, "'pipeline': allowed are the sections");
 	conf_refused("\nrelay|workers = 3", 2, "workers: set outside of its section");
 	conf_refused("\"\" = 3", 1, "syntax error");

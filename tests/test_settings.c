@@ -224,7 +224,8 @@ Test(settings, table)
 {
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
-		bool is_text = setting->type == SETTING_STRING || setting->type == SETTING_PATH;
+		bool is_text = setting->type == SETTING_STRING || setting->type == SETTING_PATH ||
+			       setting->type == SETTING_LINE;
 		char text[128], why[256];
 		struct setting_value value;
 
@@ -279,6 +280,7 @@ Test(settings, defaults)
 	cr_assert_eq(h.reply_timeout_ms, 300000);
 	cr_assert_eq(h.idle_timeout_ms, 3600000);
 	cr_assert_eq(h.down_grace_ms, 1000);
+	cr_assert_str_eq(h.busy_line, "con_lost");
 
 	settings_init(SETTING_SECTION_RELAY, &r);
 	cr_assert_eq(r.workers, 0);
@@ -288,6 +290,41 @@ Test(settings, defaults)
 	cr_assert_eq(r.stop_timeout_ms, 10000);
 	cr_assert_null(r.user);
 	cr_assert_null(r.socket_dir);
+	cr_assert_null(r.datagram_listen, "off unless it is asked for");
+	cr_assert_null(r.webpager_socket);
+	cr_assert_eq(r.datagram.size, 1232);
+	cr_assert_eq(r.datagram.reply_max, MIB);
+	cr_assert_eq(r.datagram.resend_first_ms, 10000);
+	cr_assert_eq(r.datagram.resend_tries, 5);
+	cr_assert_eq(r.datagram.presence_timeout_ms, 120000);
+}
+
+/* A line is kept in the structure itself, whole or not at all. */
+Test(settings, line)
+{
+	const struct setting *setting = host("busy_line");
+	struct setting_value value;
+	struct host_settings h, copy;
+	char longest[HOST_BUSY_LINE_SIZE + 1], why[256];
+
+	memset(longest, 'x', sizeof longest);
+	longest[HOST_BUSY_LINE_SIZE] = '\0';
+	settings_init(SETTING_SECTION_HOST, &h);
+	cr_assert_not(setting_parse(setting, longest, &value, why, sizeof why));
+	cr_assert_not(setting_parse(setting, "", &value, why, sizeof why));
+	cr_assert_not(setting_parse(setting, "a\nb", &value, why, sizeof why));
+	longest[HOST_BUSY_LINE_SIZE - 1] = '\0';
+	cr_assert(setting_parse(setting, longest, &value, why, sizeof why));
+	cr_assert(setting_store(setting, &h, value));
+	cr_assert_str_eq(h.busy_line, longest);
+	copy = h;
+	cr_assert(setting_store(setting, &h, (struct setting_value){ .text = "busy" }));
+	cr_assert_str_eq(setting_load(setting, &h).text, "busy");
+	cr_assert_str_eq(copy.busy_line, longest, "a copy is a value of its own");
+	cr_assert_not(
+	    setting_equal(setting, setting_load(setting, &h), setting_load(setting, &copy)));
+	settings_fini(SETTING_SECTION_HOST, &h);
+	cr_assert_str_eq(h.busy_line, "");
 }
 
 Test(settings, defaults_of_a_service)
@@ -376,7 +413,8 @@ Test(settings, store_and_load)
 
 	/* Every number goes to its own member and nowhere else. */
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		if (settings_table[i].section != SETTING_SECTION_HOST)
+		if (settings_table[i].section != SETTING_SECTION_HOST ||
+		    settings_table[i].type == SETTING_LINE)
 			continue;
 		memset(&h, 0, sizeof h);
 		cr_assert(

@@ -160,6 +160,7 @@ handle(struct storage *storage, struct storage_result *result)
 		break;
 	case STORAGE_REPLACED:
 	case STORAGE_VIEW:
+	case STORAGE_MESSAGE:
 	case STORAGE_NOTICE:
 		_exit(LIFE_ERROR);
 	}

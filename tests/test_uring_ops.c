@@ -4,6 +4,7 @@
  */
 #include "tests/uring_site.h"
 
+#include <liburing.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -516,4 +517,42 @@ Test(uring_ops, the_end_leaves_no_descriptor)
 	cr_assert_eq(uring_new(&ring, &options), -EINVAL);
 	cr_assert_null(ring);
 	cr_assert_eq(count_fds(), before - 1);
+}
+
+/* --- restrictions --- */
+
+/* What the kernel answers to an entry that the engine never makes. */
+static int
+answer_to(struct io_uring *raw)
+{
+	struct io_uring_cqe *cqe = NULL;
+
+	cr_assert_eq(io_uring_submit(raw), 1);
+	cr_assert_eq(io_uring_wait_cqe(raw, &cqe), 0);
+	int res = cqe->res;
+	io_uring_cqe_seen(raw, cqe);
+	return res;
+}
+
+Test(uring_ops, nothing_else_goes_through_the_ring)
+{
+	struct io_uring *raw = (void *)ring;
+	struct open_how how = { .flags = O_RDONLY };
+
+	io_uring_prep_openat(io_uring_get_sqe(raw), AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
+	cr_assert_eq(answer_to(raw), -EACCES);
+	io_uring_prep_openat2(io_uring_get_sqe(raw), AT_FDCWD, "/etc/passwd", &how);
+	cr_assert_eq(answer_to(raw), -EACCES);
+	io_uring_prep_socket(io_uring_get_sqe(raw), AF_INET, SOCK_STREAM, 0, 0);
+	cr_assert_eq(answer_to(raw), -EACCES);
+	io_uring_prep_unlink(io_uring_get_sqe(raw), "/nowhere", 0);
+	cr_assert_eq(answer_to(raw), -EACCES);
+	io_uring_prep_nop(io_uring_get_sqe(raw));
+	cr_assert_eq(answer_to(raw), -EACCES);
+	struct io_uring_sqe *sqe = io_uring_get_sqe(raw);
+	io_uring_prep_poll_add(sqe, 0, POLLIN);
+	sqe->flags |= IOSQE_ASYNC;
+	cr_assert_eq(answer_to(raw), -EACCES, "nor with flags that are not used");
+	cr_assert_lt(io_uring_register_eventfd(raw, 0), 0);
+	cr_assert_lt(io_uring_register_files(raw, (int[]){ 0 }, 1), 0);
 }

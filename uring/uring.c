@@ -8,6 +8,7 @@
  */
 #include "uring/uring.h"
 
+#include "uring/dgram.h"
 #include "uring/provided.h"
 
 #include <assert.h>
@@ -32,10 +33,13 @@
 
 enum {
 	BUFFER_GROUP = 0,
+	DGRAM_GROUP = 1,
 	ENTRIES_MIN = 64,
 	CQ_FACTOR = 4, /* completions per submission slot before the kernel has to allocate */
 	SUBMIT_RETRIES = 1000,
 };
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* user_data: the address of an op, its lowest bit set for sends; 0 = nobody cares. */
 #define TAG_SEND 1ULL
@@ -46,7 +50,8 @@ enum op_kind {
 	OP_RECV,
 	OP_SEND,
 	OP_CONNECT,
-	OP_POLL
+	OP_POLL,
+	OP_DGRAM
 };
 
 enum op_flag {
@@ -68,13 +73,14 @@ struct pointers {
 };
 
 struct uring {
-	struct io_uring ring;
+	struct io_uring ring; /* first: the test of its restrictions gets at it so */
 	unsigned enter_flags;
 	uint64_t now;
 	struct timer_heap timers;
 	struct uring_stats stats;
 
 	struct provided buffers;
+	struct provided datagrams; /* of datagram sockets; none until they are asked for */
 
 	struct completion *batch; /* completions of this turn, copied out */
 	size_t batch_count;
@@ -116,7 +122,8 @@ make_ring(struct uring *u, unsigned entries)
 	for (;; entries /= 2) {
 		struct io_uring_params params = {
 			.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+				 IORING_SETUP_R_DISABLED,
 			.cq_entries = entries * CQ_FACTOR,
 		};
 		int error = io_uring_queue_init_params(entries, &u->ring, &params);
@@ -132,6 +139,34 @@ make_ring(struct uring *u, unsigned entries)
 	}
 }
 
+/*
+ * A seccomp filter does not see what is issued through a ring, so the ring itself is bound to the
+ * operations of this file.  All registering is over: none is allowed.
+ */
+static int
+restrict_and_enable(struct io_uring *ring)
+{
+	static const uint8_t ops[] = { IORING_OP_ACCEPT,   IORING_OP_RECV,
+				       IORING_OP_SEND,     IORING_OP_CONNECT,
+				       IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+				       IORING_OP_CLOSE };
+	struct io_uring_restriction all[COUNT_OF(ops) + 1];
+
+	memset(all, 0, sizeof all);
+	for (size_t i = 0; i < COUNT_OF(ops); i++) {
+		all[i].opcode = IORING_RESTRICTION_SQE_OP;
+		all[i].sqe_op = ops[i];
+	}
+	all[COUNT_OF(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	all[COUNT_OF(ops)].sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+	/* Debian's liburing declares functions for these two, but does not export them. */
+	int error = io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_RESTRICTIONS, all,
+				      COUNT_OF(all));
+	return error != 0 ? error
+			  : io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_ENABLE_RINGS,
+					      NULL, 0);
+}
+
 int
 uring_new(struct uring **ring, const struct uring_options *options)
 {
@@ -144,6 +179,8 @@ uring_new(struct uring **ring, const struct uring_options *options)
 	if (error == 0)
 		error = provided_init(&u->buffers, &u->ring, BUFFER_GROUP, options->buffers,
 				      options->buffer_size);
+	if (error == 0)
+		error = restrict_and_enable(&u->ring);
 	if (error != 0) {
 		uring_free(u);
 		return error;
@@ -165,6 +202,7 @@ uring_free(struct uring *u)
 	if (u->ring.ring_fd >= 0)
 		io_uring_queue_exit(&u->ring);
 	provided_fini(&u->buffers);
+	provided_fini(&u->datagrams);
 	timer_heap_fini(&u->timers);
 	free(u->batch);
 	free(u->sends.at);
@@ -286,22 +324,50 @@ submit_recv(struct uring *u, struct uring_op *op)
 {
 	struct io_uring_sqe *sqe = next_sqe(u);
 
-	io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
-	sqe->ioprio |= IORING_RECV_MULTISHOT;
+	if (op->kind == OP_DGRAM) {
+		/* Only its shape is looked at, and the kernel keeps a copy. */
+		static struct msghdr shape = { .msg_namelen = sizeof(union dgram_address) };
+		io_uring_prep_recvmsg_multishot(sqe, op->fd, &shape, 0);
+	} else {
+		io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
+		sqe->ioprio |= IORING_RECV_MULTISHOT;
+	}
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = BUFFER_GROUP;
+	sqe->buf_group = op->kind == OP_DGRAM ? DGRAM_GROUP : BUFFER_GROUP;
 	sqe->user_data = (uintptr_t)op;
+}
+
+static void
+start_recv(struct uring *u, struct uring_op *op, enum op_kind kind, int fd)
+{
+	assert(!op->in_flight && op->done != NULL);
+	op->fd = fd;
+	op->kind = (uint8_t)kind;
+	op->flags = 0;
+	op->in_flight = true;
+	submit_recv(u, op);
 }
 
 void
 uring_recv(struct uring *u, struct uring_op *op, int fd)
 {
-	assert(!op->in_flight && op->done != NULL);
-	op->fd = fd;
-	op->kind = OP_RECV;
-	op->flags = 0;
-	op->in_flight = true;
-	submit_recv(u, op);
+	start_recv(u, op, OP_RECV, fd);
+}
+
+int
+uring_dgram_buffers(struct uring *u, unsigned count, unsigned size)
+{
+	size_t head = sizeof(struct io_uring_recvmsg_out) + sizeof(union dgram_address);
+
+	assert(u->datagrams.memory == NULL);
+	return provided_init(&u->datagrams, &u->ring, DGRAM_GROUP, count,
+			     (unsigned)((size + head + 7) & ~(size_t)7));
+}
+
+void
+uring_dgram_recv(struct uring *u, struct uring_op *op, int fd)
+{
+	start_recv(u, op, OP_DGRAM, fd);
 }
 
 void
@@ -462,6 +528,7 @@ static void
 complete_recv(struct uring *u, struct uring_op *op, const struct completion *c)
 {
 	bool more = (c->flags & IORING_CQE_F_MORE) != 0;
+	struct provided *buffers = op->kind == OP_DGRAM ? &u->datagrams : &u->buffers;
 
 	if (c->res > 0) {
 		assert(c->flags & IORING_CQE_F_BUFFER);
@@ -470,12 +537,12 @@ complete_recv(struct uring *u, struct uring_op *op, const struct completion *c)
 		 * go. */
 		if (!more)
 			rearm_later(u, op);
-		op->done(op, c->res, provided_at(&u->buffers, id));
-		provided_give(&u->buffers, id);
+		op->done(op, c->res, provided_at(buffers, id));
+		provided_give(buffers, id);
 		return;
 	}
 	if (c->flags & IORING_CQE_F_BUFFER)
-		provided_give(&u->buffers, c->flags >> IORING_CQE_BUFFER_SHIFT);
+		provided_give(buffers, c->flags >> IORING_CQE_BUFFER_SHIFT);
 	if (more)
 		return;
 	if (c->res == -ENOBUFS) {
@@ -495,7 +562,7 @@ complete_all(struct uring *u)
 			continue;
 		struct uring_op *op = (struct uring_op *)(uintptr_t)c->user_data;
 		assert(op->in_flight);
-		if (op->kind == OP_RECV)
+		if (op->kind == OP_RECV || op->kind == OP_DGRAM)
 			complete_recv(u, op, c);
 		else
 			finish(op, c->res);

@@ -1,0 +1,342 @@
+/*
+ * control_presence.c - which clients are online, at which worker, and the delivery of what the
+ * store holds for them: oldest first, a few at a time, each until it is confirmed.
+ *
+ * The order of the store is that of the cursor: what was sent lies before it.  When something is
+ * committed for a client that is online, what lies behind its cursor is read again.
+ */
+#include "relay/control_messages.h"
+
+#include "relay/child.h"
+#include "relay/control.h"
+#include "relay/log.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	SEEN_MAX = 65536,
+	RETRY_MS = 1000, /* after the store could not be read */
+};
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+struct control_client *
+control_presence_find(const struct control *control, uint64_t client)
+{
+	void *node = tfind(&client, (void *const *)&control->messages.clients, compare);
+
+	return node == NULL ? NULL : *(struct control_client **)node;
+}
+
+/* --- last seen -------------------------------------------------------------------------------- */
+
+/* Told to the storage when it has room.  What finds none here is not known: that is all. */
+static void
+note_seen(struct control *control, uint64_t client, uint64_t at_us)
+{
+	struct control_messages *messages = &control->messages;
+
+	if (messages->seen_count >= SEEN_MAX)
+		return;
+	if (messages->seen_count == messages->seen_cap) {
+		size_t cap = messages->seen_cap == 0 ? 64 : messages->seen_cap * 2;
+		struct control_seen *grown = realloc(messages->seen, cap * sizeof *grown);
+
+		if (grown == NULL)
+			return;
+		messages->seen = grown;
+		messages->seen_cap = cap;
+	}
+	messages->seen[messages->seen_count++] =
+	    (struct control_seen){ .client = client, .at_ms = (int64_t)(at_us / 1000) };
+}
+
+static void
+order_seen(struct control *control)
+{
+	struct control_messages *messages = &control->messages;
+	const struct control_order nobody = { .kind = CONTROL_ORDER_OTHER };
+	struct message_order order = { .verb = MESSAGE_SEEN };
+
+	while (messages->seen_count > 0) {
+		const struct control_seen *last = &messages->seen[messages->seen_count - 1];
+
+		order.message.client = last->client;
+		order.now_ms = last->at_ms;
+		if (control_messages_order(control, &nobody, &order) == -ENOBUFS)
+			return;
+		messages->seen_count--;
+	}
+}
+
+/* --- coming and going ------------------------------------------------------------------------- */
+
+static void
+want(struct control *control, struct control_client *client)
+{
+	client->more = true;
+	if (client->wanting || client->reading || client->open_count == CHANNEL_NOTICES_OPEN_MAX)
+		return;
+	client->wanting = true;
+	TAILQ_INSERT_TAIL(&control->messages.wanting, client, want_entry);
+}
+
+static void
+unwant(struct control *control, struct control_client *client)
+{
+	if (client->wanting)
+		TAILQ_REMOVE(&control->messages.wanting, client, want_entry);
+	client->wanting = false;
+}
+
+static void
+leave(struct control *control, struct control_client *client)
+{
+	unwant(control, client);
+	LIST_REMOVE(client, entry);
+	tdelete(client, &control->messages.clients, compare);
+	control->messages.client_count--;
+	free(client);
+}
+
+static struct control_client *
+enter(struct control *control, uint64_t id)
+{
+	struct control_messages *messages = &control->messages;
+	struct control_client *client;
+
+	/* Each worker may round its share up. */
+	if (messages->client_count >=
+	    control->config.relay.datagram.sessions_max + CONTROL_WORKERS_MAX)
+		return NULL;
+	client = calloc(1, sizeof *client);
+	if (client == NULL)
+		return NULL;
+	client->id = id;
+	if (tsearch(client, &messages->clients, compare) == NULL) {
+		free(client);
+		return NULL;
+	}
+	messages->client_count++;
+	return client;
+}
+
+void
+control_presence_online(struct control *control, uint32_t worker,
+			const struct channel_presence *presence)
+{
+	struct control_client *client = control_presence_find(control, presence->client);
+
+	if (client != NULL)
+		leave(control, client); /* a new session knows of nothing that was sent */
+	client = enter(control, presence->client);
+	if (client == NULL) {
+		log_error(NULL, "no room for another client that is online");
+		return;
+	}
+	LIST_INSERT_HEAD(&control->messages.of_worker[worker], client, entry);
+	client->worker = worker;
+	client->session = presence->session;
+	client->since_us = presence->since_us;
+	client->port = presence->port;
+	if (presence->address_len <= sizeof client->address) {
+		client->address_len = presence->address_len;
+		memcpy(client->address, presence->address, sizeof client->address);
+	}
+	note_seen(control, client->id, presence->since_us);
+	want(control, client);
+}
+
+void
+control_presence_offline(struct control *control, uint32_t worker,
+			 const struct channel_presence *presence)
+{
+	struct control_client *client = control_presence_find(control, presence->client);
+
+	if (client == NULL || client->worker != worker || client->session != presence->session)
+		return;
+	note_seen(control, client->id, presence->since_us);
+	leave(control, client);
+}
+
+void
+control_presence_forget_worker(struct control *control, uint32_t worker)
+{
+	struct control_client_list *list = &control->messages.of_worker[worker];
+
+	while (!LIST_EMPTY(list)) {
+		note_seen(control, LIST_FIRST(list)->id, control_now_us());
+		leave(control, LIST_FIRST(list));
+	}
+}
+
+/* --- delivery --------------------------------------------------------------------------------- */
+
+void
+control_presence_wake(struct control *control, uint64_t id)
+{
+	struct control_client *client = control_presence_find(control, id);
+
+	if (client != NULL)
+		want(control, client);
+}
+
+void
+control_presence_confirmed(struct control *control, const struct message *message)
+{
+	struct control_client *client = control_presence_find(control, message->client);
+
+	for (uint32_t i = 0; client != NULL && i < client->open_count; i++) {
+		const struct control_stored *open = &client->open[i];
+
+		if (open->kind != (uint32_t)message->kind ||
+		    memcmp(open->id, message->id, sizeof open->id) != 0)
+			continue;
+		client->open[i] = client->open[--client->open_count];
+		if (client->more)
+			want(control, client);
+		return;
+	}
+}
+
+/* What the client gets: a notice as it was encoded when it came, or the bare line of a reply. */
+static size_t
+encode(const struct message *message, uint8_t bytes[static NOTICE_SIZE_MAX])
+{
+	struct wire_out out = wire_out(bytes, NOTICE_SIZE_MAX);
+	const uint8_t *name = message->name.data;
+	const uint8_t *nul = message->name.len == 0 ? NULL : memchr(name, '\0', message->name.len);
+	struct notice notice = { .to = message->client,
+				 .from = message->origin == MESSAGE_BY_CLIENT ? message->sender : 0,
+				 .time_ms = (uint64_t)message->accepted_ms,
+				 .origin = NOTICE_OF_WEBPAGER,
+				 .sender = message->name,
+				 .text = message->text };
+
+	memcpy(notice.id, message->id, sizeof notice.id);
+	if (message->origin == MESSAGE_BY_CLIENT)
+		notice.origin = NOTICE_OF_CLIENT;
+	if (nul != NULL) {
+		size_t len = (size_t)(nul - name);
+
+		notice.origin = NOTICE_OF_ORIGINAL;
+		notice.sender = wire_span(name, len);
+		notice.mail = wire_span(nul + 1, message->name.len - len - 1);
+	}
+	return notice_put(&out, &notice) == NOTICE_FINE ? out.len : 0;
+}
+
+/* False: not now; it comes again with the next look. */
+static bool
+send_one(struct control *control, struct control_client *client, const struct message *stored)
+{
+	uint8_t bytes[NOTICE_SIZE_MAX];
+	struct channel_message message = { .type = CHANNEL_NOTICE };
+	struct wire_span body = stored->text;
+
+	if (stored->kind == MESSAGE_NOTICE) {
+		body = wire_span(bytes, encode(stored, bytes));
+		if (body.len == 0) { /* nothing that came by us; it would stand in the way */
+			client->cursor = stored->cursor;
+			return true;
+		}
+	}
+	message.notice.client = client->id;
+	message.notice.kind = (uint32_t)stored->kind;
+	message.notice.length = body.len;
+	memcpy(message.notice.id, stored->id, sizeof message.notice.id);
+	if (stored->kind == MESSAGE_REPLY)
+		message_reply_number(stored->id, &message.notice.session, &message.notice.number);
+	int fd = control_messages_memfd("notice", body.data, body.len);
+	bool sent =
+	    fd >= 0 && channel_send(control->workers[client->worker].channel, &message, fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	if (!sent)
+		return false;
+	struct control_stored *open = &client->open[client->open_count++];
+	open->kind = (uint32_t)stored->kind;
+	memcpy(open->id, stored->id, sizeof open->id);
+	client->cursor = stored->cursor;
+	return true;
+}
+
+void
+control_presence_on_page(struct control *control, const struct control_order *order,
+			 const struct message_view *view)
+{
+	struct control_client *client = control_presence_find(control, order->client);
+	size_t sent = 0;
+
+	if (client == NULL || client->session != order->session || !client->reading)
+		return;
+	client->reading = false;
+	if (view->status != MESSAGE_DONE) {
+		client->more = true;
+		if (control->messages.retry_at == 0)
+			control->messages.retry_at = child_clock_ms() + RETRY_MS;
+		return;
+	}
+	while (sent < view->page.count && client->open_count < CHANNEL_NOTICES_OPEN_MAX &&
+	       control->workers[client->worker].channel != NULL &&
+	       send_one(control, client, &view->page.messages[sent]))
+		sent++;
+	if (view->page.more || sent < view->page.count || client->more)
+		want(control, client);
+}
+
+static int
+read_next(struct control *control, struct control_client *client)
+{
+	const struct control_order what = { .kind = CONTROL_ORDER_NEXT,
+					    .client = client->id,
+					    .session = client->session };
+	struct message_order order = { .verb = MESSAGE_NEXT,
+				       .cursor = client->cursor,
+				       .max = CHANNEL_NOTICES_OPEN_MAX - client->open_count };
+
+	order.message.client = client->id;
+	return control_messages_order(control, &what, &order);
+}
+
+/* All for whom something may wait. */
+static void
+retry(struct control *control)
+{
+	struct control_client *client;
+
+	control->messages.retry_at = 0;
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		LIST_FOREACH(client, &control->messages.of_worker[i], entry) {
+			if (client->more)
+				want(control, client);
+		}
+	}
+}
+
+void
+control_presence_run(struct control *control, uint64_t now_ms)
+{
+	struct control_client *client;
+
+	if (control->messages.retry_at != 0 && control->messages.retry_at <= now_ms)
+		retry(control);
+	while ((client = TAILQ_FIRST(&control->messages.wanting)) != NULL) {
+		if (read_next(control, client) != 0)
+			break;
+		unwant(control, client);
+		client->reading = true;
+		client->more = false;
+	}
+	order_seen(control);
+}

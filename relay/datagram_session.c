@@ -1,0 +1,341 @@
+/*
+ * datagram_session.c - the sessions of clients: offered, begun, watched for silence, ended; and the
+ * bucket of requests of each.
+ *
+ * Never has more than sessions_max of them.  Owns the sessions' memory, which is of the worker's
+ * budget.
+ */
+#include "relay/datagrams.h"
+
+#include "relay/port.h"
+#include "relay/stats.h"
+
+#include <time.h>
+
+#define OFFER_WAYS       4u
+#define MILLI            1000u
+#define PRESENCE_LAZY_MS 5u
+
+static uint64_t
+mix(uint64_t x)
+{
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+	return x ^ x >> 32;
+}
+
+static struct session **
+place(const struct datagrams *plane, uint64_t client)
+{
+	return &plane->table[mix(client ^ plane->salt) & (plane->table_size - 1)];
+}
+
+struct session *
+session_find(const struct datagrams *plane, uint64_t client)
+{
+	struct session *session = *place(plane, client);
+
+	while (session != NULL && session->client != client)
+		session = session->next;
+	return session;
+}
+
+/* --- offers ----------------------------------------------------------------------------------- */
+
+static struct offer *
+offer_ways(struct datagrams *plane, uint64_t client)
+{
+	return plane->offers +
+	       (mix(client + plane->salt) & (DATAGRAM_OFFERS / OFFER_WAYS - 1)) * OFFER_WAYS;
+}
+
+struct offer *
+offer_make(struct datagrams *plane, const struct offer *wanted)
+{
+	struct offer *ways = offer_ways(plane, wanted->client);
+	struct offer *oldest = ways;
+
+	for (unsigned i = 0; i < OFFER_WAYS; i++) {
+		if (ways[i].client == wanted->client && ways[i].hello == wanted->hello &&
+		    dgram_address_equal(&ways[i].address, &wanted->address))
+			return &ways[i];
+		if (ways[i].made < oldest->made)
+			oldest = &ways[i];
+	}
+	*oldest = *wanted;
+	oldest->session = datagrams_random_id(plane);
+	oldest->made = ++plane->offers_made;
+	return oldest;
+}
+
+struct offer *
+offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
+	   const union dgram_address *address)
+{
+	struct offer *ways = offer_ways(plane, client);
+
+	for (unsigned i = 0; i < OFFER_WAYS; i++) {
+		if (ways[i].client == client && ways[i].session == session &&
+		    dgram_address_equal(&ways[i].address, address))
+			return &ways[i];
+	}
+	return NULL;
+}
+
+/* --- presence --------------------------------------------------------------------------------- */
+
+static uint64_t
+wall_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/* false = control has no room for it now. */
+static bool
+tell_presence(const struct session *session, enum channel_type type)
+{
+	struct worker *worker = session->plane->worker;
+	struct channel_message message = {
+		.type = type,
+		.presence = { .client = session->client, .session = session->id },
+	};
+	struct channel_presence *presence = &message.presence;
+
+	if (type == CHANNEL_ONLINE) {
+		presence->since_us = session->since_us;
+		presence->address_len = dgram_address_bytes(&session->route.address,
+							    presence->address, &presence->port);
+	} else {
+		presence->since_us = wall_us() - (worker_now(worker) - session->seen_at) / 1000u;
+	}
+	return worker->control == NULL || port_send(worker->control, &message, -1) == 0;
+}
+
+static void
+tell_all(struct datagrams *plane)
+{
+	struct session *session;
+
+	TAILQ_FOREACH(session, &plane->sessions, entry) {
+		if (session->told)
+			continue;
+		if (!tell_presence(session, CHANNEL_ONLINE)) {
+			datagrams_tell_later(plane);
+			return;
+		}
+		session->told = true;
+	}
+	tokens_tell(plane);
+}
+
+void
+datagrams_on_tell(struct uring_timer *timer)
+{
+	tell_all(uring_container_of(timer, struct datagrams, tell));
+}
+
+void
+datagrams_tell_later(struct datagrams *plane)
+{
+	struct worker *worker = plane->worker;
+
+	if (!uring_timer_armed(&plane->tell))
+		uring_timer_set(worker->ring, &plane->tell,
+				worker_now(worker) + ms_to_ns(DATAGRAM_TELL_MS));
+}
+
+void
+datagrams_on_new_control(struct datagrams *plane)
+{
+	struct session *session;
+
+	TAILQ_FOREACH(session, &plane->sessions, entry)
+		session->told = false;
+	tokens_forget(plane, false);
+	tell_all(plane);
+}
+
+/* The silent ones are at the head: one timer for all. */
+void
+session_watch(struct datagrams *plane)
+{
+	const struct session *session = TAILQ_FIRST(&plane->sessions);
+
+	if (session == NULL)
+		uring_timer_clear(plane->worker->ring, &plane->presence);
+	else
+		uring_timer_set(plane->worker->ring, &plane->presence,
+				session->seen_at + ms_to_ns(plane->settings.presence_timeout_ms));
+}
+
+void
+session_on_presence(struct uring_timer *timer)
+{
+	struct datagrams *plane = uring_container_of(timer, struct datagrams, presence);
+	uint64_t silence = ms_to_ns(plane->settings.presence_timeout_ms);
+	uint64_t now = worker_now(plane->worker);
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&plane->sessions)) != NULL &&
+	       session->seen_at + silence <= now)
+		session_end(session, false);
+	session_watch(plane);
+}
+
+/* The timer is not moved: it looks again when it is due. */
+void
+session_seen(struct session *session)
+{
+	struct datagrams *plane = session->plane;
+
+	session->seen_at = worker_now(plane->worker);
+	if (TAILQ_NEXT(session, entry) == NULL)
+		return;
+	TAILQ_REMOVE(&plane->sessions, session, entry);
+	TAILQ_INSERT_TAIL(&plane->sessions, session, entry);
+}
+
+bool
+session_may_ask(struct session *session)
+{
+	const struct datagram_settings *settings = &session->plane->settings;
+	uint64_t now = worker_now(session->plane->worker);
+	uint64_t full = (uint64_t)settings->burst * MILLI;
+	uint64_t passed_us = (now - session->tokens_at) / 1000u;
+	/* A day fills any bucket, and keeps the product small. */
+	uint64_t capped_us = passed_us > 86400000000u ? 86400000000u : passed_us;
+	uint64_t more = capped_us * settings->rate / 1000u;
+
+	if (more > 0) {
+		session->tokens += more;
+		session->tokens_at = now;
+	}
+	if (session->tokens > full)
+		session->tokens = full;
+	if (session->tokens < MILLI)
+		return false;
+	session->tokens -= MILLI;
+	return true;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void
+unlink_session(struct session *session)
+{
+	struct datagrams *plane = session->plane;
+	struct session **at = place(plane, session->client);
+
+	while (*at != session)
+		at = &(*at)->next;
+	*at = session->next;
+	TAILQ_REMOVE(&plane->sessions, session, entry);
+	plane->sessions_count--;
+	stats_set(&plane->worker->stats->datagrams_online, plane->sessions_count);
+}
+
+void
+session_end(struct session *session, bool say_bye)
+{
+	struct worker *worker = session->plane->worker;
+	size_t block = session->block;
+
+	inquiry_orphan_all(session);
+	outbox_end(session);
+	if (say_bye)
+		session_send_bare(session, DATAGRAM_BYE, 0);
+	if (session->told)
+		(void)tell_presence(session, CHANNEL_OFFLINE);
+	unlink_session(session);
+	datagram_wipe(session, sizeof *session);
+	memory_put(&worker->memory, session, block);
+}
+
+void
+session_end_all(struct datagrams *plane, bool say_bye)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&plane->sessions)) != NULL)
+		session_end(session, say_bye);
+	uring_timer_clear(plane->worker->ring, &plane->presence);
+}
+
+static bool
+init_cipher(struct session *session)
+{
+	const struct datagrams *plane = session->plane;
+	const struct datagram_key *key;
+
+	if (plane->keys == NULL)
+		return true;
+	key = datagram_keys_find(plane->keys, plane->keys_count, session->client);
+	if (key == NULL)
+		return false;
+	datagram_cipher_init(&session->cipher, session->client, key->secret);
+	session->route.cipher = &session->cipher;
+	return true;
+}
+
+static void
+insert(struct session *session)
+{
+	struct datagrams *plane = session->plane;
+	struct session **at = place(plane, session->client);
+
+	session->next = *at;
+	*at = session;
+	TAILQ_INSERT_TAIL(&plane->sessions, session, entry);
+	plane->sessions_count++;
+	stats_set(&plane->worker->stats->datagrams_online, plane->sessions_count);
+	datagrams_count(plane, DATAGRAM_COUNT_SESSIONS);
+	if (!uring_timer_armed(&plane->presence))
+		session_watch(plane);
+}
+
+struct session *
+session_begin(struct datagrams *plane, const struct offer *offer)
+{
+	struct worker *worker = plane->worker;
+	struct session *before = session_find(plane, offer->client);
+	size_t block;
+
+	if (before != NULL)
+		session_end(before, false);
+	if (plane->sessions_count >= plane->settings.sessions_max)
+		return NULL;
+	struct session *session =
+	    memory_resize(&worker->memory, NULL, 0, 0, sizeof *session, &block);
+	if (session == NULL)
+		return NULL;
+	*session = (struct session){
+		.plane = plane,
+		.client = offer->client,
+		.id = offer->session,
+		.hello = offer->hello,
+		.seen_at = worker_now(worker),
+		.since_us = wall_us(),
+		.route = { .socket = &plane->sockets[offer->socket],
+			   .address = offer->address,
+			   .came = SIZE_MAX },
+		.size = offer->receive_max,
+		.next_number = 1,
+		.tokens = (uint64_t)plane->settings.burst * MILLI,
+		.tokens_at = worker_now(worker),
+		.block = block,
+	};
+	TAILQ_INIT(&session->inquiries);
+	TAILQ_INIT(&session->outbox);
+	if (!init_cipher(session)) {
+		memory_put(&worker->memory, session, block);
+		return NULL;
+	}
+	insert(session);
+	session->told = tell_presence(session, CHANNEL_ONLINE);
+	if (!session->told)
+		datagrams_tell_later(plane);
+	return session;
+}

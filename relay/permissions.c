@@ -1,0 +1,74 @@
+/*
+ * permissions.c - see permissions.h.
+ *
+ * Looks only: never changes a mode, never keeps anything open.  Owns nothing.
+ */
+#include "relay/permissions.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A sticky directory is shared on purpose, /tmp perhaps: that one is not to be changed. */
+static bool
+refuse(const char *path, const char *name, const struct stat *st, struct report *report)
+{
+	unsigned mode = st->st_mode & 07777u;
+
+	if ((mode & S_ISVTX) != 0)
+		report_add(report, REPORT_FATAL, path, 0,
+			   "%s: anybody may write to it (mode %04o); mend it: name a directory "
+			   "that is the relay's alone",
+			   name, mode);
+	else
+		report_add(report, REPORT_FATAL, path, 0,
+			   "%s: anybody may write to it (mode %04o); mend it by: chmod o-w %s",
+			   name, mode, path);
+	return false;
+}
+
+/* Goes up from a resolved path; in a sticky directory what belongs to others stays where it is. */
+static void
+check_above(char *path, const char *of, const char *name, struct report *report)
+{
+	struct stat st;
+
+	for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
+		bool top = slash == path;
+
+		slash[top ? 1 : 0] = '\0';
+		if (stat(path, &st) == 0 && (st.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
+			report_add(report, REPORT_WARNING, of, 0,
+				   "%s: anybody may put another directory in its place, by %s "
+				   "(mode %04o); mend it by: chmod o-w %s",
+				   name, path, (unsigned)(st.st_mode & 07777u), path);
+		if (top)
+			return;
+	}
+}
+
+bool
+permissions_check_dir(const char *path, const char *name, struct report *report)
+{
+	char resolved[PATH_MAX];
+	struct stat st;
+
+	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+		return true;
+	if ((st.st_mode & S_IWOTH) != 0)
+		return refuse(path, name, &st, report);
+	if (realpath(path, resolved) != NULL && resolved[1] != '\0')
+		check_above(resolved, path, name, report);
+	return true;
+}
+
+bool
+permissions_check_file(const char *path, const char *name, struct report *report)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IWOTH) == 0)
+		return true;
+	return refuse(path, name, &st, report);
+}

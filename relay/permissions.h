@@ -1,0 +1,25 @@
+/*
+ * permissions.h - whether others could change what the relay relies on.
+ *
+ * A directory that anybody may write to is refused, also with the sticky bit: that keeps others
+ * from removing what is there, not from being first with a socket that clients then talk to, or
+ * with a table of hosts.  Who may write by being owner or of the group is for the site to say.
+ */
+#ifndef RELAY_PERMISSIONS_H
+#define RELAY_PERMISSIONS_H
+
+#include <stdbool.h>
+
+#include "relay/report.h"
+
+/*
+ * False, and a fatal entry that calls the directory `name` and tells the mend: anybody may write
+ * to it.  Above it somebody could put another one in its place: a warning, since the only way into
+ * a volume of a container may be such.  True for what is missing or no directory.
+ */
+bool permissions_check_dir(const char *path, const char *name, struct report *report);
+
+/* The same for a regular file; its directory is not looked at. */
+bool permissions_check_file(const char *path, const char *name, struct report *report);
+
+#endif

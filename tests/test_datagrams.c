@@ -1,0 +1,250 @@
+/*
+ * test_datagrams.c - sessions, requests and replies of datagram clients, on a real ring.
+ */
+#include "tests/datagram_site.h"
+
+static struct udp_client alice;
+static struct udp_client bob;
+
+static void
+plain(void)
+{
+	site_sealed = false;
+	site_up();
+}
+
+static void
+sealed(void)
+{
+	site_sealed = true;
+	site_up();
+}
+
+static void
+down(void)
+{
+	if (alice.fd > 0)
+		close(alice.fd);
+	if (bob.fd > 0)
+		close(bob.fd);
+	site_down();
+}
+
+TestSuite(datagrams, .init = plain, .fini = down, .timeout = 60);
+TestSuite(datagrams_sealed, .init = sealed, .fini = down, .timeout = 60);
+
+static void
+ask_and_confirm(void)
+{
+	struct channel_message online = { 0 };
+
+	udp_begin(&alice, SITE_CLIENT);
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 0u, "a welcome is an offer");
+	uint64_t number = udp_ask(&alice, "msul1", "ping", 0);
+	udp_expect_reply(&alice, number, "re:ping");
+	cr_assert(datagram_seen_has(&alice.got.header.seen, number));
+	cr_assert_eq(site_told(CHANNEL_ONLINE, &online), 1u);
+	cr_assert_eq(online.presence.client, SITE_CLIENT);
+	cr_assert_eq(online.presence.session, alice.session);
+	cr_assert_eq(online.presence.port, ntohs(alice.address.sin_port));
+	udp_confirm(&alice);
+	TURN_UNTIL(site.worker.datagrams->sessions.tqh_first->outbox_bytes == 0);
+	cr_assert_eq(peer_lines_count, 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_GIVEN_UP), 0u);
+}
+
+Test(datagrams, a_request_is_answered)
+{
+	ask_and_confirm();
+}
+
+Test(datagrams_sealed, a_request_is_answered)
+{
+	ask_and_confirm();
+}
+
+Test(datagrams, the_same_number_again_gets_the_same_answer)
+{
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t number = udp_ask(&alice, "msul1", "once", 0);
+	udp_expect_reply(&alice, number, "re:once");
+	uint64_t first = alice.got.header.number;
+	udp_ask(&alice, "msul1", "once", number);
+	udp_expect_reply(&alice, number, "re:once");
+	cr_assert_eq(alice.got.header.number, first, "a repeat has its number");
+	cr_assert_eq(peer_lines_count, 1u);
+	udp_confirm(&alice);
+	turn_for_nothing();
+	udp_ask(&alice, "msul1", "once", number);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_FORGOTTEN);
+	cr_assert_eq(peer_lines_count, 1u, "never run twice");
+}
+
+Test(datagrams, a_running_request_is_not_run_again)
+{
+	peer_silent = true;
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t number = udp_ask(&alice, "msul1", "slow", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	udp_ask(&alice, "msul1", "slow", number);
+	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, number);
+	turn_for_nothing();
+	cr_assert_eq(peer_lines_count, 1u);
+	peer_say(peer_line_fds[0], "done", 4);
+	udp_expect_reply(&alice, number, "done");
+}
+
+Test(datagrams, one_of_a_client_at_a_time_for_a_host)
+{
+	peer_silent = true;
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t first = udp_ask(&alice, "msul1", "a", 0);
+	uint64_t second = udp_ask(&alice, "msul1", "b", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	udp_begin(&bob, 0x22);
+	uint64_t of_bob = udp_ask(&bob, "msul1", "c", 0);
+	TURN_UNTIL(peer_lines_count == 2);
+	cr_assert_str_eq(peer_lines[0], "a");
+	cr_assert_str_eq(peer_lines[1], "c", "bob is not behind all that alice asks");
+	peer_say(peer_line_fds[0], "A", 1);
+	udp_expect_reply(&alice, first, "A");
+	udp_confirm(&alice);
+	TURN_UNTIL(peer_lines_count == 3);
+	peer_say(peer_line_fds[2], "B", 1);
+	udp_expect_reply(&alice, second, "B");
+	peer_say(peer_line_fds[1], "C", 1);
+	udp_expect_reply(&bob, of_bob, "C");
+}
+
+Test(datagrams, an_unknown_host_and_a_line_that_is_two)
+{
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t number = udp_ask(&alice, "nowhere", "ping", 0);
+	udp_expect(&alice, DATAGRAM_REPLY, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_UNKNOWN_HOST);
+	number = udp_ask(&alice, "msul1", "one\ntwo", 0);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_MALFORMED);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_MALFORMED), 1u);
+	turn_for_nothing();
+	cr_assert_eq(peer_lines_count, 0u);
+}
+
+Test(datagrams, a_lost_link_is_con_lost)
+{
+	peer_silent = true;
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t number = udp_ask(&alice, "msul1", "ping", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	shutdown(peer_line_fds[0], SHUT_RDWR);
+	udp_expect(&alice, DATAGRAM_REPLY, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_CON_LOST);
+}
+
+/* --- long replies ----------------------------------------------------------------------------- */
+
+/* Joins a reply; every `drop`-th datagram is lost (0: none). */
+static void
+join_reply(struct udp_client *client, uint64_t about, uint8_t *whole, size_t len, unsigned drop)
+{
+	static uint8_t marks[1024];
+	struct datagram_join join = { 0 };
+	struct datagram_part part;
+	enum datagram_joined joined = DATAGRAM_JOIN_MORE;
+
+	memset(marks, 0, sizeof marks);
+	for (unsigned i = 1; joined != DATAGRAM_JOIN_WHOLE; i++) {
+		udp_expect(client, DATAGRAM_REPLY, about);
+		if (drop != 0 && i % drop == 0)
+			continue;
+		cr_assert_leq(client->len, 1232u);
+		cr_assert_eq(datagram_part_get(&part, &client->got, 1u << 20), DATAGRAM_OK);
+		joined = datagram_join_take(&join, &part, client->got.header.value, whole, marks,
+					    sizeof marks);
+		cr_assert(joined != DATAGRAM_JOIN_BAD && joined != DATAGRAM_JOIN_FULL);
+		udp_confirm(client);
+	}
+	cr_assert_eq(join.total, len);
+}
+
+static void
+long_reply(size_t len, unsigned drop)
+{
+	static uint8_t line[1u << 20], whole[1u << 20];
+
+	for (size_t i = 0; i < len; i++)
+		line[i] = (uint8_t)('a' + i % 23);
+	peer_silent = true;
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t number = udp_ask(&alice, "msul1", "all of it", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	int flags = fcntl(peer_line_fds[0], F_GETFL);
+	cr_assert_eq(fcntl(peer_line_fds[0], F_SETFL, flags), 0);
+	for (size_t at = 0; at < len;) {
+		ssize_t sent = send(peer_line_fds[0], line + at, len - at, MSG_NOSIGNAL);
+		cr_assert(sent > 0 || errno == EAGAIN);
+		at += sent > 0 ? (size_t)sent : 0;
+		turn();
+	}
+	cr_assert_eq(send(peer_line_fds[0], "\n", 1, MSG_NOSIGNAL), 1);
+	join_reply(&alice, number, whole, len, drop);
+	cr_assert_arr_eq(whole, line, len);
+}
+
+Test(datagrams, a_long_reply_comes_in_parts)
+{
+	long_reply(200000, 0);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_GIVEN_UP), 0u);
+}
+
+Test(datagrams_sealed, a_long_reply_comes_in_parts_although_some_are_lost)
+{
+	long_reply(100000, 5);
+	cr_assert_gt(site_count(DATAGRAM_COUNT_RESENT), 0u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_GIVEN_UP), 0u);
+}
+
+Test(datagrams, the_longest_reply_and_one_byte_more)
+{
+	static char line[2001];
+
+	site_settings.reply_max = 2000;
+	site_give_settings(&site);
+	peer_silent = true;
+	memset(line, 'x', sizeof line);
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t fits = udp_ask(&alice, "msul1", "fits", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	peer_say(peer_line_fds[0], line, 2000);
+	udp_expect(&alice, DATAGRAM_REPLY, fits);
+	udp_saw(&alice);
+	udp_expect(&alice, DATAGRAM_REPLY, fits);
+	udp_confirm(&alice);
+	uint64_t too_long = udp_ask(&alice, "msul1", "does not", 0);
+	TURN_UNTIL(peer_lines_count == 2);
+	peer_say(peer_line_fds[1], line, 2001);
+	udp_expect(&alice, DATAGRAM_REPLY, too_long);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_TOO_LONG);
+}
+
+/* --- resends ---------------------------------------------------------------------------------- */
+
+Test(datagrams, what_is_not_confirmed_is_sent_again_and_given_up)
+{
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t number = udp_ask(&alice, "msul1", "ping", 0);
+	uint64_t first = 0;
+	for (uint32_t i = 0; i < site_settings.resend_tries; i++) {
+		udp_expect_reply(&alice, number, "re:ping");
+		if (i == 0)
+			first = alice.got.header.number;
+		cr_assert_eq(alice.got.header.number, first);
+	}
+	TURN_UNTIL(site_count(DATAGRAM_COUNT_GIVEN_UP) == 1);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_RESENT), site_settings.resend_tries - 1);
+	udp_expect_nothing(&alice);
+	udp_ask(&alice, "msul1", "ping", number);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_FORGOTTEN);
+}

@@ -1,0 +1,152 @@
+/*
+ * test_permissions.c - which modes are refused, what is said of them, and what is let pass.
+ */
+#include "tests/temp_dir.h"
+
+#include "relay/permissions.h"
+
+static struct report report;
+
+static void
+begin(void)
+{
+	temp_dir_make();
+	report = (struct report){ .count = 0 };
+}
+
+static void
+end(void)
+{
+	report_fini(&report);
+	temp_dir_remove();
+}
+
+TestSuite(permissions, .init = begin, .fini = end);
+
+/* A directory of exactly this mode, whatever the umask. */
+static const char *
+make_dir(const char *name, mode_t mode)
+{
+	const char *path = temp_path(name);
+
+	cr_assert_eq(mkdir(path, 0700), 0, "%s", strerror(errno));
+	cr_assert_eq(chmod(path, mode), 0, "%s", strerror(errno));
+	return path;
+}
+
+static bool
+check_dir(const char *path)
+{
+	return permissions_check_dir(path, "run_dir", &report);
+}
+
+static void
+says(enum report_severity severity, const char *file, const char *text)
+{
+	cr_assert_eq(report.count, 1, "%zu entries", report.count);
+	cr_assert_eq(report.entries[0].severity, severity);
+	cr_assert_str_eq(report.entries[0].file, file);
+	cr_assert_not_null(strstr(report.entries[0].text, text), "\"%s\" lacks \"%s\"",
+			   report.entries[0].text, text);
+}
+
+Test(permissions, directories_of_owner_and_group_pass)
+{
+	static const mode_t modes[] = { 0700, 0755, 0775, 02770, 01755, 0711 };
+	char name[16];
+
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+		snprintf(name, sizeof name, "d%zu", i);
+		cr_assert(check_dir(make_dir(name, modes[i])), "%o", modes[i]);
+	}
+	cr_assert_eq(report.count, 0);
+}
+
+Test(permissions, a_directory_of_everybody_is_refused)
+{
+	const char *path = make_dir("open", 0777);
+
+	cr_assert_not(check_dir(path));
+	says(REPORT_FATAL, path, "run_dir: anybody may write to it (mode 0777)");
+	says(REPORT_FATAL, path, "chmod o-w /");
+}
+
+Test(permissions, the_sticky_bit_is_no_excuse)
+{
+	const char *path = make_dir("sticky", 01777);
+
+	cr_assert_not(check_dir(path));
+	says(REPORT_FATAL, path, "(mode 1777)");
+}
+
+Test(permissions, one_that_others_can_only_write_to_is_refused_too)
+{
+	cr_assert_not(check_dir(make_dir("blind", 0702)));
+	cr_assert_eq(report.totals[REPORT_FATAL], 1);
+}
+
+Test(permissions, a_link_stands_for_what_it_leads_to)
+{
+	const char *link = temp_path("link");
+
+	cr_assert_eq(symlink(make_dir("open", 0777), link), 0);
+	cr_assert_not(check_dir(link));
+	says(REPORT_FATAL, link, "(mode 0777)");
+}
+
+Test(permissions, a_parent_of_everybody_is_warned_of)
+{
+	make_dir("open", 0777);
+	const char *path = make_dir("open/inner", 0755);
+
+	cr_assert(check_dir(path));
+	says(REPORT_WARNING, path, "/open (mode 0777)");
+}
+
+Test(permissions, a_grandparent_too_and_behind_a_link)
+{
+	const char *link = temp_path("link");
+
+	make_dir("open", 0777);
+	make_dir("open/middle", 0755);
+	cr_assert_eq(symlink(make_dir("open/middle/inner", 0755), link), 0);
+	cr_assert(check_dir(link));
+	says(REPORT_WARNING, link, "/open (mode 0777)");
+}
+
+Test(permissions, a_sticky_parent_is_fine)
+{
+	make_dir("sticky", 01777);
+	cr_assert(check_dir(make_dir("sticky/inner", 0755)));
+	cr_assert_eq(report.count, 0);
+}
+
+Test(permissions, what_is_missing_is_for_others_to_say)
+{
+	temp_write("file", "text");
+	cr_assert_eq(chmod(temp_path("file"), 0666), 0);
+	cr_assert(check_dir(temp_path("missing")));
+	cr_assert(check_dir(temp_path("file")));
+	cr_assert(check_dir("/"));
+	cr_assert(permissions_check_file(temp_path("missing"), "relay.conf", &report));
+	cr_assert_eq(report.count, 0);
+}
+
+Test(permissions, a_file_of_everybody_is_refused)
+{
+	const char *path = temp_path("relay.conf");
+
+	temp_write("relay.conf", "relay {}");
+	cr_assert_eq(chmod(path, 0664), 0);
+	cr_assert(permissions_check_file(path, "relay.conf", &report));
+	cr_assert_eq(report.count, 0);
+	cr_assert_eq(chmod(path, 0646), 0);
+	cr_assert_not(permissions_check_file(path, "relay.conf", &report));
+	says(REPORT_FATAL, path, "relay.conf: anybody may write to it (mode 0646)");
+}
+
+Test(permissions, a_device_is_no_file)
+{
+	cr_assert(permissions_check_file("/dev/null", "relay.conf", &report));
+	cr_assert_eq(report.count, 0);
+}

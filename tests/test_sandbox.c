@@ -1,0 +1,155 @@
+/*
+ * test_sandbox.c - what a process that entered a sandbox can still do.  Each in a process of its
+ * own, which ends with the number of the first fact that does not hold.
+ */
+#include "relay/sandbox.h"
+
+#include "tests/temp_dir.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HOLDS(fact)                                \
+	do {                                       \
+		if (!(fact))                       \
+			return __LINE__ % 250 + 1; \
+	} while (0)
+
+TestSuite(sandbox, .init = temp_dir_make, .fini = temp_dir_remove);
+
+/* The status of a child that did this. */
+static int
+ends_with(int (*what)(void))
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(what());
+	cr_assert_gt(pid, 0);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status), "ended by signal %d", WTERMSIG(status));
+	return WEXITSTATUS(status);
+}
+
+static bool
+fails_with(long result, int error)
+{
+	return result == -1 && errno == error;
+}
+
+static int
+worker_keeps_nothing(void)
+{
+	struct stat st;
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	sandbox_enter(SANDBOX_WORKER, NULL, 0);
+	HOLDS(fails_with(open("/etc/passwd", O_RDONLY), EPERM));
+	HOLDS(fails_with(execl("/bin/true", "true", (char *)NULL), EPERM));
+	HOLDS(fails_with(fork(), EPERM));
+	HOLDS(fails_with(socket(AF_NETLINK, SOCK_RAW, 0), EPERM));
+	HOLDS(fails_with(stat("/etc/passwd", &st), EPERM));
+	HOLDS(fails_with(kill(getppid(), 0), EPERM));
+	HOLDS(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	      MAP_FAILED);
+	HOLDS(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	HOLDS(socket(AF_UNIX, SOCK_SEQPACKET, 0) >= 0);
+	HOLDS(fstat(null, &st) == 0);
+	HOLDS(malloc(1 << 20) != NULL);
+	return 0;
+}
+
+static void *
+try_secret(void *path)
+{
+	return (void *)(intptr_t)(fails_with(open(path, O_RDONLY), EACCES) ? 1 : 0);
+}
+
+static int
+control_keeps_its_paths(void)
+{
+	const struct sandbox_path paths[] = {
+		{ temp_path("mine"), true },
+		{ temp_path("theirs"), false },
+		{ temp_path("nowhere"), true },
+	};
+	char secret[512];
+	pthread_t thread;
+	void *refused = NULL;
+
+	snprintf(secret, sizeof secret, "%s", temp_path("secret"));
+	sandbox_enter(SANDBOX_CONTROL, paths, 3);
+	HOLDS(open(temp_path("mine/new"), O_WRONLY | O_CREAT | O_TRUNC, 0600) >= 0);
+	HOLDS(mkdir(temp_path("mine/below"), 0700) == 0);
+	HOLDS(rename(temp_path("mine/new"), temp_path("mine/below/new")) == 0);
+	HOLDS(unlink(temp_path("mine/below/new")) == 0);
+	HOLDS(open(temp_path("theirs/file"), O_RDONLY) >= 0);
+	HOLDS(fails_with(open(temp_path("theirs/file"), O_WRONLY), EACCES));
+	HOLDS(fails_with(unlink(temp_path("theirs/file")), EACCES));
+	HOLDS(fails_with(open(secret, O_RDONLY), EACCES));
+	HOLDS(fails_with(symlink(secret, temp_path("mine/link")), EPERM));
+	HOLDS(fails_with(execl("/bin/true", "true", (char *)NULL), EPERM));
+	HOLDS(fails_with(fork(), EPERM));
+	HOLDS(pthread_create(&thread, NULL, try_secret, secret) == 0);
+	HOLDS(pthread_join(thread, &refused) == 0 && refused != NULL);
+	return 0;
+}
+
+static int
+both_give_up_privileges(void)
+{
+	struct rlimit core;
+
+	HOLDS(prctl(PR_GET_DUMPABLE) == 1);
+	sandbox_hide();
+	HOLDS(prctl(PR_GET_DUMPABLE) == 0);
+	HOLDS(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0);
+	sandbox_enter(SANDBOX_CONTROL, NULL, 0);
+	HOLDS(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0);
+	HOLDS(fails_with(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), EPERM));
+	return 0;
+}
+
+static void
+needs_sandbox(void)
+{
+	if (sandbox_lacks() != NULL)
+		cr_skip_test("no whole sandbox here: it lacks %s", sandbox_lacks());
+}
+
+Test(sandbox, a_worker_has_sockets_and_nothing_else)
+{
+	needs_sandbox();
+	int line = ends_with(worker_keeps_nothing);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, control_has_its_paths_also_in_its_threads)
+{
+	needs_sandbox();
+	cr_assert_eq(mkdir(temp_path("mine"), 0700), 0);
+	cr_assert_eq(mkdir(temp_path("theirs"), 0700), 0);
+	temp_write("theirs/file", "text");
+	temp_write("secret", "secret");
+	int line = ends_with(control_keeps_its_paths);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, privileges_and_cores_are_gone)
+{
+	needs_sandbox();
+	int line = ends_with(both_give_up_privileges);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
