@@ -165,7 +165,8 @@ sub spawn {
 	my $base = scratch() . "/$name." . scalar @running;
 	my $pid = fork // die "fork: $!\n";
 	if ($pid == 0) {
-		$SIG{$_} = 'DEFAULT' for qw(TERM INT HUP PIPE);
+		# Also those that a shell without job control makes its background jobs ignore.
+		$SIG{$_} = 'DEFAULT' for qw(TERM INT QUIT HUP PIPE USR1 USR2 ALRM CHLD);
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>', "$base.out";
 		open STDERR, '>', "$base.err";
