@@ -18,12 +18,16 @@ move_to_front(struct buffer *buffer)
 }
 
 uint8_t *
-buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
+buffer_make_room(struct buffer *buffer, struct memory *memory, size_t n)
 {
 	size_t len = buffer_len(buffer);
 
-	if (n <= buffer->cap - buffer->tail && buffer->data != NULL)
-		return buffer->data + buffer->tail;
+	if (buffer->cap == 0 && n <= MEMORY_BLOCK_MIN) {
+		buffer->data = memory_get_block(memory);
+		if (buffer->data != NULL)
+			buffer->cap = MEMORY_BLOCK_MIN;
+		return buffer->data;
+	}
 	/* Move to the front only when that frees half of the memory: otherwise it would be done
 	 * over and over. */
 	if (n <= buffer->cap - len && buffer->head >= buffer->cap / 2 && buffer->data != NULL)

@@ -34,9 +34,18 @@ buffer_at(const struct buffer *buffer)
 	return buffer->data + buffer->head;
 }
 
+/* For buffer_room() alone: when there is no room behind the tail. */
+uint8_t *buffer_make_room(struct buffer *buffer, struct memory *memory, size_t n);
+
 /* Room for n bytes behind the tail, or NULL if the budget does not allow it.  buffer_grow() makes
  * them part of it. */
-uint8_t *buffer_room(struct buffer *buffer, struct memory *memory, size_t n);
+static inline uint8_t *
+buffer_room(struct buffer *buffer, struct memory *memory, size_t n)
+{
+	if (n <= buffer->cap - buffer->tail && buffer->data != NULL)
+		return buffer->data + buffer->tail;
+	return buffer_make_room(buffer, memory, n);
+}
 
 static inline void
 buffer_grow(struct buffer *buffer, size_t n)

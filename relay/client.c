@@ -172,8 +172,7 @@ line_max(const struct client *client, const uint8_t *data, size_t len)
 {
 	size_t max = client->host->settings.line_max;
 
-	if (memcmp(data, ENC_REQUEST_PREFIX,
-		   len < ENC_REQUEST_PREFIX_LEN ? len : ENC_REQUEST_PREFIX_LEN) == 0)
+	if (wire_may_start(data, len, wire_span(ENC_REQUEST_PREFIX, ENC_REQUEST_PREFIX_LEN)))
 		max += ENC_REQUEST_PREFIX_LEN;
 	return max;
 }
@@ -241,7 +240,12 @@ static void
 advance(struct client *client)
 {
 	struct exchange *x = client->exchange;
+	bool busy = x != NULL && (x->request.state != REQUEST_IDLE || buffer_len(&x->out) > 0);
 
+	/* What almost every event leaves behind: one request, nothing read ahead of it. */
+	if (busy && buffer_len(&x->in) == 0 && client->state == CLIENT_OPEN &&
+	    client->recv.in_flight)
+		return;
 	if (x != NULL && buffer_len(&x->in) > 0 && may_start(x)) {
 		size_t used =
 		    start_requests(client, buffer_at(&x->in), buffer_len(&x->in), x->scanned);
@@ -251,8 +255,8 @@ advance(struct client *client)
 		x->scanned = may_start(x) ? buffer_len(&x->in) : 0;
 		if (buffer_len(&x->in) == 0)
 			buffer_release(&x->in, &x->worker->memory);
+		busy = x->request.state != REQUEST_IDLE || buffer_len(&x->out) > 0;
 	}
-	bool busy = x != NULL && (x->request.state != REQUEST_IDLE || buffer_len(&x->out) > 0);
 	if (!busy && client->state == CLIENT_FINISHING) {
 		client_close(client); /* a fragment without its LF, if any, is dropped */
 		return;
@@ -385,7 +389,7 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 		data += used;
 		len -= used;
 	}
-	if (!buffer_append(&x->in, &x->worker->memory, data, len)) {
+	if (len > 0 && !buffer_append(&x->in, &x->worker->memory, data, len)) {
 		/* Out of memory: this client's line cannot be kept, everybody else goes on. */
 		log_warning(client->host->id, "client closed: no memory for its request");
 		if (may_start(x)) { /* else whole requests are before it, to be answered first */

@@ -206,7 +206,7 @@ line_max(const struct link *link, const uint8_t *data, size_t len)
 
 	if (link->state == LINK_HANDSHAKE)
 		return LOND_LINE_MAX;
-	if (memcmp(data, "enc:", len < 4 ? len : 4) == 0)
+	if (wire_may_start(data, len, wire_span("enc:", 4)))
 		return 2 * max + 64;
 	return max;
 }

@@ -122,6 +122,20 @@ memory_resize(struct memory *memory, void *old, size_t old_size, size_t keep, si
 	return at;
 }
 
+void *
+memory_get_block(struct memory *memory)
+{
+	struct memory_block *block = memory->free[0];
+	size_t got;
+
+	if (block == NULL || memory->used + MEMORY_BLOCK_MIN > memory->max)
+		return memory_resize(memory, NULL, 0, 0, MEMORY_BLOCK_MIN, &got);
+	memory->free[0] = block->next;
+	memory->spare -= MEMORY_BLOCK_MIN;
+	memory->used += MEMORY_BLOCK_MIN;
+	return block;
+}
+
 void
 memory_put(struct memory *memory, void *block, size_t size)
 {

@@ -42,6 +42,9 @@ void memory_fini(struct memory *memory);
 void *memory_resize(struct memory *memory, void *old, size_t old_size, size_t keep, size_t want,
 		    size_t *got);
 
+/* A block of MEMORY_BLOCK_MIN bytes: what almost every request and reply needs. */
+void *memory_get_block(struct memory *memory);
+
 void memory_put(struct memory *memory, void *block, size_t size);
 
 /* Whether so little is left that no new clients should be let in. */

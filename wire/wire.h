@@ -65,6 +65,16 @@ wire_span_starts(struct wire_span s, struct wire_span prefix)
 	return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
 }
 
+/* Whether what is there so far, maybe not all of it, begins like `prefix`.  With a prefix of known
+ * length the usual case is one comparison of words. */
+static inline bool
+wire_may_start(const uint8_t *data, size_t len, struct wire_span prefix)
+{
+	if (len >= prefix.len)
+		return memcmp(data, prefix.data, prefix.len) == 0;
+	return memcmp(data, prefix.data, len) == 0;
+}
+
 /*
  * The caller's bounded output.  Bytes [0, len) are written, [len, cap) are room.
  * Writing past the end writes nothing and sets `overflow`, which sticks: check once at the end.
