@@ -131,7 +131,7 @@ $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwi
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 $(BUILD)/relay-bench: $(call obj,bench/bench.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
 $(BUILD)/pump-epoll: $(call obj,bench/pump_epoll.c) $(BUILD)/libbench.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
