@@ -203,6 +203,7 @@ static void
 cut_off(struct client *c, struct udp_ask *slot)
 {
 	c->load->counts.cut_off++;
+	c->udp->gave_up = true;
 	finish_ask(c, slot);
 }
 
@@ -225,6 +226,7 @@ start_anew(struct client *c)
 			cut_off(c, &u->asks[i]);
 	c->state = CLIENT_SHAKING;
 	u->session = u->number = 0;
+	u->gave_up = false;
 	u->owed_count = 0;
 	u->in = (struct datagram_window){ 0 };
 	udp_open(c);
@@ -332,9 +334,11 @@ on_reply(struct client *c, const struct datagram *datagram)
 	if ((age != DATAGRAM_NEWEST && age != DATAGRAM_FRESH) ||
 	    (header->flags & DATAGRAM_DURABLE) != 0)
 		return;
-	slot = find_ask(c, header->about);
-	if (slot == NULL || header->about == 0)
+	slot = header->about == 0 ? NULL : find_ask(c, header->about);
+	if (header->about > u->number || (slot == NULL && !u->gave_up))
 		load_complain(c->load, "a reply to nothing", 0, datagram->body, nothing);
+	else if (slot == NULL)
+		return;
 	else if (header->code != 0)
 		on_code(c, slot, header->code);
 	else

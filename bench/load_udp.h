@@ -43,6 +43,7 @@ struct udp_client {
 	struct datagram_window in;
 	uint64_t owed[UDP_OWED];
 	uint32_t owed_count;
+	bool gave_up;         /* on some request, whose reply may still come */
 	struct udp_ask *asks; /* `depth` of them */
 };
 

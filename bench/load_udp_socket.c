@@ -252,10 +252,12 @@ flush_socket(struct load *load, size_t from, size_t to)
 			sent += (size_t)done;
 			continue;
 		}
+		if (errno == EINTR)
+			continue;
 		/* Nobody listens, as an earlier one has shown; and no room. */
 		if (errno == ECONNREFUSED)
 			load->counts.refused++;
-		else if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+		else if (errno != EAGAIN && errno != ENOBUFS)
 			err(1, "sendmmsg");
 		load->last_errno = errno;
 		sent++;
