@@ -131,7 +131,7 @@ $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwi
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 $(BUILD)/relay-bench: $(call obj,bench/bench.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
 $(BUILD)/pump-epoll: $(call obj,bench/pump_epoll.c) $(BUILD)/libbench.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -312,7 +312,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
 
-demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
+demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind, a call of a service, requests and notices by datagram, shown at work
 	@deploy/demo/run $(BUILD)
 
 programs: all $(TEST_BIN) $(BUILD)/tests/deny $(BUILD)/tests/inside $(BUILD)/relay-sim

@@ -10,6 +10,7 @@
 #include "bench/load.h"
 
 #include "bench/clock.h"
+#include "bench/load_udp.h"
 #include "bench/process.h"
 
 #include <err.h>
@@ -151,6 +152,8 @@ init(struct load *load, const struct load_options *o)
 			c->asks = load->asks + i * o->depth;
 	}
 	load->now_ns = load->progress_ns = clock_now_ns();
+	if (o->udp)
+		udp_init(load);
 	load->look_ns = o->progress ? load->now_ns + PROGRESS_NS : UINT64_MAX;
 	/* A timer that may be 50 us late would be counted as latency of the relay. */
 	if (load_is_open(load))
@@ -162,6 +165,8 @@ fini(struct load *load)
 {
 	for (size_t i = 0; i < load->client_count; i++)
 		client_finish(&load->clients[i]);
+	if (load->udp != NULL)
+		udp_fini(load);
 	free(load->clients);
 	free(load->asks);
 	wakes_fini(&load->wakes);
@@ -342,6 +347,8 @@ turn(struct load *load, bool may_wait)
 {
 	struct epoll_event events[EVENTS_MAX];
 	struct timespec wait;
+	if (load->udp != NULL)
+		udp_flush(load);
 	uint64_t until_ns = may_wait ? next_look_ns(load) : 0;
 	int n = epoll_pwait2(load->epoll_fd, events, EVENTS_MAX,
 			     clock_wait(&wait, clock_now_ns(), until_ns), &load->while_waiting);

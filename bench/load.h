@@ -6,6 +6,7 @@
  *     load_client.c    a connection: opens, asks, compares
  *     load.c           the phases of a run and the loop; load_next alone decides who may ask when
  *     load_meters.c    clocks and counters of all processes, read when the window begins and ends
+ *     load_udp.h       clients of UDP sockets, in place of connections
  *     load_report.c    the result as a table and as JSON, and the progress line
  *
  * Closed loop: a client asks again as soon as it is answered.  Open loop (--rate): requests are due
@@ -60,6 +61,12 @@ struct load_process {
 struct load_options {
 	struct load_target targets[LOAD_TARGETS_MAX]; /* clients are dealt out to them in turn */
 	size_t target_count;
+	bool udp; /* to the relay's UDP socket; targets are hosts */
+	struct sockaddr_storage udp_address;
+	socklen_t udp_address_len;
+	const char *keys;        /* the file; NULL: not sealed */
+	uint64_t sockets;        /* that UDP clients share; 0: one each */
+	uint64_t datagram_bytes; /* the longest that is taken */
 	bool tcp; /* straight to the peer: a lond's handshake and encryption are ours */
 	enum protocol protocol;
 	const char *id;    /* of the lond, for encryption over TCP */
@@ -112,6 +119,8 @@ struct load_counts {
 	uint64_t refused;   /* attempts that failed otherwise */
 	uint64_t ended;     /* connections the other side ended */
 	uint64_t idle_ended;
+	uint64_t busy;    /* UDP: told to come again later */
+	uint64_t resent;  /* UDP: requests sent again, for want of an answer */
 	uint64_t unbegun; /* due in the window of an open loop, but no client had room */
 };
 
@@ -144,6 +153,9 @@ struct ask {
 	bool counted; /* begun inside the measured window */
 };
 
+struct udp;
+struct udp_client;
+
 struct client {
 	struct load *load;
 	TAILQ_ENTRY(client) rest;
@@ -166,6 +178,7 @@ struct client {
 	struct ask *asks; /* a ring of `depth` */
 	size_t first;
 	size_t in_flight;
+	struct udp_client *udp; /* its session; NULL: a stream */
 };
 
 TAILQ_HEAD(client_list, client);
@@ -191,6 +204,7 @@ struct load {
 	struct client *clients; /* the asking ones, then the idle ones */
 	size_t client_count;
 	struct ask *asks;
+	struct udp *udp; /* NULL: streams */
 	struct wakes wakes;
 	struct bytes receive;
 	struct bytes expected;

@@ -8,6 +8,7 @@
 #include "bench/load.h"
 
 #include "bench/clock.h"
+#include "bench/load_udp.h"
 #include "bench/resp.h"
 #include "wire/line.h"
 
@@ -225,6 +226,10 @@ client_open(struct client *c)
 
 	const struct load_target *target = c->target;
 
+	if (c->udp != NULL) {
+		udp_open(c);
+		return;
+	}
 	c->fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		err(1, "socket");
@@ -269,6 +274,10 @@ client_begin(struct client *c)
 	struct load *load = c->load;
 	struct ask ask;
 
+	if (c->udp != NULL) {
+		udp_begin(c);
+		return;
+	}
 	if (!load_next(load, &ask)) {
 		load_rest(load, c);
 		return;
@@ -292,6 +301,10 @@ client_ask(struct client *c)
 	struct load *load = c->load;
 	struct ask ask;
 
+	if (c->udp != NULL) {
+		udp_ask(c);
+		return;
+	}
 	if (c->state != CLIENT_READY || c->idle)
 		return;
 	if (load_is_open(load)) {
@@ -430,6 +443,10 @@ receive(struct client *c)
 void
 client_on_events(struct client *c, uint32_t events)
 {
+	if (c->udp != NULL) {
+		udp_on_events(c);
+		return;
+	}
 	if (c->fd < 0)
 		return; /* closed earlier in this turn */
 	if (c->state == CLIENT_CONNECTING) {
@@ -447,6 +464,10 @@ client_on_events(struct client *c, uint32_t events)
 void
 client_on_wake(struct client *c)
 {
+	if (c->udp != NULL) {
+		udp_on_wake(c);
+		return;
+	}
 	assert(c->state == CLIENT_WAITING);
 	client_open(c);
 }
@@ -454,8 +475,10 @@ client_on_wake(struct client *c)
 void
 client_finish(struct client *c)
 {
+	if (c->udp != NULL)
+		udp_finish(c);
 	wakes_clear(&c->load->wakes, &c->wake);
-	if (c->state == CLIENT_READY && c->in_flight == 0)
+	if (c->fd >= 0 && c->state == CLIENT_READY && c->in_flight == 0)
 		check_silence(c);
 	drop(c, CLIENT_CLOSED);
 	bytes_free(&c->in);

@@ -5,7 +5,9 @@
 
 #include "bench/address.h"
 #include "bench/clock.h"
+#include "bench/load_udp.h"
 #include "bench/number.h"
+#include "wire/enc.h"
 
 #include <err.h>
 #include <getopt.h>
@@ -17,6 +19,11 @@
 enum {
 	OPT_UNIX = 1000,
 	OPT_TCP,
+	OPT_UDP,
+	OPT_HOST,
+	OPT_KEYS,
+	OPT_SOCKETS,
+	OPT_DATAGRAM_BYTES,
 	OPT_ID,
 	OPT_LOCAL,
 	OPT_CLIENTS,
@@ -46,6 +53,11 @@ enum {
 static const struct option long_options[] = {
 	{ "unix", required_argument, NULL, OPT_UNIX },
 	{ "tcp", required_argument, NULL, OPT_TCP },
+	{ "udp", required_argument, NULL, OPT_UDP },
+	{ "host", required_argument, NULL, OPT_HOST },
+	{ "keys", required_argument, NULL, OPT_KEYS },
+	{ "sockets", required_argument, NULL, OPT_SOCKETS },
+	{ "datagram-bytes", required_argument, NULL, OPT_DATAGRAM_BYTES },
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "local", required_argument, NULL, OPT_LOCAL },
 	{ "clients", required_argument, NULL, OPT_CLIENTS },
@@ -74,7 +86,8 @@ static const struct option long_options[] = {
 };
 
 static const char help[] =
-    "usage: relay-bench load --unix PATH | --tcp ADDR:PORT [option ...]\n\n"
+    "usage: relay-bench load --unix PATH | --tcp ADDR:PORT | --udp ADDR:PORT --host NAME [option "
+    "...]\n\n"
     "Asks and compares every reply byte for byte with the one that is right.  In the closed loop "
     "each "
     "client keeps\n"
@@ -87,6 +100,15 @@ static const char help[] =
     "in "
     "turn\n"
     "  --tcp ADDR:PORT      relay-peer itself: 127.0.0.1:PORT or [::1]:PORT; once or more\n"
+    "  --udp ADDR:PORT      a UDP socket of the relay\n"
+    "  --host NAME          the host that is asked over --udp; once or more: clients are dealt out "
+    "in "
+    "turn\n"
+    "  --keys FILE          over --udp: ids and keys of the clients, sealed; else not sealed, ids "
+    "are "
+    "1, 2 ...\n"
+    "  --sockets N          over --udp: all clients share N sockets (one each)\n"
+    "  --datagram-bytes N   over --udp: the longest datagram that is taken (1232)\n"
     "  --protocol NAME      lond: lines, over --tcp behind a lond's handshake (the default); bare: "
     "lines, no\n"
     "                       handshake; redis: the same lines as GET (longer ones GETSET)\n"
@@ -157,8 +179,8 @@ add_target(struct load_options *o, bool tcp)
 {
 	struct load_target *target = &o->targets[o->target_count];
 
-	if (o->target_count > 0 && o->tcp != tcp)
-		errx(2, "either --unix or --tcp");
+	if (o->udp || (o->target_count > 0 && o->tcp != tcp))
+		errx(2, "either --unix or --tcp or --udp");
 	if (o->target_count++ == LOAD_TARGETS_MAX)
 		errx(2, "at most %d targets", LOAD_TARGETS_MAX);
 	target->name = optarg;
@@ -167,6 +189,29 @@ add_target(struct load_options *o, bool tcp)
 		set_unix(target);
 	else if (!address_parse(optarg, &target->address, &target->address_len))
 		errx(2, "--tcp: \"%s\" is not ADDR:PORT", optarg);
+}
+
+static void
+set_udp(struct load_options *o)
+{
+	if (o->udp || (o->target_count > 0 && o->targets[0].address_len != 0))
+		errx(2, "either --unix or --tcp or --udp, which is there once");
+	if (!address_parse(optarg, &o->udp_address, &o->udp_address_len))
+		errx(2, "--udp: \"%s\" is not ADDR:PORT", optarg);
+	o->udp = true;
+}
+
+/* A target without an address. */
+static void
+add_host(struct load_options *o)
+{
+	size_t len = strlen(optarg);
+
+	if (len == 0 || len > DATAGRAM_HOST_MAX)
+		errx(2, "--host: a name of 1 to %d bytes", DATAGRAM_HOST_MAX);
+	if (o->target_count == LOAD_TARGETS_MAX)
+		errx(2, "at most %d targets", LOAD_TARGETS_MAX);
+	o->targets[o->target_count++].name = optarg;
 }
 
 static void
@@ -195,6 +240,21 @@ set_option(struct load_options *o, int opt)
 	case OPT_UNIX:
 	case OPT_TCP:
 		add_target(o, opt == OPT_TCP);
+		break;
+	case OPT_UDP:
+		set_udp(o);
+		break;
+	case OPT_HOST:
+		add_host(o);
+		break;
+	case OPT_KEYS:
+		o->keys = optarg;
+		break;
+	case OPT_SOCKETS:
+		o->sockets = number("sockets", 1, 1000000);
+		break;
+	case OPT_DATAGRAM_BYTES:
+		o->datagram_bytes = number("datagram-bytes", DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_MAX);
 		break;
 	case OPT_PROTOCOL:
 		if (!protocol_parse(optarg, &o->protocol))
@@ -274,12 +334,33 @@ set_option(struct load_options *o, int opt)
 	}
 }
 
+static void
+check_udp(const struct load_options *o)
+{
+	if (!o->udp && (o->keys != NULL || o->sockets != 0 || o->targets[0].address_len == 0))
+		errx(2, "--host, --keys and --sockets need --udp");
+	if (!o->udp)
+		return;
+	if (o->protocol != PROTOCOL_LOND || o->connect_per != 0)
+		errx(2, "--udp: neither --protocol nor --connect-per");
+	if (o->depth > UDP_DEPTH_MAX)
+		errx(2, "--udp: at most --depth %d", UDP_DEPTH_MAX);
+	if (o->reply_bytes > DATAGRAM_JOINED_MAX)
+		errx(2, "--udp: --reply-bytes of at most %u", DATAGRAM_JOINED_MAX);
+	for (size_t i = 0; i < o->target_count; i++)
+		if (o->request_bytes + (o->encrypt != 0 ? strlen(ENC_REQUEST_PREFIX) : 0) >
+		    datagram_line_max(o->datagram_bytes, strlen(o->targets[i].name),
+				      o->keys != NULL))
+			errx(2, "--request-bytes: more than fits into a datagram");
+}
+
 /* What only goes, or does not go, with something else. */
 static void
 check_together(const struct load_options *o)
 {
 	if (o->target_count == 0)
-		errx(2, "--unix or --tcp is needed; try --help");
+		errx(2, "--unix, --tcp or --udp with --host is needed; try --help");
+	check_udp(o);
 	if (o->requests != 0 && o->duration_ns != 0)
 		errx(2, "one of --requests and --seconds");
 	if (o->clients * o->depth > ASKS_MAX)
@@ -302,6 +383,7 @@ load_options_parse(struct load_options *o, int argc, char **argv)
 	*o = (struct load_options){
 		.clients = 50,
 		.depth = 1,
+		.datagram_bytes = DATAGRAM_SIZE_DEFAULT,
 		.settle_ns = UINT64_MAX,
 		.timeout_ns = 30 * NS_PER_S,
 		.request_bytes = 32,

@@ -227,6 +227,9 @@ load_report_table(FILE *f, const struct load *load, bool passed)
 		"%lu  waits %lu  refused %lu  ended %lu  idle ended %lu\n",
 		n->sent, n->replies, n->con_lost, n->cut_off, n->wrong, n->connected, n->waits,
 		n->refused, n->ended, n->idle_ended);
+	if (load->options->udp)
+		fprintf(f, "datagrams  resent %lu  busy %lu  %s\n", n->resent, n->busy,
+			load->options->keys != NULL ? "sealed" : "not sealed");
 	if (load->fault != NULL)
 		fprintf(f, "fault      %s", load->fault);
 	if (load->fault != NULL && load->last_errno != 0 && load->counts.connected == 0)
@@ -290,9 +293,10 @@ json_counts(FILE *f, const struct load_counts *n)
 		"  \"counts\": { \"sent\": %lu, \"right\": %lu, \"con_lost\": %lu, \"cut_off\": "
 		"%lu, \"wrong\": %lu,"
 		" \"connected\": %lu, \"waits\": %lu, \"refused\": %lu, \"ended\": %lu, "
-		"\"idle_ended\": %lu, \"unbegun\": %lu },\n",
+		"\"idle_ended\": %lu, \"unbegun\": %lu, \"busy\": %lu, "
+		"\"resent\": %lu },\n",
 		n->sent, n->replies, n->con_lost, n->cut_off, n->wrong, n->connected, n->waits,
-		n->refused, n->ended, n->idle_ended, n->unbegun);
+		n->refused, n->ended, n->idle_ended, n->unbegun, n->busy, n->resent);
 }
 
 static void

@@ -62,14 +62,35 @@ datagram_window_mark(struct datagram_window *window, uint64_t number)
 	return age;
 }
 
+static uint64_t
+reversed(uint64_t x)
+{
+	x = (x >> 1 & 0x5555555555555555u) | (x & 0x5555555555555555u) << 1;
+	x = (x >> 2 & 0x3333333333333333u) | (x & 0x3333333333333333u) << 2;
+	x = (x >> 4 & 0x0f0f0f0f0f0f0f0fu) | (x & 0x0f0f0f0f0f0f0f0fu) << 4;
+	return __builtin_bswap64(x);
+}
+
+/* Every datagram says this: words, not numbers one by one. */
 struct datagram_seen
 datagram_window_show(const struct datagram_window *window, uint64_t number)
 {
 	struct datagram_seen seen = { .top = number != 0 ? number : window->top };
+	uint64_t above = window->top - seen.top;
+	uint64_t known = above < DATAGRAM_WINDOW ? DATAGRAM_WINDOW - 1 - above : 0;
+	uint64_t at = seen.top % 64;
 
-	for (uint64_t below = 0; below < 64 && below + 1 < seen.top; below++)
-		if (datagram_window_judge(window, seen.top - 1 - below) == DATAGRAM_SEEN)
-			seen.bits |= UINT64_C(1) << below;
+	if (seen.top == 0)
+		return seen;
+	if (known > seen.top - 1)
+		known = seen.top - 1;
+	/* The 64 numbers below top, ascending: of the word before its own, and of its own. */
+	uint64_t bits = window->bits[(seen.top / 64 + WORDS - 1) % WORDS] >> at;
+	if (at > 0)
+		bits |= window->bits[seen.top / 64 % WORDS] << (64 - at);
+	seen.bits = reversed(bits);
+	if (known < 64)
+		seen.bits &= (UINT64_C(1) << known) - 1;
 	return seen;
 }
 

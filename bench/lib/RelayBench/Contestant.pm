@@ -63,7 +63,20 @@ sub relayd {
 		'relay.workers' => $variant->{workers}, 'defaults.links_max' => $variant->{links},
 		'defaults.pipeline' => $variant->{pipeline}, 'defaults.clients_max' => 20000, 'relay.stop_timeout' => '1s',
 	);
-	return (program('relayd'), '-F', '--loncapa', $dir, map { ('-o', "$_=$setting{$_}") } sort keys %setting);
+	return (program('relayd'), '-F', '--loncapa', $dir, datagrams($site, $scenario, $variant), map { ('-o', "$_=$setting{$_}") } sort keys %setting);
+}
+
+# The UDP socket, and a key for each client if they are to seal.  A client asks as often as it can: no bucket.
+sub datagrams {
+	my ($site, $scenario, $variant) = @_;
+	return () unless $variant->{udp} || $variant->{sealed};
+	my $text = 'datagram { listen = {"' . $site->udp . '"}  rate = 1000000  burst = 1000000';
+	if ($variant->{sealed}) {
+		my $keys = $site->write_file('keys', join '', map { sprintf "%016x %064x\n", $_, $_ } 1 .. $scenario->{clients} + $scenario->{idle});
+		chmod 0600, $keys or die "$keys: $!\n";
+		$text .= qq{  keys = "$keys"};
+	}
+	return ('-c', $site->write_file('relay.conf', "$text }\n"));
 }
 
 sub haproxy {
@@ -114,7 +127,7 @@ sub routes {
 # processes: how many there must be before all of them can be metered (1).
 my %CONTESTANTS = (
 	relayd => {
-		title => 'relayd', peer => 'lond', load => 'lond', descriptors => 1, can => [qw(enc stalled reload)],
+		title => 'relayd', peer => 'lond', load => 'lond', descriptors => 1, can => [qw(enc stalled reload udp sealed)],
 		missing => needs('relayd'), command => \&relayd,
 		processes => sub { my ($scenario, $variant) = @_; return 1 + $variant->{workers} },
 	},
@@ -159,7 +172,7 @@ my %CONTESTANTS = (
 sub contestant {
 	my ($variant) = @_;
 	my $contestant = $CONTESTANTS{ $variant->{name} } // die "no contestant \"$variant->{name}\"\n";
-	for my $flag (qw(enc stalled reload)) {
+	for my $flag (qw(enc stalled reload udp sealed)) {
 		next if !$variant->{$flag} || grep { $_ eq $flag } @{ $contestant->{can} };
 		die "contestant \"$variant->{spec}\": $variant->{name} cannot do \"$flag\"\n";
 	}

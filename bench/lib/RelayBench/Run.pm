@@ -60,6 +60,15 @@ sub family_of {
 	return @family;
 }
 
+# Where the hosts are asked.
+sub targets {
+	my ($site, $variant, @ids) = @_;
+	return map { ('--tcp', $site->address($_)) } @ids if $variant->{name} eq 'none';
+	return map { ('--unix', $site->path($_)) } @ids unless $variant->{udp} || $variant->{sealed};
+	my @keys = $variant->{sealed} ? ('--keys', $site->dir . '/keys') : ();
+	return ('--udp', $site->udp, @keys, map { ('--host', $_) } @ids);
+}
+
 # Which sockets, and how much of what.
 sub load_options {
 	my ($site, $scenario, $variant) = @_;
@@ -68,7 +77,7 @@ sub load_options {
 	splice @ids, @ids - $scenario->{spare};
 	my $per_client = $contestant->{descriptors};
 	my $idle = $per_client ? min($scenario->{idle}, int((limit_of_files() - SPARE_FILES) / $per_client)) : 0;
-	my @options = map { $variant->{name} eq 'none' ? ('--tcp', $site->address($_)) : ('--unix', $site->path($_)) } @ids;
+	my @options = targets($site, $variant, @ids);
 	my %option = (
 		protocol => $contestant->{load}, clients => $scenario->{clients}, depth => $scenario->{depth},
 		'request-bytes' => $scenario->{request}, 'reply-bytes' => $scenario->{reply}, idle => $idle,

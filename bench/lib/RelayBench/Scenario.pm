@@ -43,7 +43,7 @@ sub parse_variant {
 			@variant{qw(links pipeline)} = ($1, $2);
 		} elsif ($word =~ /^w([1-9])$/) {
 			$variant{workers} = $1;
-		} elsif ($word =~ /^(enc|stalled|reload)$/) {
+		} elsif ($word =~ /^(enc|stalled|reload|udp|sealed)$/) {
 			$variant{$word} = 1;
 		} else {
 			die "contestant \"$spec\": what is \"$word\"?\n";

@@ -8,7 +8,7 @@ use strict;
 use warnings;
 use File::Temp ();
 use POSIX ();
-use Socket qw(AF_UNIX PF_INET PF_UNIX SOCK_STREAM inet_aton pack_sockaddr_in pack_sockaddr_un unpack_sockaddr_in);
+use Socket qw(AF_UNIX PF_INET PF_UNIX SOCK_DGRAM SOCK_STREAM inet_aton pack_sockaddr_in pack_sockaddr_un unpack_sockaddr_in);
 use Time::HiRes qw(time);
 
 sub new {
@@ -33,6 +33,16 @@ sub path { return "$_[0]{dir}/sock/$_[1]" }
 sub address {
 	my ($self, $id) = @_;
 	return '127.0.0.' . substr($id, 1) . ":$self->{port}";
+}
+
+# Where the relay takes datagrams: a port that is free, the same at every call.
+sub udp {
+	my ($self) = @_;
+	return $self->{udp} if $self->{udp};
+	socket my $socket, PF_INET, SOCK_DGRAM, 0 or die "socket: $!\n";
+	bind $socket, pack_sockaddr_in(0, inet_aton('127.0.0.1')) or die "no free port: $!\n";
+	my ($port) = unpack_sockaddr_in(getsockname $socket);
+	return $self->{udp} = "127.0.0.1:$port";
 }
 
 # [path of its socket, address of its peer] of each host
