@@ -18,7 +18,7 @@
 
 #define CROWD_MEMBERS   256
 #define CROWD_HOSTS     8
-#define CROWD_NOTICES   65536u
+#define CROWD_NOTICES   262144u
 #define CROWD_DELIVERED 256 /* to one member, not acknowledged yet */
 #define CROWD_FIRST     0x100u
 

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #define PAGER_AGAIN_MS 200
+#define PAGER_PAUSE_MS 4
 
 static int fd = -1;
 static struct sockaddr_un path = { .sun_family = AF_UNIX };
@@ -17,7 +18,7 @@ static bool is_open;
 static uint32_t notice;
 static uint8_t page[NOTICE_PAGE_MAX];
 static size_t page_len;
-static uint64_t again_ms;
+static uint64_t again_ms, next_ms;
 
 void
 pager_init(void)
@@ -90,8 +91,10 @@ pager_work(uint64_t now_ms, bool is_ending)
 	if (fd < 0)
 		return;
 	take_answers();
-	if (!is_open && !is_ending)
+	if (!is_open && !is_ending && now_ms >= next_ms) {
 		make_page();
+		next_ms = now_ms + PAGER_PAUSE_MS;
+	}
 	if (!is_open || now_ms < again_ms)
 		return;
 	(void)sendto(fd, page, page_len, 0, (const struct sockaddr *)&path, sizeof path);

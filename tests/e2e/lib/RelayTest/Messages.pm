@@ -14,14 +14,14 @@ use RelayTest::Site;
 
 our @EXPORT = qw(message_site message_relay crowd totals runs outcomes agree);
 
-# hosts => ids, workers => N.  Its peers run and write down all that they are asked.
+# hosts => ids, workers => N, peer => [options of relay-peer].  Its peers run and write down all that they are asked.
 sub message_site {
 	my (%what) = @_;
 	my $site = RelayTest::Site->new(hosts => $what{hosts});
 	$site->{udp} = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1')->sockport;
 	$site->{pager} = $site->dir . '/pager';
 	$site->{workers} = $what{workers};
-	$site->peer($_, '--transcript', $site->dir . "/$_.transcript") for $site->hosts;
+	$site->peer($_, '--transcript', $site->dir . "/$_.transcript", @{ $what{peer} // [] }) for $site->hosts;
 	return $site;
 }
 
