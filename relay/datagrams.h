@@ -189,6 +189,7 @@ struct inquiry {
 	uint64_t client;
 	uint64_t session_id;
 	bool waits; /* for the client's one before it */
+	uint64_t since;
 	unsigned slot;
 	uint64_t number;
 	struct buffer line; /* while it waits */
