@@ -54,8 +54,10 @@ answer(struct session *session, unsigned slot, uint64_t number, enum datagram_co
 		.durable = durable,
 	};
 
-	if (parcel_new(session, &what, bytes) != NULL)
+	if (parcel_new(session, &what, bytes) != NULL) {
+		datagrams_count(session->plane, DATAGRAM_COUNT_REPLIES);
 		return;
+	}
 	datagrams_count(session->plane, DATAGRAM_COUNT_NO_ROOM);
 	datagram_once_forget(&session->once, slot);
 }
@@ -93,7 +95,7 @@ inquiry_free(struct inquiry *inquiry)
 		peer_forget(inquiry);
 	if (inquiry->host != NULL)
 		inquiry->host->errands--;
-	plane->inquiries--;
+	stats_set(&plane->worker->stats->datagrams_running, --plane->inquiries);
 	buffer_release(&inquiry->line, memory);
 	buffer_release(&inquiry->reply, memory);
 	memory_put(memory, inquiry, inquiry->block);
@@ -315,7 +317,7 @@ run(struct session *session, const struct target *target, const struct datagram_
 				  &inquiry->slot);
 	if (target->host != NULL)
 		target->host->errands++;
-	plane->inquiries++;
+	stats_set(&plane->worker->stats->datagrams_running, ++plane->inquiries);
 	TAILQ_INSERT_TAIL(&session->inquiries, inquiry, entry);
 	datagrams_count(plane, DATAGRAM_COUNT_REQUESTS);
 	if (!waits)

@@ -41,6 +41,7 @@ struct message_view {
 	enum message_status status;
 	struct message message; /* that of the order, without name and text */
 	size_t removed;
+	uint64_t commits; /* transactions that the store has ended well so far */
 	int64_t seen_ms;
 	struct message_totals totals;
 	struct message_page page;
