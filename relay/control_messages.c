@@ -154,9 +154,11 @@ control_messages_on_view(struct control *control, uint64_t token, const struct m
 	control_store_count(messages, view);
 	bool good = is_committed(view);
 	if (good && view->verb == MESSAGE_PUT)
-		control_presence_wake(control, view->message.client);
+		control_presence_wake(control, view->message.client, view->status == MESSAGE_DONE);
 	if (good && view->verb == MESSAGE_CONFIRM)
-		control_presence_confirmed(control, &view->message);
+		control_presence_confirmed(control, &view->message, view->status == MESSAGE_DONE);
+	if (good && view->removed > 0)
+		control_presence_recount(control);
 	if (view->verb == MESSAGE_EXPIRE && good && view->removed == MESSAGE_DROP_MAX)
 		messages->expire_at = 0;
 	switch (order.kind) {

@@ -76,10 +76,11 @@ struct control_client {
 	uint32_t worker;
 	uint64_t session;
 	uint64_t since_us;
-	uint64_t cursor; /* in the store: what lies before it was sent */
-	bool wanting;    /* in the list of those whose store is to be looked at */
-	bool reading;    /* that is under way */
-	bool more;       /* something may wait for it behind the cursor */
+	uint64_t cursor;  /* in the store: what lies before it was sent */
+	bool wanting;     /* in the list of those whose store is to be looked at */
+	bool reading;     /* that is under way */
+	bool more;        /* something may wait for it behind the cursor */
+	uint64_t waiting; /* messages in the store, as far as we were told */
 	uint32_t open_count;
 	struct control_stored open[CHANNEL_NOTICES_OPEN_MAX]; /* sent, not confirmed */
 	uint32_t address_len;
@@ -201,9 +202,13 @@ void control_presence_offline(struct control *control, uint32_t worker,
 			      const struct channel_presence *presence);
 void control_presence_forget_worker(struct control *control, uint32_t worker);
 
-/* Something was committed for the client; something of it was confirmed. */
-void control_presence_wake(struct control *control, uint64_t client);
-void control_presence_confirmed(struct control *control, const struct message *message);
+/* Something was committed for the client, perhaps once more; something of it was confirmed. */
+void control_presence_wake(struct control *control, uint64_t client, bool is_new);
+void control_presence_confirmed(struct control *control, const struct message *message,
+				bool was_there);
+
+/* Messages were removed, nobody knows whose: what waits is counted anew. */
+void control_presence_recount(struct control *control);
 
 /* What was read for a client; one that has another session by now is not meant. */
 void control_presence_on_page(struct control *control, const struct control_order *order,

@@ -10,7 +10,7 @@
 enum message_verb {
 	MESSAGE_PUT,         /* message */
 	MESSAGE_CONFIRM,     /* message: client, kind, id; now_ms */
-	MESSAGE_NEXT,        /* message: client; cursor, max -> page */
+	MESSAGE_NEXT,        /* message: client; cursor, max -> page; totals as WAITING */
 	MESSAGE_LIST,        /* list -> page */
 	MESSAGE_DROP,        /* message: kind, id; now_ms -> removed */
 	MESSAGE_DROP_CLIENT, /* message: client; now_ms -> removed */
