@@ -150,13 +150,14 @@ on_rows(struct control_ask *ask, const struct channel_message *message)
 static bool
 parse_cursor(const char *at, struct listing *listing)
 {
+	uint64_t places = listing->kind == CHANNEL_SESSIONS ? CHANNEL_HOSTS_ALL : HOSTS_MAX;
 	uint64_t worker;
 	uint64_t index;
 
 	if (*at == '\0')
 		return true;
 	if (!control_parse_number(&at, &worker) || worker >= CONTROL_WORKERS_MAX || *at++ != '.' ||
-	    !control_parse_number(&at, &index) || index >= CHANNEL_HOSTS_ALL || *at++ != '.' ||
+	    !control_parse_number(&at, &index) || index >= places || *at++ != '.' ||
 	    !control_parse_number(&at, &listing->number) || *at != '\0')
 		return false;
 	listing->worker = (uint32_t)worker;
