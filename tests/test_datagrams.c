@@ -51,6 +51,16 @@ ask_and_confirm(void)
 	TURN_UNTIL(site.worker.datagrams->sessions.tqh_first->outbox_bytes == 0);
 	cr_assert_eq(peer_lines_count, 1u);
 	cr_assert_eq(site_count(DATAGRAM_COUNT_GIVEN_UP), 0u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_KIND_HELLO), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_KIND_REQUEST), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_KIND_CONFIRM), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_RECEIVED), 3u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_REPLIES), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_PARTS), 1u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_online), 1u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_running), 0u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox), 0u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox_bytes), 0u);
 }
 
 Test(datagrams, a_request_is_answered)
@@ -87,12 +97,16 @@ Test(datagrams, a_running_request_is_not_run_again)
 	udp_begin(&alice, SITE_CLIENT);
 	uint64_t number = udp_ask(&alice, "msul1", "slow", 0);
 	TURN_UNTIL(peer_lines_count == 1);
+	cr_assert_eq(stats_get(&site.stats->datagrams_running), 1u);
 	udp_ask(&alice, "msul1", "slow", number);
 	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, number);
 	turn_for_nothing();
 	cr_assert_eq(peer_lines_count, 1u);
 	peer_say(peer_line_fds[0], "done", 4);
 	udp_expect_reply(&alice, number, "done");
+	cr_assert_eq(stats_get(&site.stats->datagrams_running), 0u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox), 1u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox_bytes), 4u);
 }
 
 Test(datagrams, one_of_a_client_at_a_time_for_a_host)
