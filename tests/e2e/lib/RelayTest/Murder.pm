@@ -87,6 +87,9 @@ sub verdict {
 	$crowd->end;
 	my $totals = totals($crowd);
 	diag(join ', ', map { "$_ $totals->{$_}" } qw(sessions answered lost unsent other wrong made accepted shown acknowledged));
+	my %ends;
+	++$ends{$_} for values %{ outcomes($crowd) };
+	diag(join ', ', map { "$_ $ends{$_}" } sort keys %ends);
 	is($totals->{missing}, 0, 'no accepted notice is lost');
 	is($totals->{again}, 0, 'none comes again whose confirm was acknowledged');
 	is($totals->{twice}, 0, 'none is shown twice, or to somebody else');
