@@ -94,7 +94,7 @@ add_file(struct paths *paths, const char *dir, const char *name)
 void
 control_make_state(const struct config *started)
 {
-	const char *dir = started->relay.state_dir;
+	const char *dir = started->relay.datagram_listen == NULL ? NULL : started->relay.state_dir;
 
 	if (dir == NULL || mkdir(dir, 0700) == 0 || errno == EEXIST)
 		return;
