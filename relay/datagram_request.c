@@ -366,7 +366,9 @@ on_new(struct session *session, const struct datagram *datagram)
 	}
 	bool known = find_target(&target, session->plane, wanted.host);
 	bool fits = target.host == NULL || wanted.line.len <= target.host->settings.line_max;
-	if (!session_has_slot(session) || !session_may_ask(session) ||
+	/* A worker that begins has not heard of all hosts yet. */
+	bool later = !known && !session->plane->worker->hosts_known;
+	if (later || !session_has_slot(session) || !session_may_ask(session) ||
 	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX ||
 	    (known && is_busy(session, &target, wanted.line.len))) {
 		route_busy(&session->route, header);

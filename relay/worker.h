@@ -65,6 +65,7 @@ struct worker {
 	struct host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
 	uint32_t hosts_count;
+	bool hosts_known;                     /* control has told all of them, once at least */
 	struct host_list leaving;             /* not in the table any more */
 	struct exchange_list dirty_exchanges; /* have output for this turn's end */
 	struct link_list dirty_links;
