@@ -197,9 +197,10 @@ MSG_OBJ  := $(call obj,$(MSG_SRC)) $(MSG_WIRE:%.c=$(BUILD)/obj/msg/%.o)
 MSG_LIBS := $(BUILD)/librelay-msg.a $(BUILD)/librelay-msg.so.0
 MSG_MAN  := $(addprefix $(BUILD)/man/,relay-msg.1 relay-msg.3)
 MAN      += $(MSG_MAN)
-MSG_TEST := $(addprefix $(BUILD)/,tests/lossy tests/msg-relay examples/msg-client)
+MSG_TEST := $(addprefix $(BUILD)/,tests/lossy tests/msg-crowd tests/msg-relay examples/msg-client)
 C_FILES  += $(wildcard relay/msg/*.[ch])
-UNLISTED := $(filter-out tests/e2e/lossy.c tests/e2e/msg_relay.c,$(UNLISTED))
+MSG_CROWD := $(sort $(wildcard tests/e2e/crowd*.c))
+UNLISTED := $(filter-out tests/e2e/lossy.c tests/e2e/msg_relay.c $(MSG_CROWD),$(UNLISTED))
 
 all: $(MSG_LIBS) $(BUILD)/relay-msg
 $(BUILD)/relay-msg: $(call obj,relay/msg_main.c relay/msg_page.c) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
@@ -225,6 +226,7 @@ $(BUILD)/librelay-msg.so.0: $(MSG_OBJ) relay/msg/exports.map
 
 programs: $(MSG_TEST)
 $(BUILD)/tests/lossy: $(call obj,tests/e2e/lossy.c)
+$(BUILD)/tests/msg-crowd: $(call obj,$(MSG_CROWD)) $(BUILD)/libmsg.a $(BUILD)/libbench.a $(BUILD)/libwire.a
 $(BUILD)/tests/msg-relay: $(call obj,tests/e2e/msg_relay.c) $(BUILD)/libstage.a $(BUILD)/libwire.a
 $(BUILD)/examples/msg-client: $(call obj,deploy/examples/msg-client.c) $(BUILD)/librelay-msg.a
 $(MSG_TEST):

@@ -8,6 +8,7 @@
 #define BENCH_SCENARIOS(X)                                                                       \
 	X("load", load_main, "clients in a closed or an open loop, every reply compared")        \
 	X("calls", calls_main, "calls of a service for fd-passing, in a closed or an open loop") \
+	X("overload", overload_main, "requests by UDP, twice as many as the peer can do")        \
 	X("compare", compare_main, "the same work on relayd, other relays and none")             \
 	X("guard", guard_main, "exact counts per request against the recorded baseline")
 

@@ -31,6 +31,9 @@ enum channel_kind {
 	CHANNEL_LINKS,
 	CHANNEL_CLIENTS,
 	CHANNEL_CALLS, /* of services: every `index` is that of a service */
+	/* Clients of the message plane, by their ids: not killed; `index` is a place of the
+	 * worker's. `requests` and out_bytes are the outbox, wait_us is how long it was silent. */
+	CHANNEL_SESSIONS,
 };
 
 #define CHANNEL_HOSTS_ALL UINT32_MAX

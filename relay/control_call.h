@@ -30,6 +30,7 @@ enum control_option {
 	CONTROL_OPTION_MUTATES = 1 << 0, /* --wait, --dry-run, --if-generation */
 	CONTROL_OPTION_PAGED = 1 << 1,   /* cursor, page_size */
 	CONTROL_OPTION_STREAM = 1 << 2,  /* replies until the client leaves */
+	CONTROL_OPTION_SELECTS = 1 << 3, /* --client, --older in place of an argument */
 };
 
 struct control_call;

@@ -49,6 +49,7 @@ control_messages_init(struct control *control)
 	for (size_t i = 0; i < CONTROL_WORKERS_MAX; i++)
 		LIST_INIT(&messages->of_worker[i]);
 	messages->webpager.fd = -1;
+	messages->store.changed = true;
 }
 
 static struct control_order *
@@ -150,11 +151,14 @@ control_messages_on_view(struct control *control, uint64_t token, const struct m
 		return;
 	struct control_order order = messages->orders[at];
 	messages->orders[at].kind = CONTROL_ORDER_FREE;
+	control_store_count(messages, view);
 	bool good = is_committed(view);
 	if (good && view->verb == MESSAGE_PUT)
-		control_presence_wake(control, view->message.client);
+		control_presence_wake(control, view->message.client, view->status == MESSAGE_DONE);
 	if (good && view->verb == MESSAGE_CONFIRM)
-		control_presence_confirmed(control, &view->message);
+		control_presence_confirmed(control, &view->message, view->status == MESSAGE_DONE);
+	if (good && view->removed > 0)
+		control_presence_recount(control);
 	if (view->verb == MESSAGE_EXPIRE && good && view->removed == MESSAGE_DROP_MAX)
 		messages->expire_at = 0;
 	switch (order.kind) {
@@ -448,6 +452,7 @@ control_messages_run(struct control *control, uint64_t now_ms)
 		tell_worker(control, i);
 	control_presence_run(control, now_ms);
 	expire(control, now_ms);
+	control_store_run(control, now_ms);
 	control_webpager_read(control, now_ms);
 }
 
@@ -461,7 +466,10 @@ control_messages_deadline(const struct control *control)
 	if (!messages->bounds_told || messages->seen_count > 0 || messages->webpager.holding ||
 	    !TAILQ_EMPTY(&messages->wanting))
 		return child_clock_ms() + AGAIN_MS;
-	if (messages->retry_at != 0 && messages->retry_at < messages->expire_at)
-		return messages->retry_at;
-	return messages->expire_at;
+	uint64_t at = messages->expire_at;
+	if (messages->retry_at != 0 && messages->retry_at < at)
+		at = messages->retry_at;
+	if (messages->store.changed && messages->store.totals_at < at)
+		at = messages->store.totals_at;
+	return at;
 }

@@ -12,6 +12,7 @@
  *   control_presence.c  clients, and the delivery of what waits for them
  *   control_messages_verbs.c  `online list`, `messages list / drop`
  *   control_webpager.c  the socket that takes notices
+ *   control_messages_stats.c  what is counted here, and how it is told
  *
  * Part of struct control.
  */
@@ -29,6 +30,7 @@
 #include "wire/notice.h"
 
 struct control;
+struct control_call;
 struct control_messages_call;
 
 enum {
@@ -75,10 +77,11 @@ struct control_client {
 	uint32_t worker;
 	uint64_t session;
 	uint64_t since_us;
-	uint64_t cursor; /* in the store: what lies before it was sent */
-	bool wanting;    /* in the list of those whose store is to be looked at */
-	bool reading;    /* that is under way */
-	bool more;       /* something may wait for it behind the cursor */
+	uint64_t cursor;  /* in the store: what lies before it was sent */
+	bool wanting;     /* in the list of those whose store is to be looked at */
+	bool reading;     /* that is under way */
+	bool more;        /* something may wait for it behind the cursor */
+	uint64_t waiting; /* messages in the store, as far as we were told */
 	uint32_t open_count;
 	struct control_stored open[CHANNEL_NOTICES_OPEN_MAX]; /* sent, not confirmed */
 	uint32_t address_len;
@@ -102,9 +105,22 @@ struct control_webpager {
 	int fd;       /* -1 = there is none */
 	bool holding; /* `page` waits for room in the storage */
 	struct control_page page;
-	uint64_t accepted, refused, malformed;
+	uint64_t accepted, malformed;
+	uint64_t refused[NOTICE_STORE_FAILED + 1]; /* by enum notice_fault */
 	uint64_t said_at; /* ms: the last line about malformed ones; 0 = none yet */
 	uint64_t unsaid;
+};
+
+/* What the store was asked for and answered, and what it holds. */
+struct control_store_counts {
+	uint64_t notices, replies, repeated;
+	uint64_t confirmed, dropped, expired;
+	uint64_t refused[MESSAGE_DENIED + 1]; /* by enum message_status */
+	uint64_t commits;
+	struct message_totals totals;
+	enum message_status trouble; /* DONE, or why nothing can be kept */
+	bool changed;                /* the totals are to be asked for again, */
+	uint64_t totals_at;          /* not before (ms) */
 };
 
 struct control_seen {
@@ -128,6 +144,7 @@ struct control_messages {
 	uint64_t expire_at; /* ms */
 	uint64_t retry_at;  /* ms: the store could not be read; 0 = it could */
 	struct control_webpager webpager;
+	struct control_store_counts store;
 	LIST_HEAD(, control_messages_call) calls; /* of operators, that wait for the store */
 	uint64_t call_token;                      /* of the last one */
 	uint32_t call_count;
@@ -172,6 +189,12 @@ int control_messages_order(struct control *control, const struct control_order *
 /* Sealed: whoever gets it has what was sent.  -1: no memory or descriptor. */
 int control_messages_memfd(const char *name, const void *bytes, size_t len);
 
+/* --- control_messages_stats.c */
+
+void control_store_count(struct control_messages *messages, const struct message_view *view);
+/* Asks for the totals, at most once a second, when they may have changed. */
+void control_store_run(struct control *control, uint64_t now_ms);
+
 /* --- control_presence.c */
 
 void control_presence_online(struct control *control, uint32_t worker,
@@ -180,9 +203,13 @@ void control_presence_offline(struct control *control, uint32_t worker,
 			      const struct channel_presence *presence);
 void control_presence_forget_worker(struct control *control, uint32_t worker);
 
-/* Something was committed for the client; something of it was confirmed. */
-void control_presence_wake(struct control *control, uint64_t client);
-void control_presence_confirmed(struct control *control, const struct message *message);
+/* Something was committed for the client, perhaps once more; something of it was confirmed. */
+void control_presence_wake(struct control *control, uint64_t client, bool is_new);
+void control_presence_confirmed(struct control *control, const struct message *message,
+				bool was_there);
+
+/* Messages were removed, nobody knows whose: what waits is counted anew. */
+void control_presence_recount(struct control *control);
 
 /* What was read for a client; one that has another session by now is not meant. */
 void control_presence_on_page(struct control *control, const struct control_order *order,

@@ -183,19 +183,36 @@ control_presence_forget_worker(struct control *control, uint32_t worker)
 /* --- delivery --------------------------------------------------------------------------------- */
 
 void
-control_presence_wake(struct control *control, uint64_t id)
+control_presence_wake(struct control *control, uint64_t id, bool is_new)
 {
 	struct control_client *client = control_presence_find(control, id);
 
-	if (client != NULL)
-		want(control, client);
+	if (client == NULL)
+		return;
+	client->waiting += is_new;
+	want(control, client);
 }
 
 void
-control_presence_confirmed(struct control *control, const struct message *message)
+control_presence_recount(struct control *control)
+{
+	struct control_client *client;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		LIST_FOREACH(client, &control->messages.of_worker[i], entry) {
+			if (client->waiting > 0)
+				want(control, client);
+		}
+	}
+}
+
+void
+control_presence_confirmed(struct control *control, const struct message *message, bool was_there)
 {
 	struct control_client *client = control_presence_find(control, message->client);
 
+	if (client != NULL && was_there && client->waiting > 0)
+		client->waiting--;
 	for (uint32_t i = 0; client != NULL && i < client->open_count; i++) {
 		const struct control_stored *open = &client->open[i];
 
@@ -289,6 +306,7 @@ control_presence_on_page(struct control *control, const struct control_order *or
 			control->messages.retry_at = child_clock_ms() + RETRY_MS;
 		return;
 	}
+	client->waiting = view->totals.count;
 	while (sent < view->page.count && client->open_count < CHANNEL_NOTICES_OPEN_MAX &&
 	       control->workers[client->worker].channel != NULL &&
 	       send_one(control, client, &view->page.messages[sent]))

@@ -1,6 +1,6 @@
 /*
- * control_query.c - links, clients and calls: lists of them, asked of the workers page by page, and
- * kills.
+ * control_query.c - links, clients, calls and sessions: lists of them, asked of the workers page by
+ * page, and kills.
  *
  * A worker that ends or is silent while it is asked is left out of the list, which says so.  Owns a
  * struct listing or killing for each call under way.
@@ -13,6 +13,7 @@
 #include "relay/control.h"
 #include "relay/control_ask.h"
 #include "relay/control_call.h"
+#include "relay/control_messages_verbs.h"
 #include "relay/control_query_rows.h"
 #include "relay/control_services.h"
 #include "relay/log.h"
@@ -149,13 +150,14 @@ on_rows(struct control_ask *ask, const struct channel_message *message)
 static bool
 parse_cursor(const char *at, struct listing *listing)
 {
+	uint64_t places = listing->kind == CHANNEL_SESSIONS ? CHANNEL_HOSTS_ALL : HOSTS_MAX;
 	uint64_t worker;
 	uint64_t index;
 
 	if (*at == '\0')
 		return true;
 	if (!control_parse_number(&at, &worker) || worker >= CONTROL_WORKERS_MAX || *at++ != '.' ||
-	    !control_parse_number(&at, &index) || index >= HOSTS_MAX || *at++ != '.' ||
+	    !control_parse_number(&at, &index) || index >= places || *at++ != '.' ||
 	    !control_parse_number(&at, &listing->number) || *at != '\0')
 		return false;
 	listing->worker = (uint32_t)worker;
@@ -234,6 +236,13 @@ void
 control_do_clients_list(struct control_call *call)
 {
 	list_of_hosts(call, CHANNEL_CLIENTS);
+}
+
+void
+control_do_online_list(struct control_call *call)
+{
+	if (control_messages_is_on(call))
+		list(call, CHANNEL_SESSIONS, CHANNEL_HOSTS_ALL);
 }
 
 void

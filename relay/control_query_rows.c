@@ -16,6 +16,8 @@ control_kind_text(uint32_t kind)
 {
 	if (kind == CHANNEL_CALLS)
 		return "call";
+	if (kind == CHANNEL_SESSIONS)
+		return "session";
 	return kind == CHANNEL_LINKS ? "link" : "client";
 }
 
@@ -167,6 +169,53 @@ fill_calls(struct control_call *call, const struct control_row *listed, uint32_t
 	return true;
 }
 
+/* What waits in the store is known here; the worker knows the rest. */
+static Relay__Control__OnlineClient *
+make_online(struct control_call *call, const struct control_row *listed)
+{
+	Relay__Control__OnlineClient *message = control_alloc(call, sizeof *message);
+	const struct channel_row *row = &listed->row;
+	const struct control_client *client = control_presence_find(call->control, row->number);
+
+	if (message == NULL)
+		return NULL;
+	relay__control__online_client__init(message);
+	message->id = control_text(call, "%016" PRIx64, row->number);
+	message->worker = listed->worker;
+	message->address = peer_of(call, row);
+	message->age_us = row->age_us;
+	message->silent_us = row->wait_us;
+	message->running = row->in_flight;
+	message->outbox = row->requests;
+	message->outbox_bytes = row->out_bytes;
+	if (client != NULL) {
+		message->unconfirmed = client->open_count;
+		message->waiting = client->waiting;
+	}
+	return message;
+}
+
+static bool
+fill_online(struct control_call *call, const struct control_row *listed, uint32_t count,
+	    Relay__Control__Reply *reply)
+{
+	Relay__Control__Online *online = control_alloc(call, sizeof *online);
+	Relay__Control__OnlineClient **rows = control_alloc(call, count * sizeof *rows);
+
+	if (online == NULL || rows == NULL)
+		return false;
+	relay__control__online__init(online);
+	for (uint32_t i = 0; i < count; i++) {
+		if ((rows[i] = make_online(call, &listed[i])) == NULL)
+			return false;
+	}
+	online->client = rows;
+	online->n_client = count;
+	reply->body_case = RELAY__CONTROL__REPLY__BODY_ONLINE;
+	reply->online = online;
+	return true;
+}
+
 bool
 control_rows_fill(struct control_call *call, enum channel_kind kind, const struct control_row *rows,
 		  uint32_t count, Relay__Control__Reply *reply)
@@ -178,6 +227,8 @@ control_rows_fill(struct control_call *call, enum channel_kind kind, const struc
 		return fill_clients(call, rows, count, reply);
 	case CHANNEL_CALLS:
 		return fill_calls(call, rows, count, reply);
+	case CHANNEL_SESSIONS:
+		return fill_online(call, rows, count, reply);
 	}
 	return false;
 }

@@ -7,6 +7,7 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
+#include "relay/control_messages_stats.h"
 #include "relay/control_server.h"
 #include "relay/control_stats.h"
 #include "relay/hosts_table.h"
@@ -193,6 +194,26 @@ add_hosts(struct limits *limits)
 	}
 }
 
+/* Of the message plane: sessions of all workers, and what the store may hold. */
+static void
+add_messages(struct limits *limits)
+{
+	const struct control *control = limits->call->control;
+	const struct relay_settings *relay = &control->config.relay;
+	const struct message_totals *totals = &control->messages.store.totals;
+	uint64_t online = 0;
+
+	if (!control->messages.on || !control->loaded)
+		return;
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		const struct worker_stats *stats = control->workers[i].stats;
+		online += stats == NULL ? 0 : stats_get(&stats->datagrams_online);
+	}
+	add_limit(limits, "sessions", online, relay->datagram.sessions_max, "sessions");
+	add_limit(limits, "store_count", totals->count, relay->store_count, "messages");
+	add_limit(limits, "store_bytes", totals->bytes, relay->store_bytes, "bytes");
+}
+
 void
 control_do_limits(struct control_call *call)
 {
@@ -210,6 +231,7 @@ control_do_limits(struct control_call *call)
 		  "bytes");
 	add_memory(&limits);
 	add_hosts(&limits);
+	add_messages(&limits);
 	reply.body_case = RELAY__CONTROL__REPLY__BODY_LIMITS;
 	reply.limits = &limits.message;
 	control_answer(call, &reply);
@@ -313,6 +335,9 @@ control_do_health(struct control_call *call)
 	if (!control->last_load_ok)
 		add_reason(&health, control_text(call, "the last reload was refused"));
 	check_services(call, &health);
+	if (control_messages_trouble(control) != NULL)
+		add_reason(&health, control_text(call, "nothing is kept for clients: %s",
+						 control_messages_trouble(control)));
 	check_hosts(call, &health);
 	/* If nothing could be read, the workers go on with what the process before this said. */
 	bool starts = !control->ready_once && control->last_load_ok;

@@ -6,6 +6,7 @@
  */
 #include "relay/control_stats.h"
 
+#include "relay/control_messages_stats.h"
 #include "relay/control_services.h"
 #include "relay/version.h"
 
@@ -371,6 +372,7 @@ answer_page(struct answer *answer, uint32_t at)
 	if (call->request->cursor[0] == '\0') {
 		fill_workers(answer);
 		fill_services(answer);
+		control_messages_fill_stats(call, &answer->stats);
 	}
 	uint32_t next = fill_hosts(answer, at, page < PAGE_MAX ? page : PAGE_MAX);
 	if (next < call->control->hosts_cap)

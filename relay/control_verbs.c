@@ -24,6 +24,7 @@
 #define MUTATES CONTROL_OPTION_MUTATES
 #define PAGED   CONTROL_OPTION_PAGED
 #define STREAM  CONTROL_OPTION_STREAM
+#define SELECTS CONTROL_OPTION_SELECTS
 
 static const struct control_verb verbs[] = {
 #define VERB(name_, role_, handler_, arguments_, options_, help_) \
@@ -314,6 +315,10 @@ check_options(struct control_call *call)
 	    (request->dry_run || request->if_generation != 0 || request->wait_ms != 0))
 		return refuse(call, RELAY__CONTROL__CODE__USAGE,
 			      "it changes nothing: no dry run, generation or waiting");
+	if (!(options & CONTROL_OPTION_SELECTS) &&
+	    (request->client[0] != '\0' || request->older_ms != 0))
+		return refuse(call, RELAY__CONTROL__CODE__USAGE,
+			      "it takes neither a client nor an age");
 	if (!(options & PAGED) && (request->cursor[0] != '\0' || request->page_size != 0))
 		return refuse(call, RELAY__CONTROL__CODE__USAGE, "its answer has no pages");
 	return true;

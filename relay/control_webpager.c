@@ -60,7 +60,7 @@ refuse(struct control_webpager *webpager, const struct control_pager_name *to,
 	uint8_t bytes[NOTICE_ANSWER_MAX];
 	struct wire_out out = wire_out(bytes, sizeof bytes);
 
-	webpager->refused++;
+	webpager->refused[why]++;
 	notice_put_refused(&out, why);
 	answer(webpager, to, &out);
 }

@@ -14,10 +14,11 @@
 #include "relay/control_call.h"
 #include "wire/control_frame.h"
 
-#define TIMEOUT_MS  5000
-#define WAIT_MS     60000
-#define DURATION_MS ((uint64_t)24 * 60 * 60 * 1000)
-#define USAGE_SIZE  64
+#define TIMEOUT_MS 5000
+#define WAIT_MS    60000
+#define DAY_MS     ((uint64_t)24 * 60 * 60 * 1000)
+#define AGE_MS     (3650 * DAY_MS)
+#define USAGE_SIZE 64
 
 enum option_value {
 	OPTION_HELP = 'h',
@@ -28,6 +29,8 @@ enum option_value {
 	OPTION_WAIT = 256,
 	OPTION_DRY_RUN,
 	OPTION_IF_GENERATION,
+	OPTION_CLIENT,
+	OPTION_OLDER,
 };
 
 const struct option ctl_options[] = {
@@ -37,6 +40,8 @@ const struct option ctl_options[] = {
 	{ "wait", optional_argument, NULL, OPTION_WAIT },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 	{ "if-generation", required_argument, NULL, OPTION_IF_GENERATION },
+	{ "client", required_argument, NULL, OPTION_CLIENT },
+	{ "older", required_argument, NULL, OPTION_OLDER },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -48,6 +53,7 @@ const struct option ctl_options[] = {
 #define MUTATES      CONTROL_OPTION_MUTATES
 #define PAGED        CONTROL_OPTION_PAGED
 #define STREAM       CONTROL_OPTION_STREAM
+#define SELECTS      CONTROL_OPTION_SELECTS
 #define VERB(name, role, handler, arguments, options, help) \
 	{ name, ROLE_##role, arguments, options, help },
 const struct ctl_verb ctl_verbs[] = {
@@ -57,6 +63,7 @@ const struct ctl_verb ctl_verbs[] = {
 #undef MUTATES
 #undef PAGED
 #undef STREAM
+#undef SELECTS
 
 const size_t ctl_verbs_len = sizeof ctl_verbs / sizeof ctl_verbs[0];
 
@@ -71,6 +78,8 @@ static const char intro[] =
     "      --wait[=TIME]      wait for the effect (60s)          verbs marked *\n"
     "      --dry-run          only say what would happen         verbs marked *\n"
     "      --if-generation N  only if the configuration is at N  verbs marked *\n"
+    "      --client ID        those of this client               messages drop\n"
+    "      --older TIME       those that wait for longer (30d)   messages drop\n"
     "  -h, --help             this, or of one noun: relayctl hosts --help\n"
     "  -V, --version\n";
 
@@ -91,13 +100,14 @@ wrong(struct ctl_args *args, const char *format, ...)
 	return false;
 }
 
-bool
-ctl_args_duration(const char *text, uint64_t *ms)
+static bool
+parse_duration(const char *text, uint64_t most_ms, uint64_t *ms)
 {
 	static const struct {
 		const char *unit;
 		uint64_t ms;
-	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
+	} units[] = { { "", 1000 },   { "ms", 1 },      { "s", 1000 },
+		      { "m", 60000 }, { "h", 3600000 }, { "d", DAY_MS } };
 
 	unsigned long long n;
 	char *end;
@@ -109,12 +119,18 @@ ctl_args_duration(const char *text, uint64_t *ms)
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
 		if (strcmp(end, units[i].unit) != 0)
 			continue;
-		if (errno != 0 || n > DURATION_MS / units[i].ms)
+		if (errno != 0 || n > most_ms / units[i].ms)
 			return false;
 		*ms = n * units[i].ms;
 		return true;
 	}
 	return false;
+}
+
+bool
+ctl_args_duration(const char *text, uint64_t *ms)
+{
+	return parse_duration(text, DAY_MS, ms);
 }
 
 /* --- options */
@@ -171,6 +187,13 @@ take_option(struct ctl_args *args, int option, const char *given)
 		return true;
 	case OPTION_IF_GENERATION:
 		return take_generation(args, optarg);
+	case OPTION_CLIENT:
+		args->client = optarg;
+		return true;
+	case OPTION_OLDER:
+		if (!parse_duration(optarg, AGE_MS, &args->older_ms) || args->older_ms == 0)
+			return wrong(args, "--older %s: it is a time like 90s, 1h, 30d", optarg);
+		return true;
 	case OPTION_HELP:
 		args->action = CTL_ACTION_HELP;
 		return true;
@@ -318,6 +341,10 @@ check_options(struct ctl_args *args)
 
 	if (option && !(args->verb && args->verb->options & CONTROL_OPTION_MUTATES))
 		return wrong(args, "%s makes no sense with %s", option, name);
+	if ((args->client || args->older_ms > 0) &&
+	    !(args->verb && args->verb->options & CONTROL_OPTION_SELECTS))
+		return wrong(args, "%s makes no sense with %s",
+			     args->client ? "--client" : "--older", name);
 	if (!args->verb && args->json)
 		return wrong(args, "top has no json: use stats");
 	return true;

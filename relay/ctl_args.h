@@ -47,6 +47,8 @@ struct ctl_args {
 	bool dry_run;
 	uint64_t if_generation;      /* 0 = not said */
 	uint32_t wait_ms;            /* likewise */
+	const char *client;          /* NULL = not said */
+	uint64_t older_ms;           /* 0 = not said */
 	const struct ctl_verb *verb; /* ACTION_VERB */
 	const char *noun;            /* ACTION_HELP: of these verbs; NULL = all */
 	char **arguments;            /* views into argv, without what becomes the body */

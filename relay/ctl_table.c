@@ -213,12 +213,30 @@ print_unknown(FILE *out, const ProtobufCMessageDescriptor *type, ProtobufCMessag
 	print_grid(&grid, out);
 }
 
+/* A single message that has a table is a table of one row. */
+static bool
+is_row(const ProtobufCFieldDescriptor *field)
+{
+	return field->label != PROTOBUF_C_LABEL_REPEATED &&
+	       field->type == PROTOBUF_C_TYPE_MESSAGE && ctl_columns_of(field->descriptor) != NULL;
+}
+
+static size_t
+count_rows(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+	return is_row(field) ? ctl_value_message(message, field) != NULL
+			     : ctl_value_count(message, field);
+}
+
 static void
 print_rows(FILE *out, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
 	   size_t width)
 {
-	ProtobufCMessage *const *rows = ctl_value_rows(message, field);
-	size_t n = ctl_value_count(message, field);
+	/* Rows are not written to. */
+	ProtobufCMessage *single =
+	    is_row(field) ? (ProtobufCMessage *)(uintptr_t)ctl_value_message(message, field) : NULL;
+	ProtobufCMessage *const *rows = single ? &single : ctl_value_rows(message, field);
+	size_t n = count_rows(message, field);
 	const struct ctl_columns *table = ctl_columns_of(field->descriptor);
 
 	if (table)
@@ -232,6 +250,8 @@ print_rows(FILE *out, const ProtobufCMessage *message, const ProtobufCFieldDescr
 static bool
 is_rows(const ProtobufCFieldDescriptor *field)
 {
+	if (is_row(field))
+		return true;
 	return field->label == PROTOBUF_C_LABEL_REPEATED &&
 	       field->type == PROTOBUF_C_TYPE_MESSAGE &&
 	       field->descriptor != &relay__control__reason__descriptor;
@@ -260,7 +280,7 @@ add_lines(struct ctl_grid *grid, const ProtobufCMessage *message)
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
 
-		if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
+		if (field->type == PROTOBUF_C_TYPE_MESSAGE && !is_row(field) &&
 		    field->label != PROTOBUF_C_LABEL_REPEATED &&
 		    field->descriptor != &relay__control__histogram__descriptor) {
 			/* Only two levels are there, and no message holds itself. */
@@ -286,7 +306,7 @@ print_single(FILE *out, const ProtobufCMessage *message, size_t width)
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
 
-		if (!is_rows(field) || ctl_value_count(message, field) == 0)
+		if (!is_rows(field) || count_rows(message, field) == 0)
 			continue;
 		fputc('\n', out);
 		print_rows(out, message, field, width);

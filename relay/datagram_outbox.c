@@ -8,6 +8,8 @@
  */
 #include "relay/datagrams.h"
 
+#include "relay/stats.h"
+
 /* Pauses grow up to so many times the first one, each with up to an eighth of jitter. */
 #define BACKOFF_FACTOR_MAX 8u
 #define JITTER_PART        8u
@@ -77,6 +79,17 @@ send_again(struct parcel *parcel)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+static void
+count_outbox(struct session *session, uint64_t parcels, uint64_t bytes)
+{
+	struct worker_stats *stats = session->plane->worker->stats;
+
+	session->outbox_count += (uint32_t)parcels;
+	session->outbox_bytes += bytes;
+	histogram_bump(&stats->datagrams_outbox, parcels);
+	histogram_bump(&stats->datagrams_outbox_bytes, bytes);
+}
+
 void
 parcel_free(struct parcel *parcel)
 {
@@ -85,7 +98,7 @@ parcel_free(struct parcel *parcel)
 
 	uring_timer_clear(worker->ring, &parcel->timer);
 	TAILQ_REMOVE(&session->outbox, parcel, entry);
-	session->outbox_bytes -= parcel->split.total;
+	count_outbox(session, (uint64_t)-1, -(uint64_t)parcel->split.total);
 	session->parts_in_flight -= parcel->sent - (parcel->split.count - parcel->left);
 	if (parcel->slot >= 0) {
 		datagram_once_forget(&session->once, (unsigned)parcel->slot);
@@ -168,7 +181,7 @@ parcel_new(struct session *session, const struct parcel *what, struct buffer *by
 		return NULL;
 	}
 	buffer_take(&parcel->bytes, bytes, memory);
-	session->outbox_bytes += parcel->split.total;
+	count_outbox(session, 1, parcel->split.total);
 	TAILQ_INSERT_TAIL(&session->outbox, parcel, entry);
 	if (parcel->slot >= 0) {
 		datagram_once_answer(&session->once, (unsigned)parcel->slot);
@@ -209,6 +222,7 @@ pump_parcel(struct parcel *parcel)
 		if (parcel->sent == 0)
 			parcel->tries = 1;
 		numbers_of(parcel)[parcel->sent] = number;
+		datagrams_count(session->plane, DATAGRAM_COUNT_PARTS);
 		send_part(parcel, parcel->sent);
 		parcel->sent++;
 		session->parts_in_flight++;

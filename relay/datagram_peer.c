@@ -80,14 +80,12 @@ static void
 on_request(struct peer *peer, const struct channel_request *request, int memfd)
 {
 	struct worker *worker = peer->plane->worker;
-	const struct datagram_settings *settings = &peer->plane->settings;
 	struct host *host =
 	    request->index < worker->hosts_cap ? worker->hosts[request->index] : NULL;
 
 	if (peer->serving >= DATAGRAM_PEER_MAX ||
 	    (host != NULL &&
-	     (host->queue_count >= host->settings.queue_max ||
-	      host_overloaded(host, settings->busy_queue_time_ms, settings->busy_clear_time_ms)))) {
+	     (host->queue_count >= host->settings.queue_max || host_overloaded(host)))) {
 		refuse(peer, request, memfd);
 		return;
 	}

@@ -69,7 +69,9 @@ is_genuine(struct arrival *arrival, uint64_t client)
 
 	if (fault == DATAGRAM_BAD_SPEECH)
 		refuse_version(arrival, client);
-	if (fault != DATAGRAM_OK || dgram->truncated)
+	if (dgram->truncated || dgram->len > terms.size_max)
+		return refuse(arrival, DATAGRAM_COUNT_TOO_LONG);
+	if (fault != DATAGRAM_OK)
 		return refuse(arrival, DATAGRAM_COUNT_MALFORMED);
 	if (terms.is_sealed && datagram_open(arrival->route.cipher, &arrival->datagram,
 					     dgram->bytes, dgram->len) != DATAGRAM_OK)
@@ -109,6 +111,7 @@ on_hello(struct arrival *arrival)
 		refuse(arrival, DATAGRAM_COUNT_MALFORMED);
 		return;
 	}
+	datagrams_count(plane, DATAGRAM_COUNT_KIND_HELLO);
 	if (session != NULL && session->hello == header->number &&
 	    dgram_address_equal(&session->route.address, &arrival->dgram->from)) {
 		route_welcome(&arrival->route, header, session->id, session->size);
@@ -185,20 +188,25 @@ on_kind(struct session *session, const struct arrival *arrival)
 
 	switch ((enum datagram_kind)header->kind) {
 	case DATAGRAM_REQUEST:
+		datagrams_count(session->plane, DATAGRAM_COUNT_KIND_REQUEST);
 		session_on_request(session, &arrival->datagram);
 		break;
 	case DATAGRAM_KEEP_ALIVE:
+		datagrams_count(session->plane, DATAGRAM_COUNT_KIND_KEEP);
 		if (mark(session, header->number))
 			session_send_bare(session, DATAGRAM_KEEP_ALIVE, header->number);
 		break;
 	case DATAGRAM_CONFIRM:
+		datagrams_count(session->plane, DATAGRAM_COUNT_KIND_CONFIRM);
 		(void)mark(session, header->number);
 		say_again(session, &header->seen);
 		break;
 	case DATAGRAM_NOTICE:
+		datagrams_count(session->plane, DATAGRAM_COUNT_KIND_NOTICE);
 		session_on_notice(session, &arrival->datagram);
 		break;
 	case DATAGRAM_BYE:
+		datagrams_count(session->plane, DATAGRAM_COUNT_KIND_BYE);
 		if (!mark(session, header->number))
 			break;
 		session_send_bare(session, DATAGRAM_BYE, header->number);

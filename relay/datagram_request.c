@@ -54,8 +54,10 @@ answer(struct session *session, unsigned slot, uint64_t number, enum datagram_co
 		.durable = durable,
 	};
 
-	if (parcel_new(session, &what, bytes) != NULL)
+	if (parcel_new(session, &what, bytes) != NULL) {
+		datagrams_count(session->plane, DATAGRAM_COUNT_REPLIES);
 		return;
+	}
 	datagrams_count(session->plane, DATAGRAM_COUNT_NO_ROOM);
 	datagram_once_forget(&session->once, slot);
 }
@@ -93,7 +95,7 @@ inquiry_free(struct inquiry *inquiry)
 		peer_forget(inquiry);
 	if (inquiry->host != NULL)
 		inquiry->host->errands--;
-	plane->inquiries--;
+	stats_set(&plane->worker->stats->datagrams_running, --plane->inquiries);
 	buffer_release(&inquiry->line, memory);
 	buffer_release(&inquiry->reply, memory);
 	memory_put(memory, inquiry, inquiry->block);
@@ -299,6 +301,7 @@ run(struct session *session, const struct target *target, const struct datagram_
 		.index = target->index,
 		.memfd = -1,
 		.waits = waits,
+		.since = worker_now(plane->worker),
 		.number = header->number,
 		.durable = (header->flags & DATAGRAM_DURABLE) != 0,
 		.client = session->client,
@@ -314,7 +317,7 @@ run(struct session *session, const struct target *target, const struct datagram_
 				  &inquiry->slot);
 	if (target->host != NULL)
 		target->host->errands++;
-	plane->inquiries++;
+	stats_set(&plane->worker->stats->datagrams_running, ++plane->inquiries);
 	TAILQ_INSERT_TAIL(&session->inquiries, inquiry, entry);
 	datagrams_count(plane, DATAGRAM_COUNT_REQUESTS);
 	if (!waits)
@@ -322,18 +325,29 @@ run(struct session *session, const struct target *target, const struct datagram_
 	return true;
 }
 
+/* Whether the client's own requests before this one wait for too long already: they have no place
+ * in the host's queue, and would hide from it how far behind the host is. */
+static bool
+is_behind(const struct session *session, const struct target *target)
+{
+	const struct worker *worker = session->plane->worker;
+	const struct inquiry *oldest = find_inquiry(session, target->host, target->index, true);
+
+	return oldest != NULL && worker_now(worker) - oldest->since > worker->busy_ns;
+}
+
 static bool
 is_busy(const struct session *session, const struct target *target, size_t len)
 {
-	const struct datagram_settings *settings = &session->plane->settings;
 	struct host *host = target->host;
 
+	if (is_behind(session, target))
+		return true;
 	if (host == NULL)
 		return target->elsewhere != NULL &&
 		       !peer_has_room(session->plane, target->elsewhere->worker);
 	return host->queue_count >= host->settings.queue_max ||
-	       host->queue_bytes + len > host->settings.queue_bytes_max ||
-	       host_overloaded(host, settings->busy_queue_time_ms, settings->busy_clear_time_ms);
+	       host->queue_bytes + len > host->settings.queue_bytes_max || host_overloaded(host);
 }
 
 static void
@@ -352,7 +366,9 @@ on_new(struct session *session, const struct datagram *datagram)
 	}
 	bool known = find_target(&target, session->plane, wanted.host);
 	bool fits = target.host == NULL || wanted.line.len <= target.host->settings.line_max;
-	if (!session_has_slot(session) || !session_may_ask(session) ||
+	/* A worker that begins has not heard of all hosts yet. */
+	bool later = !known && !session->plane->worker->hosts_known;
+	if (later || !session_has_slot(session) || !session_may_ask(session) ||
 	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX ||
 	    (known && is_busy(session, &target, wanted.line.len))) {
 		route_busy(&session->route, header);

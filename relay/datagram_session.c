@@ -208,8 +208,10 @@ session_on_presence(struct uring_timer *timer)
 	struct session *session;
 
 	while ((session = TAILQ_FIRST(&plane->sessions)) != NULL &&
-	       session->seen_at + silence <= now)
+	       session->seen_at + silence <= now) {
+		datagrams_count(plane, DATAGRAM_COUNT_SILENT);
 		session_end(session, false);
+	}
 	session_watch(plane);
 }
 

@@ -279,6 +279,17 @@ confirm_is_committed(struct session *session, const struct token *token)
 	session_say_confirmed(session, &token->seen);
 }
 
+static void
+count_answer(struct datagrams *plane, enum channel_type type, bool committed)
+{
+	if (type == CHANNEL_ACCEPT)
+		datagrams_count(plane, committed ? DATAGRAM_COUNT_NOTICES : DATAGRAM_COUNT_REFUSED);
+	else if (type == CHANNEL_STORE_REPLY)
+		datagrams_count(plane, committed ? DATAGRAM_COUNT_STORED : DATAGRAM_COUNT_GIVEN_UP);
+	else if (committed)
+		datagrams_count(plane, DATAGRAM_COUNT_DELIVERED);
+}
+
 void
 store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bool committed)
 {
@@ -305,8 +316,7 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 		confirm_is_committed(session, token);
 	if (session != NULL && token->type == CHANNEL_CONFIRMED && !committed)
 		session_missed(session);
-	if (!committed && token->type == CHANNEL_STORE_REPLY)
-		datagrams_count(plane, DATAGRAM_COUNT_GIVEN_UP);
+	count_answer(plane, token->type, committed);
 	token_free(plane, token);
 }
 

@@ -318,6 +318,8 @@ take_settings(struct datagrams *plane, const struct datagram_settings *settings)
 	uint32_t size = plane->settings.size;
 
 	plane->settings = *settings;
+	plane->worker->busy_ns = ms_to_ns(settings->busy_queue_time_ms);
+	plane->worker->clear_ns = ms_to_ns(settings->busy_clear_time_ms);
 	if (plane->receiving)
 		plane->settings.size = size; /* that of the buffers */
 	start_if_ready(plane);

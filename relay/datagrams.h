@@ -169,6 +169,7 @@ struct session {
 	struct parcel *answers[DATAGRAM_OPEN_MAX]; /* of slots that are answered */
 	struct inquiry_list inquiries;             /* one for each slot that runs; oldest first */
 	struct parcel_list outbox;                 /* in the order in which they are sent */
+	uint32_t outbox_count;
 	uint64_t outbox_bytes;
 	uint64_t tokens; /* of the bucket, in thousandths of a request */
 	uint64_t tokens_at;
@@ -191,6 +192,7 @@ struct inquiry {
 	uint64_t client;
 	uint64_t session_id;
 	bool waits; /* for the client's one before it */
+	uint64_t since;
 	unsigned slot;
 	uint64_t number;
 	struct buffer line; /* while it waits */

@@ -156,10 +156,11 @@ enum host_answer host_wait(struct host *host, struct request *request, struct wi
 void host_withdraw(struct host *host, struct request *request);
 
 /*
- * Whether what waits has waited for so long that more should not come: from `busy_ms` on, until the
- * oldest one waits for less than `clear_ms`.
+ * Whether what waits has waited for so long that more should not come, as the worker's busy_ns and
+ * clear_ns say.  Only a peer that is there can be too slow: what waits for an operator, or for a
+ * link to be made, has clocks of its own.
  */
-bool host_overloaded(struct host *host, uint64_t busy_ms, uint64_t clear_ms);
+bool host_overloaded(struct host *host);
 
 /* Puts a request of a lost link back at the head of the queue; none of its bytes ever left. */
 void host_requeue(struct host *host, struct request *request);

@@ -128,7 +128,7 @@ append(struct host *host, struct request *request, struct wire_span line)
 static bool
 enqueue(struct host *host, struct request *request, struct wire_span line)
 {
-	if (!append(host, request, line))
+	if (host_overloaded(host) || !append(host, request, line))
 		return false;
 	host_go_on(host);
 	return true;
@@ -189,12 +189,15 @@ host_withdraw(struct host *host, struct request *request)
 }
 
 bool
-host_overloaded(struct host *host, uint64_t busy_ms, uint64_t clear_ms)
+host_overloaded(struct host *host)
 {
+	const struct worker *worker = host->worker;
 	const struct request *oldest = TAILQ_FIRST(&host->queue);
-	uint64_t waits = oldest == NULL ? 0 : worker_now(host->worker) - oldest->since;
+	bool can_be = worker->busy_ns != 0 && oldest != NULL && host->state == HOST_UP &&
+		      host->hold == HOST_HOLD_NONE;
 
-	host->overloaded = waits > ms_to_ns(host->overloaded ? clear_ms : busy_ms);
+	host->overloaded = can_be && worker_now(worker) - oldest->since >
+					 (host->overloaded ? worker->clear_ns : worker->busy_ns);
 	return host->overloaded;
 }
 
@@ -230,4 +233,6 @@ host_pump(struct host *host)
 		request->state = REQUEST_IDLE;
 		host_end(host, request, REQUEST_OVERLOAD);
 	}
+	if (host->overloaded)
+		(void)host_overloaded(host); /* perhaps no more, also if nobody asks meanwhile */
 }

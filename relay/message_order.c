@@ -133,12 +133,22 @@ change(struct message_store *store, const struct message_order *order, struct me
 }
 
 static enum message_status
+read_next(struct message_store *store, const struct message_order *order, struct message_view *view)
+{
+	enum message_status status = message_store_waiting(
+	    store, order->message.client, &view->totals.count, &view->totals.bytes);
+
+	return status != MESSAGE_DONE ? status
+				      : message_store_next(store, order->message.client,
+							   order->cursor, order->max, &view->page);
+}
+
+static enum message_status
 do_order(struct message_store *store, const struct message_order *order, struct message_view *view)
 {
 	switch (order->verb) {
 	case MESSAGE_NEXT:
-		return message_store_next(store, order->message.client, order->cursor, order->max,
-					  &view->page);
+		return read_next(store, order, view);
 	case MESSAGE_LIST:
 		return message_store_list(store, &order->list, &view->page);
 	case MESSAGE_LAST_SEEN:

@@ -10,7 +10,7 @@
 enum message_verb {
 	MESSAGE_PUT,         /* message */
 	MESSAGE_CONFIRM,     /* message: client, kind, id; now_ms */
-	MESSAGE_NEXT,        /* message: client; cursor, max -> page */
+	MESSAGE_NEXT,        /* message: client; cursor, max -> page; totals as WAITING */
 	MESSAGE_LIST,        /* list -> page */
 	MESSAGE_DROP,        /* message: kind, id; now_ms -> removed */
 	MESSAGE_DROP_CLIENT, /* message: client; now_ms -> removed */
@@ -41,6 +41,7 @@ struct message_view {
 	enum message_status status;
 	struct message message; /* that of the order, without name and text */
 	size_t removed;
+	uint64_t commits; /* transactions that the store has ended well so far */
 	int64_t seen_ms;
 	struct message_totals totals;
 	struct message_page page;

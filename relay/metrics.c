@@ -6,6 +6,7 @@
  */
 #include "relay/metrics.h"
 
+#include "relay/metrics_datagrams.h"
 #include "relay/metrics_family.h"
 #include "relay/metrics_services.h"
 
@@ -371,6 +372,7 @@ metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 			write_worker_family(text, daemon->stats, &worker_families[i]);
 		write_loop_lag(text, daemon->stats);
 		metrics_services_write(text, daemon->stats);
+		metrics_datagrams_write(text, daemon->stats);
 	}
 	write_self(text, self);
 }

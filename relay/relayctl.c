@@ -233,6 +233,9 @@ fill_request(Relay__Control__Request *request, struct ctl_args *args, ProtobufCB
 	request->dry_run = args->dry_run;
 	request->if_generation = args->if_generation;
 	request->wait_ms = args->wait_ms;
+	if (args->client)
+		request->client = (char *)(uintptr_t)args->client;
+	request->older_ms = args->older_ms;
 }
 
 /* --- what came */

@@ -147,6 +147,9 @@ stats_begin(struct worker_stats *stats, uint64_t memory_max)
 	stats_services_begin(&stats->services);
 	stats_set(&stats->memory_used, 0);
 	stats_set(&stats->datagrams_online, 0);
+	stats_set(&stats->datagrams_running, 0);
+	stats_set(&stats->datagrams_outbox, 0);
+	stats_set(&stats->datagrams_outbox_bytes, 0);
 	stats_set(&stats->memory_max, memory_max);
 	stats_count(&stats->starts);
 	end_change(stats);

@@ -54,7 +54,10 @@ struct worker_stats {
 	_Atomic uint64_t moved;       /* requests put back: their link ended before a byte left */
 	_Atomic uint64_t memory_used; /* gauges, written once a turn */
 	_Atomic uint64_t memory_max;
-	_Atomic uint64_t datagrams_online; /* a gauge too: clients with a session */
+	_Atomic uint64_t datagrams_online;  /* gauges too: clients with a session, */
+	_Atomic uint64_t datagrams_running; /* their requests that are not answered, */
+	_Atomic uint64_t datagrams_outbox;  /* and what they have not confirmed */
+	_Atomic uint64_t datagrams_outbox_bytes;
 	_Atomic uint64_t datagrams[DATAGRAM_COUNT_COUNT];
 	struct histogram loop_lag; /* of one turn in STATS_SAMPLE_TURNS: how long its work took */
 	/* Bit N: block N was taken once.  Others are holes of the memfd and stay so: nobody looks

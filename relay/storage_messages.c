@@ -122,6 +122,7 @@ answer(struct storage_messages *messages, struct message_task *task)
 		.message = message_task_take_view(task),
 	};
 
+	result.message->commits = messages->commits;
 	storage_queue_answer(messages->queue, &result);
 	message_task_free(task);
 }
@@ -133,6 +134,7 @@ storage_messages_do(struct storage_messages *messages)
 	size_t count = storage_queue_batch(messages->queue, tasks);
 	enum message_status status = do_batch(messages, tasks, count);
 
+	messages->commits += status == MESSAGE_DONE;
 	note(messages, status);
 	for (size_t i = 0; i < count; i++) {
 		if (message_status_breaks(status))

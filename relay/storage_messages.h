@@ -13,6 +13,7 @@ struct storage_messages {
 	struct storage_queue *queue;
 	enum message_status broken; /* DONE, or why it cannot be opened */
 	uint64_t broken_ms;         /* when that was found out */
+	uint64_t commits;
 };
 
 /* 0 or -ENOMEM.  Opens nothing. */

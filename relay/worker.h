@@ -65,6 +65,7 @@ struct worker {
 	struct host **hosts; /* by index; NULL = none */
 	uint32_t hosts_cap;
 	uint32_t hosts_count;
+	bool hosts_known;                     /* control has told all of them, once at least */
 	struct host_list leaving;             /* not in the table any more */
 	struct exchange_list dirty_exchanges; /* have output for this turn's end */
 	struct link_list dirty_links;
@@ -84,6 +85,10 @@ struct worker {
 	uint64_t listed_number;
 	struct client *listed_next;
 	uint32_t errands; /* under way */
+	/* A host whose oldest request waits for more than `busy_ns` is overloaded, until that is
+	 * `clear_ns` or less; 0: none is, for there is no message plane. */
+	uint64_t busy_ns;
+	uint64_t clear_ns;
 
 	/* fd-passing (worker_services.c); behind everything that relaying lines looks at */
 	struct service **services; /* by index; NULL = none */

@@ -150,6 +150,7 @@ sync_begin(struct worker *worker)
 static void
 sync_end(struct worker *worker)
 {
+	worker->hosts_known = true;
 	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
 		if (worker->hosts[i] != NULL && !worker->hosts[i]->synced)
 			leave(worker, worker->hosts[i]);

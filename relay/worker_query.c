@@ -6,6 +6,7 @@
 #include "relay/worker_query.h"
 
 #include "relay/client.h"
+#include "relay/datagram_list.h"
 #include "relay/errand.h"
 #include "relay/host.h"
 #include "relay/link.h"
@@ -195,6 +196,11 @@ answer_query(struct worker *worker, const struct channel_query *query)
 	uint64_t number = query->number;
 
 	rows->token = query->token;
+	if (query->kind == CHANNEL_SESSIONS) {
+		datagram_list(worker, query, rows);
+		worker_tell_control(worker, &message);
+		return;
+	}
 	for (uint32_t i = 0; i < HOSTS_PER_QUERY && index < cap; i++) {
 		if (add_rows(worker, query, index, rows, max, &number))
 			break;
@@ -253,6 +259,8 @@ kill_any(struct worker *worker, const struct channel_kill *kill)
 
 	if (kill->kind == CHANNEL_CALLS)
 		return worker_kill_call(worker, kill);
+	if (kill->kind == CHANNEL_SESSIONS)
+		return false;
 	for (uint32_t i = 0; i < worker->hosts_cap; i++) {
 		if (worker->hosts[i] != NULL && kill_of(worker->hosts[i], kill))
 			return true;

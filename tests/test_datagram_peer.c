@@ -119,6 +119,8 @@ Test(datagram_peer, a_host_that_is_gone_elsewhere_too)
 	struct channel_message gone = { .type = CHANNEL_HOST_REMOVE, .name = { .index = 3 } };
 
 	site_say_to(&site, &gone, -1);
+	gone.type = CHANNEL_SYNC_END;
+	site_say_to(&site, &gone, -1);
 	turn_for_nothing();
 	uint64_t number = udp_ask(&alice, "far1", "ping", 0);
 	udp_expect(&alice, DATAGRAM_REPLY, number);

@@ -312,8 +312,8 @@ Test(datagram_sessions_sealed, what_is_not_genuine_is_dropped_in_silence)
 	expect_dropped(&alice, DATAGRAM_COUNT_FORGED, good, len - 1);
 	memset(bad, 0xff, sizeof bad);
 	memcpy(bad, good, len);
-	expect_dropped(&alice, DATAGRAM_COUNT_MALFORMED, bad, 1233);
-	expect_dropped(&alice, DATAGRAM_COUNT_MALFORMED, bad, 60000);
+	expect_dropped(&alice, DATAGRAM_COUNT_TOO_LONG, bad, 1233);
+	expect_dropped(&alice, DATAGRAM_COUNT_TOO_LONG, bad, 60000);
 	cr_assert_eq(peer_lines_count, 0u);
 	udp_send_raw(&alice, good, len);
 	udp_expect_reply(&alice, 9, "re:line");

@@ -51,6 +51,16 @@ ask_and_confirm(void)
 	TURN_UNTIL(site.worker.datagrams->sessions.tqh_first->outbox_bytes == 0);
 	cr_assert_eq(peer_lines_count, 1u);
 	cr_assert_eq(site_count(DATAGRAM_COUNT_GIVEN_UP), 0u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_KIND_HELLO), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_KIND_REQUEST), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_KIND_CONFIRM), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_RECEIVED), 3u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_REPLIES), 1u);
+	cr_assert_eq(site_count(DATAGRAM_COUNT_PARTS), 1u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_online), 1u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_running), 0u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox), 0u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox_bytes), 0u);
 }
 
 Test(datagrams, a_request_is_answered)
@@ -87,12 +97,16 @@ Test(datagrams, a_running_request_is_not_run_again)
 	udp_begin(&alice, SITE_CLIENT);
 	uint64_t number = udp_ask(&alice, "msul1", "slow", 0);
 	TURN_UNTIL(peer_lines_count == 1);
+	cr_assert_eq(stats_get(&site.stats->datagrams_running), 1u);
 	udp_ask(&alice, "msul1", "slow", number);
 	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, number);
 	turn_for_nothing();
 	cr_assert_eq(peer_lines_count, 1u);
 	peer_say(peer_line_fds[0], "done", 4);
 	udp_expect_reply(&alice, number, "done");
+	cr_assert_eq(stats_get(&site.stats->datagrams_running), 0u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox), 1u);
+	cr_assert_eq(stats_get(&site.stats->datagrams_outbox_bytes), 4u);
 }
 
 Test(datagrams, one_of_a_client_at_a_time_for_a_host)
@@ -119,8 +133,14 @@ Test(datagrams, one_of_a_client_at_a_time_for_a_host)
 
 Test(datagrams, an_unknown_host_and_a_line_that_is_two)
 {
+	const struct channel_message all_told = { .type = CHANNEL_SYNC_END };
+
 	udp_begin(&alice, SITE_CLIENT);
 	uint64_t number = udp_ask(&alice, "nowhere", "ping", 0);
+	udp_expect(&alice, DATAGRAM_BUSY, number); /* it may be told yet */
+	site_say_to(&site, &all_told, -1);
+	turn_for_nothing();
+	udp_ask(&alice, "nowhere", "ping", number);
 	udp_expect(&alice, DATAGRAM_REPLY, number);
 	cr_assert_eq(alice.got.header.code, DATAGRAM_UNKNOWN_HOST);
 	number = udp_ask(&alice, "msul1", "one\ntwo", 0);

@@ -41,6 +41,7 @@ static const struct setting_names setting_names[SETTING_COUNT] = {
 #define MUTATES CONTROL_OPTION_MUTATES
 #define PAGED   CONTROL_OPTION_PAGED
 #define STREAM  CONTROL_OPTION_STREAM
+#define SELECTS CONTROL_OPTION_SELECTS
 #define VERB(name, role, handler, arguments, options, help) \
 	{ name, #role, arguments, options, help },
 static const struct verb_row verbs[] = {

@@ -37,6 +37,7 @@ static struct pollfd fds[1 + CLIENTS]; /* the first one is the listener */
 static struct sockaddr_in clients[CLIENTS];
 static unsigned client_count;
 static struct on_way *on_way;
+static struct on_way *on_way_end; /* none is under way from here on */
 static struct sockaddr_in target;
 static struct fake_random chance;
 static unsigned loss, twice, delay_ms;
@@ -89,6 +90,8 @@ take(unsigned client, int to_target, const uint8_t *bytes, size_t len)
 		while (at->due_ms != 0)
 			if (++at == on_way + ON_WAY)
 				return; /* a full network loses, too */
+		if (at >= on_way_end)
+			on_way_end = at + 1;
 		at->due_ms = clock_ms() + fake_below(&chance, delay_ms + 1) + 1;
 		at->client = client;
 		at->to_target = to_target;
@@ -123,7 +126,7 @@ deliver(void)
 {
 	uint64_t now_ms = clock_ms(), next_ms = UINT64_MAX;
 
-	for (struct on_way *at = on_way; at < on_way + ON_WAY; at++) {
+	for (struct on_way *at = on_way; at < on_way_end; at++) {
 		if (at->due_ms == 0)
 			continue;
 		if (at->due_ms > now_ms) {
@@ -138,6 +141,8 @@ deliver(void)
 				     (const struct sockaddr *)&clients[at->client],
 				     sizeof clients[0]);
 	}
+	while (on_way_end > on_way && on_way_end[-1].due_ms == 0)
+		on_way_end--;
 	return next_ms == UINT64_MAX ? -1 : (int)(next_ms - now_ms);
 }
 
@@ -160,6 +165,7 @@ main(int argc, char **argv)
 	on_way = calloc(ON_WAY, sizeof *on_way);
 	if (on_way == NULL)
 		err(1, "memory");
+	on_way_end = on_way;
 	fds[0] = (struct pollfd){ .fd = open_socket(), .events = POLLIN };
 	if (getsockname(fds[0].fd, (struct sockaddr *)&own, &own_len) != 0)
 		err(1, "getsockname");

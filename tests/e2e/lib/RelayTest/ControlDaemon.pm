@@ -41,6 +41,12 @@ sub worker_stats {
 	return number(1, $n) . bytes(2, $histogram) . number(3, 1000) . number(4, 7) . number(9, 2_500_000);
 }
 
+sub datagram_stats {
+	my ($n) = @_;
+	return number(1, $n) . number(2, 40 + $n) . number(4, 3) . number(6, 1000) . number(12, 5) . reason(20, 'hello', 42) . reason(21, 'forged', 2) .
+	    reason(21, 'forged', 9);
+}
+
 sub stats {
 	my ($request, $say) = @_;
 	my $first = ($request->{8} // '') eq '' ? 0 : $request->{8};
@@ -49,7 +55,9 @@ sub stats {
 	$end = $hosts if $end > $hosts;
 	my $stats = join '', map { bytes(2, host_stats($_)) } $first .. $end - 1;
 	$stats .= bytes(1, counters(0)) . join('', map { bytes(3, worker_stats($_)) } 0 .. 1) . number(4, 12) . number(5, 1) .
-	    number(6, 1_700_000_000_000_000) . bytes(10, '9.8.7') . number(11, 1_600_000_000_000_000)
+	    number(6, 1_700_000_000_000_000) . bytes(10, '9.8.7') . number(11, 1_600_000_000_000_000) .
+	    join('', map { bytes(13, datagram_stats($_)) } 0, 1, 1) . bytes(14, number(1, 6) . reason(2, 'empty_text', 2)) .
+	    bytes(15, number(1, 9) . number(2, 4096) . number(5, 77) . reason(12, 'no_space', 3) . bytes(13, 'no space left'))
 	    if $first == 0;
 	my $next = $say->{endless} ? bytes(6, "$first") : $end < $hosts ? bytes(6, "$end") : '';
 	return $next . bytes(19, $stats);
