@@ -124,14 +124,15 @@ plane_new(struct worker *worker)
 	return plane;
 }
 
-static unsigned
-buffers_for(uint32_t size)
+void
+datagrams_ring(struct uring_options *ring, uint32_t size)
 {
 	unsigned count = DATAGRAM_BUFFERS;
 
 	while (count > 1 && (uint64_t)count * size > DATAGRAM_BUFFERS_BYTES)
 		count /= 2;
-	return count;
+	ring->dgram_buffers = size == 0 ? 0 : count;
+	ring->dgram_size = size == 0 ? 0 : size + 1; /* what is too long is seen */
 }
 
 static bool
@@ -168,12 +169,11 @@ start_if_ready(struct datagrams *plane)
 	    plane->worker->state != WORKER_RUNNING)
 		return;
 	if (!plane->receiving) {
-		/* One byte more than is allowed: what is too long is seen. */
-		int error =
-		    uring_dgram_buffers(plane->worker->ring, buffers_for(plane->settings.size),
-					plane->settings.size + 1);
-		if (error != 0 || !make_tables(plane)) {
-			log_error(NULL, "datagrams: no receive buffers: %s", strerror(-error));
+		bool fits = plane->settings.size < uring_dgram_size(plane->worker->ring);
+		if (!fits || !make_tables(plane)) {
+			log_error(NULL, "datagrams: %s",
+				  fits ? "no memory for sessions"
+				       : "longer than was said at the start");
 			plane->settings.size = 0;
 			return;
 		}

@@ -228,6 +228,8 @@ struct parcel {
 /* --- the plane (datagrams.c) */
 
 /* For the worker: nothing happens, and no memory is taken, before there is a socket. */
+/* What the ring of a worker needs to receive datagrams of `size` bytes; 0 = it receives none. */
+void datagrams_ring(struct uring_options *ring, uint32_t size);
 bool datagrams_on_keeper(struct worker *worker, const struct channel_message *message, int fd);
 bool datagrams_on_control(struct worker *worker, const struct channel_message *message, int fd);
 /* There is a new control process, which knows nothing yet. */

@@ -219,6 +219,7 @@ serve(struct event_base *base, struct place *place, const char *path, bool sandb
 	if (sandbox)
 		enter_sandbox(place);
 	event_base_dispatch(base);
+	sandbox_say_refused();
 	exporter_control_free(control);
 	exporter_http_close(http);
 	if (term != NULL)

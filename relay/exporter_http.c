@@ -20,6 +20,7 @@
 #include "relay/exporter_control.h"
 #include "relay/exporter_process.h"
 #include "relay/log.h"
+#include "relay/sandbox.h"
 
 enum {
 	CONNECTIONS_MAX = 32,
@@ -97,6 +98,7 @@ on_sweep(evutil_socket_t fd, short events, void *context)
 	}
 	if (http->connection_count > 0)
 		evtimer_add(http->sweep, &again);
+	sandbox_say_refused();
 }
 
 /* Of evhttp, for each connection that it accepts. */

@@ -117,6 +117,8 @@ keeper_start_worker(struct keeper *keeper, uint32_t i)
 		.memory_max = keeper->settings->memory_max / keeper->worker_count,
 		.clients_max = keeper->clients_max,
 		.seed = child_clock_ms() * 0x9e3779b97f4a7c15u + i + 1,
+		.datagram_size =
+		    keeper->datagram.addresses > 0 ? keeper->settings->datagram.size : 0,
 	};
 	int channel_fd;
 	int result = child_fork(&worker->child, &channel_fd);

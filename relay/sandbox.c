@@ -36,7 +36,8 @@
 #define FS_TRUNCATE  (1ULL << 14) /* version 3 */
 #define FS_IOCTL_DEV (1ULL << 15) /* version 5 */
 #define NET_BIND_TCP (1ULL << 0)  /* version 4 */
-#define SCOPE_ALL    3ULL         /* version 6: abstract sockets and signals of others */
+#define SCOPE_NAMES  (1ULL << 0)  /* version 6: abstract sockets of others */
+#define SCOPE_SIGNAL (1ULL << 1)  /* likewise: signals to others */
 #define FS_FIRST     ((LANDLOCK_ACCESS_FS_REFER << 1) - 1)
 
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -71,14 +72,21 @@ landlock_version(void)
 	return version < LANDLOCK_MIN ? 0 : (int)version;
 }
 
+/* Control answers who pages: often a socket whose abstract name the kernel has chosen. */
+static uint64_t
+scope_of(enum sandbox_role role)
+{
+	return role == SANDBOX_CONTROL ? SCOPE_SIGNAL : SCOPE_SIGNAL | SCOPE_NAMES;
+}
+
 static struct ruleset
-handled_by(int version)
+handled_by(int version, enum sandbox_role role)
 {
 	return (struct ruleset){
 		.fs =
 		    FS_FIRST | (version >= 3 ? FS_TRUNCATE : 0) | (version >= 5 ? FS_IOCTL_DEV : 0),
 		.net = version >= 4 ? NET_BIND_TCP : 0,
-		.scoped = version >= 6 ? SCOPE_ALL : 0,
+		.scoped = version >= 6 ? scope_of(role) : 0,
 	};
 }
 
@@ -110,9 +118,9 @@ allow(int ruleset, const struct ruleset *handled, const struct sandbox_path *pat
 }
 
 static int
-bind_to(const struct sandbox_path *paths, size_t count)
+bind_to(enum sandbox_role role, const struct sandbox_path *paths, size_t count)
 {
-	struct ruleset handled = handled_by(landlock_version());
+	struct ruleset handled = handled_by(landlock_version(), role);
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
 	int error = 0;
 
@@ -153,7 +161,7 @@ sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size_t c
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		complain("no_new_privs", -errno);
 	if (landlock_version() != 0)
-		complain("Landlock", bind_to(paths, count));
+		complain("Landlock", bind_to(role, paths, count));
 	/* Last: the filter lets none of the calls above through. */
 	if (sandbox_filter_there())
 		complain("seccomp filter", sandbox_filter(role));

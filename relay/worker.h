@@ -31,9 +31,10 @@ enum worker_state {
 };
 
 struct worker_options {
-	uint64_t memory_max;  /* bytes of all buffers together */
-	uint32_t clients_max; /* of all hosts together: leaves descriptors for the links */
-	uint64_t seed;        /* of the jitter */
+	uint64_t memory_max;    /* bytes of all buffers together */
+	uint32_t clients_max;   /* of all hosts together: leaves descriptors for the links */
+	uint64_t seed;          /* of the jitter */
+	uint32_t datagram_size; /* the longest one; 0 = no message plane */
 };
 
 struct client;

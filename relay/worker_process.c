@@ -4,6 +4,7 @@
 #include "relay/worker_process.h"
 
 #include "relay/child.h"
+#include "relay/datagrams.h"
 #include "relay/keeper.h"
 #include "relay/sandbox.h"
 #include "relay/stats.h"
@@ -34,7 +35,7 @@ worker_process(int keeper_fd, int stats_fd, const char *name, const struct worke
 	       bool sandbox)
 {
 	static struct worker worker;
-	const struct uring_options ring_options = URING_DEFAULTS;
+	struct uring_options ring_options = URING_DEFAULTS;
 	const struct channel_message ready = { .type = CHANNEL_READY };
 	struct uring *ring;
 
@@ -47,6 +48,7 @@ worker_process(int keeper_fd, int stats_fd, const char *name, const struct worke
 	close(STATS_FD);
 	if (keeper == NULL || stats == NULL)
 		_exit(EXIT_OS);
+	datagrams_ring(&ring_options, options->datagram_size);
 	int error = uring_new(&ring, &ring_options);
 	if (error != 0) {
 		say_why(keeper, error);

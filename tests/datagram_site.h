@@ -192,7 +192,7 @@ site_give_settings(struct site *at)
 static inline void
 site_worker_up(struct site *at)
 {
-	const struct uring_options ring_options = URING_DEFAULTS;
+	struct uring_options ring_options = URING_DEFAULTS;
 	const struct worker_options options = { .memory_max = 64u << 20,
 						.clients_max = 1000,
 						.seed = 1 };
@@ -201,6 +201,7 @@ site_worker_up(struct site *at)
 	int keeper[2], control[2];
 
 	*at = (struct site){ .told_count = 0 };
+	datagrams_ring(&ring_options, site_settings.size);
 	cr_assert_eq(uring_new(&ring, &ring_options), 0);
 	cr_assert_eq(channel_pair(keeper), 0);
 	cr_assert_eq(channel_pair(control), 0);

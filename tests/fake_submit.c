@@ -412,13 +412,11 @@ uring_close(struct uring *u, int fd)
 }
 
 /* Datagrams are not played. */
-int
-uring_dgram_buffers(struct uring *u, unsigned count, unsigned size)
+unsigned
+uring_dgram_size(const struct uring *u)
 {
 	(void)u;
-	(void)count;
-	(void)size;
-	return -EOPNOTSUPP;
+	return 0;
 }
 
 void

@@ -142,7 +142,9 @@ on_sink(struct uring_op *op, int res, const uint8_t *data)
 static inline void
 make(unsigned entries, unsigned buffers, unsigned buffer_size)
 {
-	struct uring_options options = { entries, buffers, buffer_size };
+	struct uring_options options = { .entries = entries,
+					 .buffers = buffers,
+					 .buffer_size = buffer_size };
 
 	uring_free(ring);
 	cr_assert_eq(uring_new(&ring, &options), 0);

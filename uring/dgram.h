@@ -28,18 +28,16 @@ struct dgram {
 	union dgram_address from;
 	uint8_t *bytes; /* may be changed; gone when the callback returns */
 	size_t len;
-	bool truncated; /* was longer than `size` of uring_dgram_buffers() */
+	bool truncated; /* was longer than uring_dgram_size() */
 };
 
-/*
- * Makes the receive buffers of the ring's datagrams: `count`, a power of two, for datagrams of at
- * most `size` bytes.  Once for each ring, before the first receive.  0 or a negative errno.
- */
-int uring_dgram_buffers(struct uring *ring, unsigned count, unsigned size);
+/* The longest datagram that the ring's buffers take (uring_options.dgram_size); 0 = it has none. */
+unsigned uring_dgram_size(const struct uring *ring);
 
 /*
- * Receives datagrams until it is cancelled or fails.  op->done(op, res, data): res > 0 is for
- * uring_dgram_take(); a negative res with in_flight false ends it.
+ * Receives datagrams, on a ring that has buffers for them, until it is cancelled or fails.
+ * op->done(op, res, data): res > 0 is for uring_dgram_take(); a negative res with in_flight false
+ * ends it.
  */
 void uring_dgram_recv(struct uring *ring, struct uring_op *op, int fd);
 

@@ -130,10 +130,10 @@ struct named_op {
 
 /* What the engine issues; all must be there. */
 static const struct named_op USED_OPS[] = {
-	{ IORING_OP_ACCEPT, "accept" }, { IORING_OP_ASYNC_CANCEL, "cancel" },
-	{ IORING_OP_CLOSE, "close" },   { IORING_OP_CONNECT, "connect" },
-	{ IORING_OP_POLL_ADD, "poll" }, { IORING_OP_RECV, "recv" },
-	{ IORING_OP_SEND, "send" },
+	{ IORING_OP_ACCEPT, "accept" },   { IORING_OP_ASYNC_CANCEL, "cancel" },
+	{ IORING_OP_CLOSE, "close" },     { IORING_OP_CONNECT, "connect" },
+	{ IORING_OP_POLL_ADD, "poll" },   { IORING_OP_RECV, "recv" },
+	{ IORING_OP_RECVMSG, "recvmsg" }, { IORING_OP_SEND, "send" },
 };
 
 static void

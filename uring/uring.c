@@ -80,7 +80,8 @@ struct uring {
 	struct uring_stats stats;
 
 	struct provided buffers;
-	struct provided datagrams; /* of datagram sockets; none until they are asked for */
+	struct provided datagrams; /* of datagram sockets; none if it was not asked for */
+	unsigned dgram_size;       /* the longest of them */
 
 	struct completion *batch; /* completions of this turn, copied out */
 	size_t batch_count;
@@ -149,7 +150,7 @@ restrict_and_enable(struct io_uring *ring)
 	static const uint8_t ops[] = { IORING_OP_ACCEPT,   IORING_OP_RECV,
 				       IORING_OP_SEND,     IORING_OP_CONNECT,
 				       IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
-				       IORING_OP_CLOSE };
+				       IORING_OP_CLOSE,    IORING_OP_RECVMSG };
 	struct io_uring_restriction all[COUNT_OF(ops) + 1];
 
 	memset(all, 0, sizeof all);
@@ -167,6 +168,21 @@ restrict_and_enable(struct io_uring *ring)
 					      NULL, 0);
 }
 
+/* All of the ring's: registering ends before it is enabled. */
+static int
+make_buffers(struct uring *u, const struct uring_options *options)
+{
+	size_t head = sizeof(struct io_uring_recvmsg_out) + sizeof(union dgram_address);
+	int error = provided_init(&u->buffers, &u->ring, BUFFER_GROUP, options->buffers,
+				  options->buffer_size);
+
+	if (error != 0 || options->dgram_buffers == 0)
+		return error;
+	u->dgram_size = options->dgram_size;
+	return provided_init(&u->datagrams, &u->ring, DGRAM_GROUP, options->dgram_buffers,
+			     (unsigned)((options->dgram_size + head + 7) & ~(size_t)7));
+}
+
 int
 uring_new(struct uring **ring, const struct uring_options *options)
 {
@@ -177,8 +193,7 @@ uring_new(struct uring **ring, const struct uring_options *options)
 	u->ring.ring_fd = -1;
 	int error = make_ring(u, options->entries);
 	if (error == 0)
-		error = provided_init(&u->buffers, &u->ring, BUFFER_GROUP, options->buffers,
-				      options->buffer_size);
+		error = make_buffers(u, options);
 	if (error == 0)
 		error = restrict_and_enable(&u->ring);
 	if (error != 0) {
@@ -354,14 +369,10 @@ uring_recv(struct uring *u, struct uring_op *op, int fd)
 	start_recv(u, op, OP_RECV, fd);
 }
 
-int
-uring_dgram_buffers(struct uring *u, unsigned count, unsigned size)
+unsigned
+uring_dgram_size(const struct uring *u)
 {
-	size_t head = sizeof(struct io_uring_recvmsg_out) + sizeof(union dgram_address);
-
-	assert(u->datagrams.memory == NULL);
-	return provided_init(&u->datagrams, &u->ring, DGRAM_GROUP, count,
-			     (unsigned)((size + head + 7) & ~(size_t)7));
+	return u->dgram_size;
 }
 
 void

@@ -46,7 +46,9 @@ struct uring_send {
 struct uring_options {
 	unsigned entries; /* submission queue; halved as long as memory is refused, at least 64 */
 	unsigned buffers; /* provided receive buffers, a power of two */
-	unsigned buffer_size; /* bytes of each */
+	unsigned buffer_size;   /* bytes of each */
+	unsigned dgram_buffers; /* likewise, of datagrams (uring/dgram.h); 0 = receives none */
+	unsigned dgram_size;    /* the longest one, in bytes */
 };
 
 /* Frugal: about 200 KiB of ring memory and 2 MiB of buffers, of which only what is used becomes
