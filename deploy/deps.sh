@@ -2,12 +2,12 @@
 # Installs the Debian packages that building, testing and measuring relay take.  Only what is missing is
 # installed; with nothing missing it asks for no rights and touches no network.
 #
-#   deploy/deps.sh [--check] [build|test|bench|package|image|all]...     default: build
-#   all        what `make check` and the packages take; not image, without which a machine may well be whole
+#   deploy/deps.sh [--check] [build|test|bench|package|image|manifests|all]...     default: build
+#   all        what `make check` and the packages take; not image and manifests, which prove what is for other machines
 #   --check    only name what is missing; exit status 1 if there is anything
 set -eu
 
-usage='usage: deploy/deps.sh [--check] [build|test|bench|package|image|all]...'
+usage='usage: deploy/deps.sh [--check] [build|test|bench|package|image|manifests|all]...'
 
 # One line per package: its name, then the cheapest proof that what it brings is there, whoever installed it.
 build_packages='
@@ -61,6 +61,9 @@ netavark            test -x /usr/lib/podman/netavark || test -d /usr/lib/cni
 mmdebstrap          have mmdebstrap
 ca-certificates     test -f /etc/ssl/certs/ca-certificates.crt
 '
+manifests_packages='
+npm                 have npm
+'
 
 have() {
 	command -v "$1" >/dev/null 2>&1
@@ -100,6 +103,7 @@ for word in "$@"; do
 	bench) wanted=$wanted$bench_packages ;;
 	package) wanted=$wanted$package_packages ;;
 	image) wanted=$wanted$image_packages ;;
+	manifests) wanted=$wanted$manifests_packages ;;
 	all) wanted=$wanted$test_packages$bench_packages$package_packages ;;
 	-h | --help)
 		printf '%s\n' "$usage"
