@@ -35,6 +35,8 @@ prometheus          have promtool
 chiark-utils-bin    have prefork-interp
 libio-fdpass-perl   perl -MIO::FDPass -e 1
 chiark-scripts      perl -MProc::Prefork::Interp -e 1
+systemd             have systemd-analyze
+logrotate           system logrotate
 '
 bench_packages='
 haproxy             system haproxy
