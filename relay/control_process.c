@@ -493,6 +493,7 @@ control_process(int channel_fd, const struct control_options *options)
 	log_set_sink(NULL, NULL);
 	child_let_go(&channel_fd, 1);
 	prctl(PR_SET_NAME, "control");
+	control_make_state(options->started);
 	/* Before there are threads, which are under it too. */
 	if (options->started->relay.sandbox)
 		control_sandbox(options->started, options->source);

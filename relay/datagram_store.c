@@ -290,6 +290,12 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 	}
 	if (token == NULL)
 		return;
+	/* A client that gave a notice is told to come again; nobody would come with these. */
+	if (!committed && answer->why == CHANNEL_REFUSED_BUSY && token->type != CHANNEL_ACCEPT) {
+		token->told = false;
+		datagrams_tell_later(plane);
+		return;
+	}
 	struct session *session = session_find(plane, token->client);
 	if (session != NULL && session->id != token->session)
 		session = NULL;
@@ -297,6 +303,8 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 		answer_notice(session, token, committed, answer->why);
 	if (session != NULL && token->type == CHANNEL_CONFIRMED && committed)
 		confirm_is_committed(session, token);
+	if (session != NULL && token->type == CHANNEL_CONFIRMED && !committed)
+		session_missed(session);
 	if (!committed && token->type == CHANNEL_STORE_REPLY)
 		datagrams_count(plane, DATAGRAM_COUNT_GIVEN_UP);
 	token_free(plane, token);
@@ -361,15 +369,16 @@ store_on_notice(struct datagrams *plane, const struct channel_notice *notice, in
 	memcpy(what.id, notice->id, sizeof what.id);
 	if (session == NULL || is_under_way(session, notice->id))
 		return;
-	if (!read_stored(&bytes, memory, notice, memfd)) {
+	bool is_read = read_stored(&bytes, memory, notice, memfd);
+	if (!is_read)
 		buffer_release(&bytes, memory);
+	if (!is_read || parcel_new(session, &what, &bytes) == NULL) {
 		datagrams_count(plane, DATAGRAM_COUNT_NO_ROOM);
-	} else if (parcel_new(session, &what, &bytes) == NULL) {
-		datagrams_count(plane, DATAGRAM_COUNT_NO_ROOM);
+		session_missed(session);
 	}
 }
 
-/* The client has confirmed all of it; without a token it comes again another time. */
+/* The client has confirmed all of it; without a token it comes again. */
 void
 store_confirm(const struct parcel *parcel)
 {
@@ -384,5 +393,6 @@ store_confirm(const struct parcel *parcel)
 	};
 
 	memcpy(what.id, parcel->id, sizeof what.id);
-	(void)token_new(session->plane, &what);
+	if (token_new(session->plane, &what) == NULL)
+		session_missed(session);
 }

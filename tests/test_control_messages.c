@@ -510,6 +510,35 @@ Test(control_messages, what_is_accepted_while_a_client_is_online)
 	expect_notice(0, 5, "later");
 }
 
+Test(control_messages, what_was_given_up_comes_again)
+{
+	const struct channel_presence again = { .client = 5, .session = 1, .since_us = 5000000 };
+	struct channel_notice notice;
+	char text[32];
+
+	expect_start(0);
+	expect_start(1);
+	presence(1, CHANNEL_ONLINE, 5, 1);
+	for (uint8_t i = 1; i <= CHANNEL_NOTICES_OPEN_MAX + 1; i++) {
+		snprintf(text, sizeof text, "number %u", i);
+		keep(0, 5, i, text);
+		if (i <= CHANNEL_NOTICES_OPEN_MAX)
+			notice = expect_notice(1, 5, text);
+	}
+	expect_silence(1);
+	/* While the answer to a look behind the last one is under way: it is not for this look. */
+	confirm(1, 61, 5, &notice);
+	expect_answer(1, 61, CHANNEL_COMMITTED);
+	control_messages_run(control, child_clock_ms());
+	control_presence_online(control, 1, &again);
+	for (unsigned i = 1; i < CHANNEL_NOTICES_OPEN_MAX; i++) {
+		snprintf(text, sizeof text, "number %u", i);
+		expect_notice(1, 5, text);
+	}
+	expect_notice(1, 5, "number 9");
+	expect_silence(1);
+}
+
 Test(control_messages, a_late_goodbye_ends_no_other_session)
 {
 	expect_start(0);
