@@ -167,18 +167,23 @@ session_missed(struct session *session)
 }
 
 /* To control it is as if the session began: it reads the store from the start and brings what
- * nobody confirmed, of which what is under way here still is left out. */
+ * nobody confirmed, of which what is under way here still is left out.  Not often: also for want of
+ * memory something is missed. */
 void
 session_take_up(struct session *session, bool is_keep_alive)
 {
-	struct datagrams *plane = session->plane;
-	uint64_t pause = ms_to_ns(plane->settings.presence_timeout_ms) / KEEP_ALIVE_PART;
+	const struct datagram_settings *settings = &session->plane->settings;
+	uint64_t pause = ms_to_ns(settings->presence_timeout_ms) / KEEP_ALIVE_PART;
+	uint64_t now = worker_now(session->plane->worker);
 
 	if (session->missed_at == 0 || !session->told ||
-	    (!is_keep_alive && worker_now(plane->worker) - session->missed_at < pause))
+	    (!is_keep_alive && now - session->missed_at < pause) ||
+	    now - session->again_at < ms_to_ns(settings->resend_first_ms))
 		return;
-	if (tell_presence(session, CHANNEL_ONLINE))
-		session->missed_at = 0;
+	if (!tell_presence(session, CHANNEL_ONLINE))
+		return;
+	session->missed_at = 0;
+	session->again_at = now;
 }
 
 /* The silent ones are at the head: one timer for all. */

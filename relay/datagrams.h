@@ -157,6 +157,7 @@ struct session {
 	uint64_t since_us;
 	bool told;          /* control knows that it is online */
 	uint64_t missed_at; /* something out of the store was given up; 0 = nothing was */
+	uint64_t again_at;  /* when control was told so last */
 	struct datagram_seen committed[SESSION_COMMITTED];
 	uint32_t committed_next;
 	struct datagram_cipher cipher;
