@@ -10,8 +10,8 @@ WORKDIR /src
 COPY deploy/deps.sh deploy/
 RUN apt-get update -q && deploy/deps.sh build && apt-get install -y -q --no-install-recommends busybox-static
 COPY . .
-RUN make build/relayd build/relay-exporter build/relayctl build/relay-prefork build/relay-peer build/examples/prefork-service
-RUN deploy/image/root /image sbin/relayd sbin/relay-exporter bin/relayctl bin/relay-prefork && \
+RUN make build/relayd build/relay-exporter build/relayctl build/relay-prefork build/relay-msg build/relay-peer build/examples/prefork-service
+RUN deploy/image/root /image sbin/relayd sbin/relay-exporter bin/relayctl bin/relay-prefork bin/relay-msg && \
     deploy/image/root --more /debug bin/relay-peer bin/prefork-service && \
     install -D /bin/busybox /debug/bin/busybox && install -d /debug/usr/share/doc/busybox-static && \
     install -m 644 /usr/share/doc/busybox-static/copyright /debug/usr/share/doc/busybox-static && \

@@ -409,10 +409,10 @@ deb-check: deb ## lintian; installed, at work and purged in a Debian of their ow
 
 image: ## the container images localhost/relay and localhost/relay:debug, by docker, podman or buildah
 	@deploy/image/build
-image-check: $(BUILD)/relay-peer $(BUILD)/relay-prefork ## builds the image and tries it as it is deployed
-	@tests/e2e/run --build $(BUILD) deploy/image/check
+image-check: $(BUILD)/relay-peer $(BUILD)/relay-prefork $(BUILD)/relay-msg ## builds the image and tries it as it is deployed
+	@deploy/deps.sh image || echo 'trying without them'; tests/e2e/run --build $(BUILD) deploy/image/check
 manifests-check: $(BUILD)/relayd ## compose.yaml and the manifests of Kubernetes: fields, names, configuration
-	@deploy/kubernetes/check --build $(BUILD)
+	@deploy/deps.sh manifests || echo 'trying without them'; deploy/kubernetes/check --build $(BUILD)
 .PHONY: image image-check manifests-check
 
 clean: ## removes all that was built

@@ -2,11 +2,12 @@
 # Installs the Debian packages that building, testing and measuring relay take.  Only what is missing is
 # installed; with nothing missing it asks for no rights and touches no network.
 #
-#   deploy/deps.sh [--check] [build|test|bench|package|all]...     default: build
+#   deploy/deps.sh [--check] [build|test|bench|package|image|manifests|all]...     default: build
+#   all        what `make check` and the packages take; not image and manifests, which prove what is for other machines
 #   --check    only name what is missing; exit status 1 if there is anything
 set -eu
 
-usage='usage: deploy/deps.sh [--check] [build|test|bench|package|all]...'
+usage='usage: deploy/deps.sh [--check] [build|test|bench|package|image|manifests|all]...'
 
 # One line per package: its name, then the cheapest proof that what it brings is there, whoever installed it.
 build_packages='
@@ -34,6 +35,8 @@ prometheus          have promtool
 chiark-utils-bin    have prefork-interp
 libio-fdpass-perl   perl -MIO::FDPass -e 1
 chiark-scripts      perl -MProc::Prefork::Interp -e 1
+systemd             have systemd-analyze
+logrotate           system logrotate
 '
 bench_packages='
 haproxy             system haproxy
@@ -50,6 +53,18 @@ debhelper           have dh
 fakeroot            have fakeroot
 lintian             have lintian
 mmdebstrap          have mmdebstrap
+'
+# Without docker, which is taken where it is.
+image_packages='
+podman              have podman
+buildah             have buildah
+runc                system runc
+netavark            test -x /usr/lib/podman/netavark || test -d /usr/lib/cni
+mmdebstrap          have mmdebstrap
+ca-certificates     test -f /etc/ssl/certs/ca-certificates.crt
+'
+manifests_packages='
+npm                 have npm
 '
 
 have() {
@@ -89,6 +104,8 @@ for word in "$@"; do
 	test) wanted=$wanted$test_packages ;;
 	bench) wanted=$wanted$bench_packages ;;
 	package) wanted=$wanted$package_packages ;;
+	image) wanted=$wanted$image_packages ;;
+	manifests) wanted=$wanted$manifests_packages ;;
 	all) wanted=$wanted$test_packages$bench_packages$package_packages ;;
 	-h | --help)
 		printf '%s\n' "$usage"

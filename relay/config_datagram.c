@@ -7,6 +7,7 @@
 #include "relay/config_datagram.h"
 
 #include "relay/owner.h"
+#include "relay/permissions.h"
 #include "wire/datagram_keys.h"
 
 #include <arpa/inet.h>
@@ -18,9 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Others must not read it, nor the group write it. */
-#define KEYS_MODE_REFUSED 0037
 
 struct check {
 	struct config *config;
@@ -132,26 +130,17 @@ open_keys(struct check *check, const char *path, size_t *size)
 	/* Not waiting for the writer of a FIFO. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat found;
-	const char *wrong = NULL;
-	char mode[80];
 
-	if (fd < 0 || fstat(fd, &found) != 0) {
-		wrong = strerror(errno);
-	} else if (!S_ISREG(found.st_mode)) {
-		wrong = "not a regular file";
-	} else if ((found.st_mode & KEYS_MODE_REFUSED) != 0) {
-		snprintf(mode, sizeof mode,
-			 "mode %04o: keys that others can read or the group can "
-			 "write are none",
-			 (unsigned)(found.st_mode & 07777));
-		wrong = mode;
-	} else if (found.st_size > DATAGRAM_KEYS_TEXT_MAX) {
-		wrong = "too long";
-	} else {
-		*size = (size_t)found.st_size;
-		return fd;
+	if (fd < 0) {
+		report_add(check->report, REPORT_FATAL, path, 0, "datagram.keys: %s",
+			   strerror(errno));
+	} else if (permissions_check_secret(fd, path, "datagram.keys", check->report)) {
+		if (fstat(fd, &found) == 0 && found.st_size <= DATAGRAM_KEYS_TEXT_MAX) {
+			*size = (size_t)found.st_size;
+			return fd;
+		}
+		report_add(check->report, REPORT_FATAL, path, 0, "datagram.keys: too long");
 	}
-	report_add(check->report, REPORT_FATAL, path, 0, "datagram.keys: %s", wrong);
 	check->good = false;
 	if (fd >= 0)
 		close(fd);

@@ -3,7 +3,8 @@
  *
  * A process of its own: an HTTP server is no part of what relays.  It knows the relay by the
  * control socket alone, where it needs the role "view".  Listens on the loopback unless told
- * otherwise.  Never blocks on a peer.  Owns the event loop and the listening socket.
+ * otherwise.  Once it listens it is in a sandbox.  Never blocks on a peer.  Owns the event loop and
+ * the listening socket.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -25,6 +26,7 @@
 #include "relay/listen_address.h"
 #include "relay/listener.h"
 #include "relay/log.h"
+#include "relay/sandbox.h"
 #include "relay/version.h"
 
 #define DEFAULT_CONTROL "/run/relay/relay.control"
@@ -48,6 +50,7 @@ struct place {
 
 static const char usage_text[] =
     "usage: relay-exporter [--control PATH] [--listen ADDRESS:PORT | --listen unix:PATH]\n"
+    "                      [--no-sandbox]\n"
     "\n"
     "Serves /metrics (Prometheus), /livez and /readyz of a running relayd.\n"
     "\n"
@@ -55,6 +58,7 @@ static const char usage_text[] =
     "  -l, --listen WHERE  an address with its port, [IPv6]:PORT, or unix:PATH (" DEFAULT_LISTEN
     ");\n"
     "                      port 0: any that is free\n"
+    "  -S, --no-sandbox    keep all the rights of the user that it runs as\n"
     "  -h, --help          this text\n"
     "  -V, --version       the version\n";
 
@@ -171,9 +175,30 @@ end_at(struct event_base *base, int number)
 	return event;
 }
 
+/* All that it needs is open but the control socket; of the file system, the place stays where its
+ * own socket is to be removed. */
+static void
+enter_sandbox(const struct place *place)
+{
+	char dir[sizeof place->path];
+	const struct sandbox_path own = { .path = dir, .remove = true };
+	const char *lacks = sandbox_lacks();
+	size_t len = 0;
+
+	for (size_t i = 0; place->path[i] != '\0'; i++) {
+		if (place->path[i] == '/')
+			len = i + 1;
+	}
+	memcpy(dir, place->path, len);
+	dir[len] = '\0';
+	if (lacks != NULL)
+		log_warning(NULL, "the sandbox lacks %s", lacks);
+	sandbox_enter(SANDBOX_EXPORTER, &own, len > 0 ? 1 : 0);
+}
+
 /* NULL, said why, if it cannot. */
 static struct exporter_http *
-serve(struct event_base *base, struct place *place, const char *path)
+serve(struct event_base *base, struct place *place, const char *path, bool sandbox)
 {
 	struct exporter_control *control = exporter_control_new(base, path);
 	struct exporter_http *http;
@@ -191,7 +216,10 @@ serve(struct event_base *base, struct place *place, const char *path)
 	place->fd = -1;
 	struct event *term = end_at(base, SIGTERM);
 	struct event *interrupt = end_at(base, SIGINT);
+	if (sandbox)
+		enter_sandbox(place);
 	event_base_dispatch(base);
+	sandbox_say_refused();
 	exporter_control_free(control);
 	exporter_http_close(http);
 	if (term != NULL)
@@ -202,7 +230,7 @@ serve(struct event_base *base, struct place *place, const char *path)
 }
 
 static enum exit_status
-run(const char *path, const char *where)
+run(const char *path, const char *where, bool sandbox)
 {
 	struct place place = { .fd = -1, .listener = { .fd = -1 } };
 	enum exit_status status = listen_at(&place, where);
@@ -210,7 +238,7 @@ run(const char *path, const char *where)
 	struct exporter_http *http = NULL;
 
 	if (base != NULL)
-		http = serve(base, &place, path);
+		http = serve(base, &place, path, sandbox);
 	if (status == EXIT_OK && http == NULL)
 		status = EXIT_OS;
 	stop_listening(&place);
@@ -227,12 +255,14 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "control", required_argument, NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
+		{ "no-sandbox", no_argument, NULL, 'S' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *control = DEFAULT_CONTROL;
 	const char *where = DEFAULT_LISTEN;
+	bool sandbox = true;
 	int option;
 
 	/* The text of a scrape comes and goes: its pages may stay. */
@@ -240,13 +270,16 @@ main(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, TEXT_KEPT);
 	log_set_process("exporter");
 	signal(SIGPIPE, SIG_IGN);
-	while ((option = getopt_long(argc, argv, "c:l:hV", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:l:ShV", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			control = optarg;
 			break;
 		case 'l':
 			where = optarg;
+			break;
+		case 'S':
+			sandbox = false;
 			break;
 		case 'h':
 			fputs(usage_text, stdout);
@@ -263,5 +296,5 @@ main(int argc, char **argv)
 		fputs(usage_text, stderr);
 		return EXIT_USAGE;
 	}
-	return run(control, where);
+	return run(control, where, sandbox);
 }

@@ -20,6 +20,7 @@
 #include "relay/exporter_control.h"
 #include "relay/exporter_process.h"
 #include "relay/log.h"
+#include "relay/sandbox.h"
 
 enum {
 	CONNECTIONS_MAX = 32,
@@ -52,6 +53,7 @@ struct exporter_http {
 	unsigned connection_count;
 	unsigned scrapes; /* from the request until the text has left */
 	struct metrics_self self;
+	struct exporter_process process;
 	struct metrics_hosts rows;
 };
 
@@ -96,6 +98,7 @@ on_sweep(evutil_socket_t fd, short events, void *context)
 	}
 	if (http->connection_count > 0)
 		evtimer_add(http->sweep, &again);
+	sandbox_say_refused();
 }
 
 /* Of evhttp, for each connection that it accepts. */
@@ -198,7 +201,7 @@ on_metrics(struct exporter_query *query, const struct exporter_answer *answer)
 	if (answer->error != NULL)
 		http->self.scrapes_failed++;
 	http->self.control_connects = exporter_control_connects(http->control);
-	exporter_process_read(&http->self);
+	exporter_process_read(&http->process, &http->self);
 	metrics_text_init(&text, TEXT_MAX);
 	metrics_write(&text, &http->rows, &answer->daemon, &http->self);
 	reply_metrics(asked, &text);
@@ -325,6 +328,7 @@ exporter_http_new(struct event_base *base, struct exporter_control *control, int
 	metrics_hosts_init(&http->rows);
 	http->control = control;
 	http->self.start_us = exporter_process_now_us();
+	exporter_process_open(&http->process);
 	http->sweep = evtimer_new(base, on_sweep, http);
 	http->evhttp = evhttp_new(base);
 	if (http->sweep == NULL || http->evhttp == NULL) {
@@ -367,5 +371,6 @@ void
 exporter_http_free(struct exporter_http *http)
 {
 	metrics_hosts_fini(&http->rows);
+	exporter_process_close(&http->process);
 	free(http);
 }

@@ -1,11 +1,11 @@
 /*
  * exporter_process.c - see exporter_process.h.
  *
- * The start time is not read: who wants it notes the clock when it starts.  Owns nothing.
+ * The start time is not read: who wants it notes the clock when it starts.  Owns
+ * the two files.
  */
 #include "relay/exporter_process.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -28,17 +28,30 @@ exporter_process_now_us(void)
 	return clock_us(CLOCK_REALTIME);
 }
 
+void
+exporter_process_open(struct exporter_process *process)
+{
+	process->memory = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	process->descriptors = opendir("/proc/self/fd");
+}
+
+void
+exporter_process_close(struct exporter_process *process)
+{
+	if (process->memory >= 0)
+		close(process->memory);
+	if (process->descriptors != NULL)
+		closedir(process->descriptors);
+}
+
 /* "size resident shared ...", in pages. */
 static void
-read_memory(struct metrics_self *self)
+read_memory(int fd, struct metrics_self *self)
 {
 	char text[128];
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
 
-	if (fd >= 0)
-		close(fd);
 	if (n <= 0)
 		return;
 	text[n] = '\0';
@@ -48,27 +61,26 @@ read_memory(struct metrics_self *self)
 }
 
 static uint64_t
-count_fds(void)
+count_fds(DIR *dir)
 {
-	DIR *dir = opendir("/proc/self/fd");
 	uint64_t count = 0;
 
 	if (dir == NULL)
 		return 0;
+	rewinddir(dir);
 	for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
 		count += entry->d_name[0] != '.';
-	closedir(dir);
-	return count - 1; /* the directory itself */
+	return count;
 }
 
 void
-exporter_process_read(struct metrics_self *self)
+exporter_process_read(struct exporter_process *process, struct metrics_self *self)
 {
 	struct rlimit limit;
 
 	self->cpu_us = clock_us(CLOCK_PROCESS_CPUTIME_ID);
 	self->resident_bytes = self->virtual_bytes = 0;
-	read_memory(self);
-	self->open_fds = count_fds();
+	read_memory(process->memory, self);
+	self->open_fds = count_fds(process->descriptors);
 	self->max_fds = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
 }

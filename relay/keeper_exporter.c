@@ -43,6 +43,7 @@ keeper_exporter_init(struct keeper_exporter *exporter, const struct relay_settin
 		.child = { .name = "exporter" },
 		.listen = settings->exporter_listen,
 		.control = settings->control_socket,
+		.sandbox = settings->sandbox,
 		.said = -1,
 	};
 	find_program(exporter);
@@ -60,7 +61,7 @@ become(const struct keeper_exporter *exporter, pid_t keeper, bool silent)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() == keeper)
 		execl(exporter->program, PROGRAM, "--control", exporter->control, "--listen",
-		      exporter->listen, (char *)NULL);
+		      exporter->listen, exporter->sandbox ? NULL : "--no-sandbox", (char *)NULL);
 	_exit(STATUS_NO_PROGRAM);
 }
 

@@ -21,6 +21,7 @@ struct keeper_exporter {
 	const char *listen;  /* NULL = none is wanted */
 	const char *control; /* the socket that it asks */
 	uint64_t kill_at;    /* it was told to end; 0 = not yet */
+	bool sandbox;        /* whether it enters its own */
 	int said;            /* wait status that was logged last, -1 = none */
 	char program[PATH_MAX];
 };

@@ -5,10 +5,14 @@
  */
 #include "relay/permissions.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* What nobody may do with a secret: the group anything but read it, others anything. */
+#define SECRET_REFUSED (S_IWGRP | S_IXGRP | S_IRWXO)
 
 /* A sticky directory is shared on purpose, /tmp perhaps: that one is not to be changed. */
 static bool
@@ -71,4 +75,26 @@ permissions_check_file(const char *path, const char *name, struct report *report
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & S_IWOTH) == 0)
 		return true;
 	return refuse(path, name, &st, report);
+}
+
+bool
+permissions_check_secret(int fd, const char *path, const char *name, struct report *report)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0) {
+		report_add(report, REPORT_FATAL, path, 0, "%s: %s", name, strerror(errno));
+		return false;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		report_add(report, REPORT_FATAL, path, 0, "%s: not a regular file", name);
+		return false;
+	}
+	if ((st.st_mode & SECRET_REFUSED) == 0)
+		return true;
+	report_add(report, REPORT_FATAL, path, 0,
+		   "%s: a secret that %s (mode %04o); mend it by: chmod g-wx,o-rwx %s", name,
+		   (st.st_mode & S_IRWXO) != 0 ? "is open to others" : "the group may change",
+		   (unsigned)(st.st_mode & 07777u), path);
+	return false;
 }

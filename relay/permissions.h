@@ -1,5 +1,5 @@
 /*
- * permissions.h - whether others could change what the relay relies on.
+ * permissions.h - whether others could change what the relay relies on, or read its secrets.
  *
  * A directory that anybody may write to is refused, also with the sticky bit: that keeps others
  * from removing what is there, not from being first with a socket that clients then talk to, or
@@ -21,5 +21,13 @@ bool permissions_check_dir(const char *path, const char *name, struct report *re
 
 /* The same for a regular file; its directory is not looked at. */
 bool permissions_check_file(const char *path, const char *name, struct report *report);
+
+/*
+ * Of an open file with a secret in it (keys of clients, a private key).  False, and a fatal entry
+ * with the mend: it is no regular file, others may do anything with it, or the group more than read
+ * it.  The group may read, for that is how root gives the relay's user a secret that this user
+ * cannot change; volumes of secrets in containers are made so, too.
+ */
+bool permissions_check_secret(int fd, const char *path, const char *name, struct report *report);
 
 #endif

@@ -163,7 +163,7 @@ take_pid_file(struct pid_file *file, const struct config *config, enum exit_stat
 	char path[PATH_MAX];
 	char why[PID_FILE_TEXT_MAX];
 
-	file->fd = -1;
+	*file = (struct pid_file){ .fd = -1 };
 	if (config->daemons_dir == NULL)
 		return true;
 	snprintf(path, sizeof path, "%s/logs/lonc.pid", config->daemons_dir);

@@ -90,11 +90,19 @@ handled_by(int version, enum sandbox_role role)
 	};
 }
 
+static uint64_t
+rights_of(const struct sandbox_path *path)
+{
+	if (path->remove)
+		return LANDLOCK_ACCESS_FS_REMOVE_FILE;
+	return path->write ? FS_READ | FS_WRITE : FS_READ;
+}
+
 static void
 allow(int ruleset, const struct ruleset *handled, const struct sandbox_path *path)
 {
 	struct landlock_path_beneath_attr rule = {
-		.allowed_access = (path->write ? FS_READ | FS_WRITE : FS_READ) & handled->fs,
+		.allowed_access = rights_of(path) & handled->fs,
 		.parent_fd = open(path->path, O_PATH | O_CLOEXEC),
 	};
 	struct stat st;

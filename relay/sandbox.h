@@ -12,12 +12,14 @@
 enum sandbox_role {
 	SANDBOX_WORKER = 1,
 	SANDBOX_CONTROL = 2,
+	SANDBOX_EXPORTER = 4,
 };
 
 /* A file, or a directory with all below it.  One that does not exist is left out. */
 struct sandbox_path {
 	const char *path;
-	bool write; /* also to make, rename and remove files and directories in it */
+	bool write;  /* also to make, rename and remove files and directories in it */
+	bool remove; /* files may be removed in it, and nothing else */
 };
 
 /*

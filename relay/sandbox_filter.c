@@ -34,6 +34,7 @@ enum {
 	WORKER = SANDBOX_WORKER,
 	CONTROL = SANDBOX_CONTROL,
 	BOTH = WORKER | CONTROL,
+	EXPORTER = SANDBOX_EXPORTER,
 	ROW_CODE_MAX = 6, /* instructions of one row */
 	FRAME_CODE = 6,   /* those around all rows */
 };

@@ -135,7 +135,7 @@ Test(config_datagram, bad_keys)
 	for (size_t i = 0; i < COUNT_OF(open_modes); i++) {
 		write_keys(KEY_A, open_modes[i]);
 		cr_assert_not(load_conf(conf), "%o", open_modes[i]);
-		says(REPORT_FATAL, "keys", 0, "keys that others can read");
+		says(REPORT_FATAL, "keys", 0, "datagram.keys: a secret that ");
 	}
 	in_dir(path, sizeof path, "keys");
 	cr_assert_eq(unlink(path), 0);

@@ -5,6 +5,9 @@
 
 #include "relay/permissions.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 static struct report report;
 
 static void
@@ -149,4 +152,62 @@ Test(permissions, a_device_is_no_file)
 {
 	cr_assert(permissions_check_file("/dev/null", "relay.conf", &report));
 	cr_assert_eq(report.count, 0);
+}
+
+/* Whether a file of this mode may hold a secret. */
+static bool
+check_secret(mode_t mode)
+{
+	const char *path = temp_path("secret");
+
+	temp_write("secret", "key");
+	cr_assert_eq(chmod(path, mode), 0);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	bool good = permissions_check_secret(fd, path, "keys", &report);
+	close(fd);
+	return good;
+}
+
+Test(permissions, a_secret_is_for_its_owner_and_for_a_group_that_reads)
+{
+	static const mode_t modes[] = { 0600, 0400, 0640, 0440, 0700 };
+
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+		cr_assert(check_secret(modes[i]), "%04o", (unsigned)modes[i]);
+	cr_assert_eq(report.count, 0);
+}
+
+Test(permissions, a_secret_that_is_open_to_anybody_else_is_refused)
+{
+	static const mode_t modes[] = { 0604, 0602, 0601, 0644, 0660, 0620, 0650, 0666 };
+
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+		cr_assert_not(check_secret(modes[i]), "%04o", (unsigned)modes[i]);
+		cr_assert_eq(report.totals[REPORT_FATAL], i + 1);
+	}
+}
+
+Test(permissions, what_is_said_of_a_secret_and_how_to_mend_it)
+{
+	const char *path = temp_path("secret");
+
+	cr_assert_not(check_secret(0644));
+	says(REPORT_FATAL, path, "keys: a secret that is open to others (mode 0644); mend it by: ");
+	says(REPORT_FATAL, path, "chmod g-wx,o-rwx /");
+	report_fini(&report);
+	cr_assert_not(check_secret(0660));
+	says(REPORT_FATAL, path, "keys: a secret that the group may change (mode 0660)");
+}
+
+Test(permissions, a_secret_is_a_regular_file)
+{
+	int pipes[2];
+
+	cr_assert_eq(pipe(pipes), 0);
+	cr_assert_not(permissions_check_secret(pipes[0], "pipe", "keys", &report));
+	says(REPORT_FATAL, "pipe", "keys: not a regular file");
+	cr_assert_not(permissions_check_secret(-1, "none", "keys", &report));
+	close(pipes[0]);
+	close(pipes[1]);
 }

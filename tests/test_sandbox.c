@@ -83,9 +83,9 @@ static int
 control_keeps_its_paths(void)
 {
 	const struct sandbox_path paths[] = {
-		{ temp_path("mine"), true },
-		{ temp_path("theirs"), false },
-		{ temp_path("nowhere"), true },
+		{ .path = temp_path("mine"), .write = true },
+		{ .path = temp_path("theirs"), .write = false },
+		{ .path = temp_path("nowhere"), .write = true },
 	};
 	char secret[512];
 	pthread_t thread;
