@@ -112,7 +112,8 @@ struct channel_answer {
 	uint32_t why; /* REFUSED: enum channel_refusal; else 0 */
 };
 
-/* W -> C: ONLINE, a client said hello; OFFLINE, it said bye or was silent for too long. */
+/* W -> C: ONLINE, a client said hello, or what waits for it is to be brought anew; OFFLINE, it said
+ * bye or was silent for too long. */
 struct channel_presence {
 	uint64_t client;
 	uint64_t session;

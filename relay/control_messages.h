@@ -61,6 +61,7 @@ struct control_order {
 	uint64_t token;  /* TOKEN: the worker's; VERB: its own */
 	uint64_t client; /* NEXT */
 	uint64_t session;
+	uint64_t cursor;
 	struct control_pager_name pager; /* PAGE */
 };
 

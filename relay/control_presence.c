@@ -138,7 +138,7 @@ control_presence_online(struct control *control, uint32_t worker,
 	struct control_client *client = control_presence_find(control, presence->client);
 
 	if (client != NULL)
-		leave(control, client); /* a new session knows of nothing that was sent */
+		leave(control, client); /* it knows of nothing that was sent, or has given it up */
 	client = enter(control, presence->client);
 	if (client == NULL) {
 		log_error(NULL, "no room for another client that is online");
@@ -295,7 +295,9 @@ control_presence_on_page(struct control *control, const struct control_order *or
 	struct control_client *client = control_presence_find(control, order->client);
 	size_t sent = 0;
 
-	if (client == NULL || client->session != order->session || !client->reading)
+	/* One that went and came again meanwhile, also in its session, waits for another answer. */
+	if (client == NULL || client->session != order->session || !client->reading ||
+	    client->cursor != order->cursor)
 		return;
 	client->reading = false;
 	if (view->status != MESSAGE_DONE) {
@@ -318,7 +320,8 @@ read_next(struct control *control, struct control_client *client)
 {
 	const struct control_order what = { .kind = CONTROL_ORDER_NEXT,
 					    .client = client->id,
-					    .session = client->session };
+					    .session = client->session,
+					    .cursor = client->cursor };
 	struct message_order order = { .verb = MESSAGE_NEXT,
 				       .cursor = client->cursor,
 				       .max = CHANNEL_NOTICES_OPEN_MAX - client->open_count };

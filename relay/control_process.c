@@ -13,6 +13,7 @@
 #include "relay/keeper.h"
 #include "relay/log.h"
 #include "relay/resolver.h"
+#include "relay/sandbox.h"
 #include "relay/stats.h"
 #include "relay/storage.h"
 #include "relay/watch.h"
@@ -416,6 +417,7 @@ fill(struct control *control, struct pollfd slots[SLOTS])
 static bool
 round_once(struct control *control, struct pollfd slots[SLOTS])
 {
+	sandbox_say_refused();
 	control_pump(control);
 	control_apply_run(control);
 	say_ready(control);
@@ -491,6 +493,7 @@ control_process(int channel_fd, const struct control_options *options)
 	log_set_sink(NULL, NULL);
 	child_let_go(&channel_fd, 1);
 	prctl(PR_SET_NAME, "control");
+	control_make_state(options->started);
 	/* Before there are threads, which are under it too. */
 	if (options->started->relay.sandbox)
 		control_sandbox(options->started, options->source);
@@ -511,6 +514,7 @@ control_process(int channel_fd, const struct control_options *options)
 	while (round_once(&control, slots))
 		;
 	read_rest(&control);
+	sandbox_say_refused();
 	control_server_stop(&server);
 	storage_free(control.storage); /* finishes what was accepted */
 	_exit(EXIT_OK); /* the resolver may be busy for minutes: nothing is left to wait for */

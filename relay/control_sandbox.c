@@ -7,11 +7,14 @@
  */
 #include "relay/control_sandbox.h"
 
+#include "relay/log.h"
 #include "relay/sandbox.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
 	PATHS_MAX = 40,
@@ -89,6 +92,16 @@ add_file(struct paths *paths, const char *dir, const char *name)
 }
 
 void
+control_make_state(const struct config *started)
+{
+	const char *dir = started->relay.datagram_listen == NULL ? NULL : started->relay.state_dir;
+
+	if (dir == NULL || mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return;
+	log_warning(NULL, "relay.state_dir: %s cannot be made: %s", dir, strerror(errno));
+}
+
+void
 control_sandbox(const struct config *started, const struct config_source *source)
 {
 	const struct relay_settings *relay = &started->relay;
@@ -100,6 +113,7 @@ control_sandbox(const struct config *started, const struct config_source *source
 	add_file(&paths, source->loncapa_dir, "loncapa.conf");
 	add_file(&paths, source->loncapa_dir, "loncapa_apache.conf");
 	add_file(&paths, relay->hosts_file, NULL);
+	add_file(&paths, relay->datagram_keys, NULL);
 	/* Itself, for delayed/ may be made later; that it may be a link. */
 	add(&paths, relay->socket_dir, NULL, true);
 	add(&paths, relay->socket_dir, "delayed", true);

@@ -249,8 +249,12 @@ plane_on_dgram(struct plane_socket *socket, struct dgram *dgram)
 	if (session == NULL)
 		return;
 	const struct datagram_header *header = &arrival.datagram.header;
-	if (datagram_window_judge(&session->once.window, header->number) == DATAGRAM_NEWEST)
+	bool is_newest =
+	    datagram_window_judge(&session->once.window, header->number) == DATAGRAM_NEWEST;
+	if (is_newest)
 		session_seen(session);
 	outbox_on_seen(session, &header->seen);
+	if (is_newest)
+		session_take_up(session, header->kind == DATAGRAM_KEEP_ALIVE);
 	on_kind(session, &arrival);
 }

@@ -15,6 +15,7 @@
 #define OFFER_WAYS       4u
 #define MILLI            1000u
 #define PRESENCE_LAZY_MS 5u
+#define KEEP_ALIVE_PART  3u /* of its patience: so often a client speaks that is there */
 
 static uint64_t
 mix(uint64_t x)
@@ -156,6 +157,33 @@ datagrams_on_new_control(struct datagrams *plane)
 		session->told = false;
 	tokens_forget(plane, false);
 	tell_all(plane);
+}
+
+void
+session_missed(struct session *session)
+{
+	if (session->missed_at == 0)
+		session->missed_at = worker_now(session->plane->worker);
+}
+
+/* To control it is as if the session began: it reads the store from the start and brings what
+ * nobody confirmed, of which what is under way here still is left out.  Not often: also for want of
+ * memory something is missed. */
+void
+session_take_up(struct session *session, bool is_keep_alive)
+{
+	const struct datagram_settings *settings = &session->plane->settings;
+	uint64_t pause = ms_to_ns(settings->presence_timeout_ms) / KEEP_ALIVE_PART;
+	uint64_t now = worker_now(session->plane->worker);
+
+	if (session->missed_at == 0 || !session->told ||
+	    (!is_keep_alive && now - session->missed_at < pause) ||
+	    now - session->again_at < ms_to_ns(settings->resend_first_ms))
+		return;
+	if (!tell_presence(session, CHANNEL_ONLINE))
+		return;
+	session->missed_at = 0;
+	session->again_at = now;
 }
 
 /* The silent ones are at the head: one timer for all. */

@@ -301,6 +301,12 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 	}
 	if (token == NULL)
 		return;
+	/* A client that gave a notice is told to come again; nobody would come with these. */
+	if (!committed && answer->why == CHANNEL_REFUSED_BUSY && token->type != CHANNEL_ACCEPT) {
+		token->told = false;
+		datagrams_tell_later(plane);
+		return;
+	}
 	struct session *session = session_find(plane, token->client);
 	if (session != NULL && session->id != token->session)
 		session = NULL;
@@ -309,6 +315,8 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 	if (session != NULL && token->type == CHANNEL_CONFIRMED && committed)
 		confirm_is_committed(session, token);
 	count_answer(plane, token->type, committed);
+	if (session != NULL && token->type == CHANNEL_CONFIRMED && !committed)
+		session_missed(session);
 	token_free(plane, token);
 }
 
@@ -371,15 +379,16 @@ store_on_notice(struct datagrams *plane, const struct channel_notice *notice, in
 	memcpy(what.id, notice->id, sizeof what.id);
 	if (session == NULL || is_under_way(session, notice->id))
 		return;
-	if (!read_stored(&bytes, memory, notice, memfd)) {
+	bool is_read = read_stored(&bytes, memory, notice, memfd);
+	if (!is_read)
 		buffer_release(&bytes, memory);
+	if (!is_read || parcel_new(session, &what, &bytes) == NULL) {
 		datagrams_count(plane, DATAGRAM_COUNT_NO_ROOM);
-	} else if (parcel_new(session, &what, &bytes) == NULL) {
-		datagrams_count(plane, DATAGRAM_COUNT_NO_ROOM);
+		session_missed(session);
 	}
 }
 
-/* The client has confirmed all of it; without a token it comes again another time. */
+/* The client has confirmed all of it; without a token it comes again. */
 void
 store_confirm(const struct parcel *parcel)
 {
@@ -394,5 +403,6 @@ store_confirm(const struct parcel *parcel)
 	};
 
 	memcpy(what.id, parcel->id, sizeof what.id);
-	(void)token_new(session->plane, &what);
+	if (token_new(session->plane, &what) == NULL)
+		session_missed(session);
 }

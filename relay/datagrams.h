@@ -155,7 +155,9 @@ struct session {
 	uint64_t hello;
 	uint64_t seen_at; /* when it last said something new */
 	uint64_t since_us;
-	bool told; /* control knows that it is online */
+	bool told;          /* control knows that it is online */
+	uint64_t missed_at; /* something out of the store was given up; 0 = nothing was */
+	uint64_t again_at;  /* when control was told so last */
 	struct datagram_seen committed[SESSION_COMMITTED];
 	uint32_t committed_next;
 	struct datagram_cipher cipher;
@@ -229,9 +231,9 @@ struct parcel {
 
 /* --- the plane (datagrams.c) */
 
-/* For the worker: nothing happens, and no memory is taken, before there is a socket. */
 /* What the ring of a worker needs to receive datagrams of `size` bytes; 0 = it receives none. */
 void datagrams_ring(struct uring_options *ring, uint32_t size);
+/* For the worker: nothing happens, and no memory is taken, before there is a socket. */
 bool datagrams_on_keeper(struct worker *worker, const struct channel_message *message, int fd);
 bool datagrams_on_control(struct worker *worker, const struct channel_message *message, int fd);
 /* There is a new control process, which knows nothing yet. */
@@ -287,6 +289,10 @@ void session_end(struct session *session, bool say_bye);
 void session_end_all(struct datagrams *plane, bool say_bye);
 /* It said something new. */
 void session_seen(struct session *session);
+/* Something out of the store was given up: it is taken up again at the client's next keep-alive, or
+ * at anything else that it says after a while. */
+void session_missed(struct session *session);
+void session_take_up(struct session *session, bool is_keep_alive);
 /* Whether the bucket has room for one more request. */
 bool session_may_ask(struct session *session);
 void session_on_presence(struct uring_timer *timer);

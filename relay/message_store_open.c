@@ -299,8 +299,7 @@ enter_wal(struct message_store *store)
 	if (status != MESSAGE_DONE)
 		return status;
 	return execute(store, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;"
-			      "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
-			      "PRAGMA temp_store = MEMORY");
+			      "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096");
 }
 
 static enum message_status
@@ -341,7 +340,8 @@ open_file(struct message_store *store)
 	if (sqlite3_db_readonly(store->db, "main") != 0)
 		return fault_text(store, MESSAGE_DENIED, "it can only be read");
 	enum message_status status =
-	    execute(store, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON");
+	    execute(store, "PRAGMA temp_store = MEMORY; PRAGMA locking_mode = EXCLUSIVE;"
+			   "PRAGMA cell_size_check = ON");
 	if (status == MESSAGE_DONE)
 		status = recognise(store, &fresh);
 	if (status == MESSAGE_DONE && !fresh)

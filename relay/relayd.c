@@ -188,7 +188,7 @@ static enum exit_status
 serve(const struct command_line *line, struct config *config, struct service_manager *manager)
 {
 	struct daemonize daemonize = { .starter = -1 };
-	struct pid_file pid_file;
+	struct pid_file pid_file = { .fd = -1 }; /* a site may have no place for one */
 	enum exit_status status = EXIT_OS;
 
 	if (!drop_root(config->relay.user))

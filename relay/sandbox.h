@@ -41,6 +41,15 @@ void sandbox_report(FILE *to);
 /* The seccomp filter alone: 0 or a negative errno.  Needs no_new_privs. */
 int sandbox_filter(enum sandbox_role role);
 
+/* What the filter refuses is heard of from now on; 0 or a negative errno. */
+int sandbox_hear_refusals(void);
+
+/* The number of a system call that was refused; each once, -1 = none since. */
+long sandbox_refused(void);
+
+/* The same into the log.  Cheap where there is nothing to say. */
+void sandbox_say_refused(void);
+
 /* Whether the kernel offers what the filter is made of, on a machine that it knows. */
 bool sandbox_filter_there(void);
 

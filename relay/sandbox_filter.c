@@ -45,6 +45,7 @@ enum check {
 	WITH,
 	SELF,
 	LACKS,
+	DENIED,
 };
 
 struct row {
@@ -59,10 +60,12 @@ static const struct row ROWS[] = {
 #define CALL(who, name)                            { who, SYS_##name, 0, ALWAYS, 0 },
 #define CALL_IF(who, name, argument, check, value) { who, SYS_##name, argument, check, value },
 #define CALL_LACKS(who, name)                      { who, SYS_##name, 0, LACKS, 0 },
+#define CALL_DENIED(who, name)                     { who, SYS_##name, 0, DENIED, 0 },
 #include "relay/sandbox_calls.def"
 #undef CALL
 #undef CALL_IF
 #undef CALL_LACKS
+#undef CALL_DENIED
 };
 
 enum {
@@ -107,10 +110,11 @@ put_row(struct code *code, const struct row *row)
 {
 	const int equal = BPF_JMP | BPF_JEQ | BPF_K;
 
-	if (row->check == ALWAYS || row->check == LACKS) {
+	if (row->check == ALWAYS || row->check == LACKS || row->check == DENIED) {
 		put(code, equal, row->number, 0, 1);
-		put_return(code,
-			   row->check == ALWAYS ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | ENOSYS);
+		put_return(code, row->check == ALWAYS  ? SECCOMP_RET_ALLOW
+				 : row->check == LACKS ? SECCOMP_RET_ERRNO | ENOSYS
+						       : SECCOMP_RET_ERRNO | EPERM);
 		return;
 	}
 	bool masks = row->check == WITHOUT || row->check == WITH;
@@ -127,7 +131,7 @@ put_row(struct code *code, const struct row *row)
 bool
 sandbox_filter_there(void)
 {
-	uint32_t action = SECCOMP_RET_ERRNO;
+	uint32_t action = SECCOMP_RET_TRAP;
 
 	return MACHINE != 0 && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
@@ -136,6 +140,10 @@ int
 sandbox_filter(enum sandbox_role role)
 {
 	struct code code = { .len = 0 };
+	int error = sandbox_hear_refusals();
+
+	if (error != 0)
+		return error;
 
 	/* Calls of another machine (32 bits) have other numbers; those of x32 are in no row. */
 	put_load(&code, offsetof(struct seccomp_data, arch));
@@ -146,7 +154,7 @@ sandbox_filter(enum sandbox_role role)
 		if (ROWS[i].who & role)
 			put_row(&code, &ROWS[i]);
 	}
-	put_return(&code, SECCOMP_RET_ERRNO | EPERM);
+	put_return(&code, SECCOMP_RET_TRAP);
 	struct sock_fprog program = { .len = code.len, .filter = code.at };
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? 0 : -errno;
 }

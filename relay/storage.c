@@ -55,7 +55,8 @@ run(void *context)
 	return NULL;
 }
 
-/* Signals are the loop's; and a write beyond the limit of file sizes must fail, not kill. */
+/* Signals are the loop's; and a write beyond the limit of file sizes must fail, not kill.  The
+ * sandbox's is for the thread that it speaks of. */
 static int
 start_thread(struct storage *storage)
 {
@@ -63,6 +64,7 @@ start_thread(struct storage *storage)
 	sigset_t before;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	int error = pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (error != 0)
 		return -error;

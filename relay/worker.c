@@ -10,6 +10,7 @@
 #include "relay/link.h"
 #include "relay/log.h"
 #include "relay/port.h"
+#include "relay/sandbox.h"
 #include "relay/stats.h"
 
 #include <assert.h>
@@ -288,6 +289,7 @@ count_now_and_then(struct worker *worker)
 	/* The ring counts from its own start, the statistics from the keeper's. */
 	histogram_bump(&stats->buffers_exhausted, no_buffers - worker->no_buffers);
 	worker->no_buffers = no_buffers;
+	sandbox_say_refused();
 }
 
 static void

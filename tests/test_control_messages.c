@@ -4,6 +4,7 @@
  * the worker, the keeper and whoever pages; the store is a real one.
  */
 #include "relay/control_messages.h"
+#include "relay/control_messages_stats.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -510,6 +511,89 @@ Test(control_messages, what_is_accepted_while_a_client_is_online)
 	expect_notice(0, 5, "later");
 }
 
+Test(control_messages, what_was_given_up_comes_again)
+{
+	const struct channel_presence again = { .client = 5, .session = 1, .since_us = 5000000 };
+	struct channel_notice notice;
+	char text[32];
+
+	expect_start(0);
+	expect_start(1);
+	presence(1, CHANNEL_ONLINE, 5, 1);
+	for (uint8_t i = 1; i <= CHANNEL_NOTICES_OPEN_MAX + 1; i++) {
+		snprintf(text, sizeof text, "number %u", i);
+		keep(0, 5, i, text);
+		if (i <= CHANNEL_NOTICES_OPEN_MAX)
+			notice = expect_notice(1, 5, text);
+	}
+	expect_silence(1);
+	/* While the answer to a look behind the last one is under way: it is not for this look. */
+	confirm(1, 61, 5, &notice);
+	expect_answer(1, 61, CHANNEL_COMMITTED);
+	control_messages_run(control, child_clock_ms());
+	control_presence_online(control, 1, &again);
+	for (unsigned i = 1; i < CHANNEL_NOTICES_OPEN_MAX; i++) {
+		snprintf(text, sizeof text, "number %u", i);
+		expect_notice(1, 5, text);
+	}
+	expect_notice(1, 5, "number 9");
+	expect_silence(1);
+}
+
+Test(control_messages, what_waits_for_a_client_is_counted)
+{
+	struct channel_notice first, second;
+
+	expect_start(0);
+	keep(0, 5, 1, "before");
+	presence(0, CHANNEL_ONLINE, 5, 1);
+	first = expect_notice(0, 5, "before");
+	const struct control_client *client = control_presence_find(control, 5);
+	cr_assert_eq(client->waiting, 1u);
+	keep(0, 5, 2, "now");
+	second = expect_notice(0, 5, "now");
+	cr_assert_eq(client->waiting, 2u);
+	keep(0, 5, 2, "now");
+	cr_assert_eq(client->waiting, 2u, "it was there before");
+	confirm(0, 9, 5, &second);
+	expect_answer(0, 9, CHANNEL_COMMITTED);
+	confirm(0, 10, 5, &second);
+	expect_answer(0, 10, CHANNEL_COMMITTED);
+	cr_assert_eq(client->waiting, 1u, "confirmed once");
+	confirm(0, 11, 5, &first);
+	expect_answer(0, 11, CHANNEL_COMMITTED);
+	cr_assert_eq(client->waiting, 0u);
+	const struct control_store_counts *store = &control->messages.store;
+	cr_assert_eq(store->notices, 2u);
+	cr_assert_eq(store->repeated, 1u);
+	cr_assert_eq(store->confirmed, 2u);
+	cr_assert_geq(store->commits, 5u);
+	cr_assert_null(control_messages_trouble(control));
+}
+
+Test(control_messages, trouble_lasts_until_something_was_written)
+{
+	struct message_view view = { .verb = MESSAGE_PUT, .status = MESSAGE_NO_SPACE };
+	struct control_store_counts *store = &control->messages.store;
+
+	expect_start(0);
+	control_store_count(&control->messages, &view);
+	cr_assert_eq(store->refused[MESSAGE_NO_SPACE], 1u);
+	view = (struct message_view){ .verb = MESSAGE_TOTALS, .totals = { .count = 7 } };
+	control_store_count(&control->messages, &view);
+	cr_assert_eq(store->totals.count, 7u);
+	cr_assert_str_eq(control_messages_trouble(control), message_status_text(MESSAGE_NO_SPACE));
+	view = (struct message_view){ .verb = MESSAGE_PUT, .message.kind = MESSAGE_NOTICE };
+	control_store_count(&control->messages, &view);
+	cr_assert_null(control_messages_trouble(control));
+	view.status = MESSAGE_DAMAGED;
+	control_store_count(&control->messages, &view);
+	cr_assert_not_null(control_messages_trouble(control));
+	view = (struct message_view){ .verb = MESSAGE_TOTALS };
+	control_store_count(&control->messages, &view);
+	cr_assert_null(control_messages_trouble(control), "it could be read, so it is there again");
+}
+
 Test(control_messages, a_late_goodbye_ends_no_other_session)
 {
 	expect_start(0);
@@ -678,6 +762,10 @@ Test(control_messages, pages_that_are_refused)
 	control->config.keys = NULL;
 	control->config.key_count = 0;
 	cr_assert_eq(control->messages.webpager.accepted, 0);
+	const uint64_t *refused = control->messages.webpager.refused;
+	cr_assert_eq(refused[NOTICE_NOT_ALLOWED], 1u);
+	cr_assert_eq(refused[NOTICE_UNKNOWN_CLIENT], 1u);
+	cr_assert_eq(refused[NOTICE_MALFORMED], 6u);
 	close(sender);
 	close(control->messages.webpager.fd);
 }

@@ -183,6 +183,82 @@ Test(datagram_store, a_notice_is_delivered_until_it_is_confirmed)
 	udp_expect_nothing(&alice);
 }
 
+/* Repeats of what is not confirmed, until there are no more. */
+static void
+ignore_until_given_up(void)
+{
+	uint64_t before = site_count(DATAGRAM_COUNT_GIVEN_UP);
+
+	TURN_UNTIL(site_count(DATAGRAM_COUNT_GIVEN_UP) > before);
+	while (udp_take(&alice))
+		;
+}
+
+Test(datagram_store, what_was_given_up_is_asked_for_when_the_client_speaks)
+{
+	struct channel_message online = { 0 }, confirmed = { 0 };
+
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u);
+	udp_say(&alice, DATAGRAM_KEEP_ALIVE, 0, wire_span(NULL, 0));
+	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, 0);
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u, "nothing was missed");
+	give(CHANNEL_STORED_NOTICE, 5, "text", 4);
+	ignore_until_given_up();
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u, "it says nothing");
+	uint64_t number = udp_say(&alice, DATAGRAM_KEEP_ALIVE, 0, wire_span(NULL, 0));
+	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, number);
+	TURN_UNTIL(site_told(CHANNEL_ONLINE, &online) == 2);
+	cr_assert_eq(online.presence.client, SITE_CLIENT);
+	cr_assert_eq(online.presence.session, alice.session, "it is the same session");
+	number = udp_say(&alice, DATAGRAM_KEEP_ALIVE, 0, wire_span(NULL, 0));
+	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, number);
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 2u, "once");
+	give(CHANNEL_STORED_NOTICE, 5, "text", 4);
+	udp_expect(&alice, DATAGRAM_NOTICE, 0);
+	udp_confirm(&alice);
+	TURN_UNTIL(site_told(CHANNEL_CONFIRMED, &confirmed) == 1);
+	answer(CHANNEL_COMMITTED, confirmed.confirmed.token, 0);
+	udp_expect(&alice, DATAGRAM_CONFIRMED, 0);
+}
+
+Test(datagram_store, a_client_that_only_asks_gets_it_too)
+{
+	uint64_t number;
+
+	give(CHANNEL_STORED_NOTICE, 5, "text", 4);
+	ignore_until_given_up();
+	number = udp_ask(&alice, "msul1", "at once", 0);
+	udp_expect_reply(&alice, number, "re:at once");
+	udp_confirm(&alice);
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u, "not so soon");
+	site_settings.presence_timeout_ms = 3000;
+	site_give_settings(&site);
+	for (int i = 0; i < 3000 && site_told(CHANNEL_ONLINE, NULL) == 1; i++) {
+		number = udp_ask(&alice, "msul1", "later", 0);
+		udp_expect_reply(&alice, number, "re:later");
+		udp_confirm(&alice);
+		usleep(5000);
+	}
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 2u);
+}
+
+Test(datagram_store, busy_control_is_asked_again)
+{
+	struct channel_message confirmed = { 0 };
+
+	give(CHANNEL_STORED_NOTICE, 5, "text", 4);
+	udp_expect(&alice, DATAGRAM_NOTICE, 0);
+	udp_confirm(&alice);
+	TURN_UNTIL(site_told(CHANNEL_CONFIRMED, &confirmed) == 1);
+	uint64_t token = confirmed.confirmed.token;
+	answer(CHANNEL_REFUSED, token, CHANNEL_REFUSED_BUSY);
+	TURN_UNTIL(site_told(CHANNEL_CONFIRMED, &confirmed) == 2);
+	cr_assert_eq(confirmed.confirmed.token, token);
+	answer(CHANNEL_COMMITTED, token, 0);
+	udp_expect(&alice, DATAGRAM_CONFIRMED, 0);
+	TURN_UNTIL(site.worker.datagrams->tokens_count == 0);
+}
+
 Test(datagram_store, a_notice_of_several_parts)
 {
 	static char text[3000];

@@ -17,6 +17,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +124,58 @@ both_give_up_privileges(void)
 	return 0;
 }
 
+static int
+refusals_are_heard_of(void)
+{
+	sandbox_enter(SANDBOX_WORKER, NULL, 0);
+	HOLDS(sandbox_refused() == -1);
+	HOLDS(getpid() > 0 && sandbox_refused() == -1);
+	HOLDS(fails_with(syscall(SYS_mkdirat, AT_FDCWD, "/nowhere/at/all", 0700), EPERM));
+	HOLDS(fails_with(syscall(SYS_execve, "/bin/true", NULL, NULL), EPERM));
+	HOLDS(fails_with(syscall(SYS_execve, "/bin/true", NULL, NULL), EPERM));
+	HOLDS(fails_with(syscall(5000), EPERM));
+	long first = sandbox_refused();
+	long second = sandbox_refused();
+	HOLDS(first + second == SYS_mkdirat + SYS_execve && first != second);
+	HOLDS(sandbox_refused() == 1023);
+	HOLDS(sandbox_refused() == -1);
+	HOLDS(fails_with(syscall(SYS_execve, "/bin/true", NULL, NULL), EPERM));
+	HOLDS(sandbox_refused() == -1);
+	return 0;
+}
+
+static int
+what_is_known_to_be_refused_is_not(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	sandbox_enter(SANDBOX_CONTROL, NULL, 0);
+	HOLDS(fails_with(fchown(null, 0, 0), EPERM));
+	HOLDS(fails_with(syscall(SYS_clone3, NULL, 0), ENOSYS));
+	HOLDS(sandbox_refused() == -1);
+	return 0;
+}
+
+/* A socket of the test's own, with a name of the kernel's choice. */
+static struct sockaddr_un pager_name;
+static socklen_t pager_name_len = sizeof pager_name;
+
+static long
+page_back(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	return sendto(fd, "ok", 2, MSG_DONTWAIT, (struct sockaddr *)&pager_name, pager_name_len);
+}
+
+static int
+control_answers_abstract_names(void)
+{
+	sandbox_enter(SANDBOX_CONTROL, NULL, 0);
+	HOLDS(page_back() == 2);
+	return 0;
+}
+
 static void
 needs_sandbox(void)
 {
@@ -152,4 +206,26 @@ Test(sandbox, privileges_and_cores_are_gone)
 	needs_sandbox();
 	int line = ends_with(both_give_up_privileges);
 	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, a_refusal_is_heard_of_once)
+{
+	needs_sandbox();
+	int line = ends_with(refusals_are_heard_of);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+	line = ends_with(what_is_known_to_be_refused_is_not);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, control_answers_who_has_an_abstract_name)
+{
+	struct sockaddr_un own = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	needs_sandbox();
+	cr_assert_eq(bind(fd, (struct sockaddr *)&own, sizeof own.sun_family), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&pager_name, &pager_name_len), 0);
+	int line = ends_with(control_answers_abstract_names);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+	close(fd);
 }

@@ -5,8 +5,9 @@
  *
  * Holds the process by ptrace(2), has its main thread make the system call of each attempt in place
  * of what it waits in, and lets it go on as if nothing had been: nothing but the answer of the
- * kernel is changed. One line per attempt: its name, and `ok` or the name of the error.  77: cannot
- * be done on this machine.
+ * kernel is changed.  What a filter refuses by SIGSYS is answered by the process' own handler,
+ * which is let run up to where the call would have returned. One line per attempt: its name, and
+ * `ok` or the name of the error.  77: cannot be done on this machine.
  *
  *   read:PATH write:PATH    openat for reading; for writing, creating and truncating nothing
  *   exec:PATH               execve with no arguments: not for a process that is to live if it works
@@ -16,6 +17,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,7 @@ enum {
 	BELOW_STACK = 4096, /* of the red zone and what may be on the way */
 	PATH_ROOM = 512,
 	INSTRUCTION = 2, /* bytes of `syscall` */
+	BREAKPOINT = 0xcc,
 };
 
 struct attempt {
@@ -86,13 +89,35 @@ read_attempt(const char *text, unsigned long long path_at, const char **path,
 	return 0;
 }
 
-/* Stopped where a system call is about to be made; the answer, or LONG_MIN. */
+/* Lets it run to a breakpoint where the call returns to; a refusal's handler is run on the way. */
+static int
+run_to(pid_t pid, unsigned long long at)
+{
+	void *place = (void *)(uintptr_t)at;
+	int status, sent = 0;
+
+	errno = 0;
+	long text = ptrace(PTRACE_PEEKTEXT, pid, place, NULL);
+	if (errno != 0 ||
+	    ptrace(PTRACE_POKETEXT, pid, place, (void *)((text & ~0xffL) | BREAKPOINT)) != 0)
+		return -1;
+	do {
+		if (ptrace(PTRACE_CONT, pid, NULL, (void *)(uintptr_t)(unsigned)sent) != 0 ||
+		    waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+			return -1;
+		sent = WSTOPSIG(status);
+	} while (sent == SIGSYS);
+	if (ptrace(PTRACE_POKETEXT, pid, place, (void *)text) != 0)
+		return -1;
+	return sent == SIGTRAP ? 0 : -1;
+}
+
+/* Stopped where a system call is about to be made. */
 static int
 make_call(pid_t pid, const struct user_regs_struct *saved, const struct attempt *attempt,
 	  long *answer)
 {
 	struct user_regs_struct regs = *saved;
-	int status;
 
 	regs.rip -= INSTRUCTION;
 	regs.orig_rax = ~0ULL; /* none is to be made again */
@@ -103,10 +128,8 @@ make_call(pid_t pid, const struct user_regs_struct *saved, const struct attempt 
 	regs.r10 = attempt->arguments[3];
 	regs.r8 = attempt->arguments[4];
 	regs.r9 = attempt->arguments[5];
-	if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) != 0 ||
-	    ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0 || waitpid(pid, &status, __WALL) != pid)
-		return -1;
-	if (!WIFSTOPPED(status) || ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0)
+	if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) != 0 || run_to(pid, saved->rip) != 0 ||
+	    ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0)
 		return -1;
 	*answer = (long)regs.rax;
 	return 0;
