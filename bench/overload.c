@@ -112,14 +112,15 @@ say_hello(struct overload *load, uint64_t at)
 	put(load, &header, wire_span(bytes, body.len));
 }
 
+/* In the session, without a body. */
 static void
-say_bye(struct overload *load, uint64_t at)
+say(struct overload *load, uint64_t at, enum datagram_kind kind)
 {
 	struct client *client = &load->clients[at];
 	const struct datagram_header header = { .client = FIRST_CLIENT + at,
-						.kind = DATAGRAM_BYE,
+						.kind = (uint8_t)kind,
 						.session = client->session,
-						.number = client->next };
+						.number = client->next++ };
 
 	if (client->session != 0)
 		put(load, &header, wire_span(NULL, 0));
@@ -196,10 +197,17 @@ on_datagram(struct overload *load, struct wire_span bytes, uint64_t now_ns)
 	if (header->kind == DATAGRAM_WELCOME && client->session == 0) {
 		client->session = header->session;
 		client->next = 1;
+		say(load, at, DATAGRAM_KEEP_ALIVE); /* an offer may be forgotten, a session not */
 		return;
 	}
 	if (header->session != client->session)
 		return;
+	/* Its offer made room for another's before it was taken. */
+	if (header->kind == DATAGRAM_ERROR && header->code == DATAGRAM_NEW_SESSION) {
+		client->session = 0;
+		say_hello(load, at);
+		return;
+	}
 	if (header->number != 0)
 		(void)datagram_window_mark(&client->seen, header->number);
 	if (load->phase != NULL &&
@@ -327,7 +335,7 @@ run(struct overload *load)
 	run_phase(load, PHASE_AFTER, (load->rate + 1) / 2);
 	load->phase = NULL;
 	for (uint64_t i = 0; i < load->clients_count; i++)
-		say_bye(load, i);
+		say(load, i, DATAGRAM_BYE);
 	if (load->phases[PHASE_PEAK].answered == 0) {
 		warnx("no answers");
 		return 1;

@@ -46,7 +46,7 @@ drop_one(struct control_call *call, enum message_kind kind, const uint8_t *id,
 
 	order.message.kind = kind;
 	memcpy(order.message.id, id, sizeof order.message.id);
-	control_messages_ask(call, &order, answered, 0);
+	(void)control_messages_ask(call, &order, answered, 0);
 }
 
 /* The message is looked up by its number, and dropped by its id when it was found. */
@@ -120,7 +120,7 @@ by_name(struct control_call *call)
 				     "a message is a number or an id, as `messages list` shows it");
 	} else {
 		order.list.cursor = number - 1;
-		control_messages_ask(call, &order, on_found, number);
+		(void)control_messages_ask(call, &order, on_found, number);
 	}
 }
 
@@ -178,7 +178,7 @@ on_page(struct control_call *call, const struct message_view *view, uint64_t num
 		number += is_old(call, &view->page.messages[i]);
 	order.list.cursor = view->page.cursor;
 	if (view->page.more)
-		control_messages_ask(call, &order, on_page, number);
+		(void)control_messages_ask(call, &order, on_page, number);
 	else
 		answer_many(call, number, "would be dropped");
 }
@@ -211,7 +211,9 @@ drop_more(struct control_call *call, uint64_t number)
 		/* It was looked at before. */
 		(void)control_messages_number(call->request->client, 16, &order.message.client);
 	}
-	control_messages_ask(call, &order, on_removed, number);
+	/* Nobody would go on with it: so it is not given up either. */
+	if (control_messages_ask(call, &order, on_removed, number))
+		call->due = NULL;
 }
 
 static void
@@ -223,7 +225,7 @@ by_client(struct control_call *call)
 		control_answer_error(call, RELAY__CONTROL__CODE__USAGE,
 				     "a client is a number in hexadecimal digits");
 	else if (call->request->dry_run)
-		control_messages_ask(call, &order, on_counted, 0);
+		(void)control_messages_ask(call, &order, on_counted, 0);
 	else
 		drop_more(call, 0);
 }
@@ -237,7 +239,7 @@ by_age(struct control_call *call)
 	if (call->request->older_ms > (uint64_t)INT64_MAX / 2)
 		control_answer_error(call, RELAY__CONTROL__CODE__USAGE, "nothing is that old");
 	else if (call->request->dry_run)
-		control_messages_ask(call, &order, on_page, 0);
+		(void)control_messages_ask(call, &order, on_page, 0);
 	else
 		drop_more(call, 0);
 }

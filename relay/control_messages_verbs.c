@@ -90,7 +90,7 @@ on_due(struct control_call *call)
 			     "the disk has not answered yet");
 }
 
-void
+bool
 control_messages_ask(struct control_call *call, const struct message_order *order,
 		     control_messages_answered *answered, uint64_t number)
 {
@@ -109,7 +109,7 @@ control_messages_ask(struct control_call *call, const struct message_order *orde
 		free(waiting);
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT,
 				     "too much is waiting for the disk: %s", strerror(-error));
-		return;
+		return false;
 	}
 	messages->call_count++;
 	waiting->token = ++messages->call_token;
@@ -120,6 +120,7 @@ control_messages_ask(struct control_call *call, const struct message_order *orde
 	call->state = waiting;
 	call->gone = on_gone;
 	call->due = on_due;
+	return true;
 }
 
 /* --- messages list
@@ -234,7 +235,7 @@ control_do_messages_list(struct control_call *call)
 				     "this is no cursor of messages");
 		return;
 	}
-	control_messages_ask(call, &order, on_list, 0);
+	(void)control_messages_ask(call, &order, on_list, 0);
 }
 
 /* --- answers of the store --------------------------------------------------------------------- */

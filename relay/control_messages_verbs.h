@@ -21,8 +21,8 @@ void control_messages_verb_on_view(struct control *control, uint64_t token,
 typedef void control_messages_answered(struct control_call *call, const struct message_view *view,
 				       uint64_t number);
 
-/* One that cannot be asked, or not in time, is answered here. */
-void control_messages_ask(struct control_call *call, const struct message_order *order,
+/* false: it cannot be asked, and was answered so.  One that is not answered in time is, too. */
+bool control_messages_ask(struct control_call *call, const struct message_order *order,
 			  control_messages_answered *answered, uint64_t number);
 
 /* The last answer: the store's status. */

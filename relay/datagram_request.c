@@ -325,15 +325,18 @@ run(struct session *session, const struct target *target, const struct datagram_
 	return true;
 }
 
-/* Whether the client's own requests before this one wait for too long already: they have no place
- * in the host's queue, and would hide from it how far behind the host is. */
+/*
+ * Whether the client's own requests before this one wait for too long already: they have no place
+ * in the host's queue, and would hide from it how far behind the host is.  By the lower bound,
+ * because the last one will wait for longer than the first has.
+ */
 static bool
 is_behind(const struct session *session, const struct target *target)
 {
 	const struct worker *worker = session->plane->worker;
 	const struct inquiry *oldest = find_inquiry(session, target->host, target->index, true);
 
-	return oldest != NULL && worker_now(worker) - oldest->since > worker->busy_ns;
+	return oldest != NULL && worker_now(worker) - oldest->since > worker->clear_ns;
 }
 
 static bool

@@ -314,9 +314,9 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 		answer_notice(session, token, committed, answer->why);
 	if (session != NULL && token->type == CHANNEL_CONFIRMED && committed)
 		confirm_is_committed(session, token);
+	count_answer(plane, token->type, committed);
 	if (session != NULL && token->type == CHANNEL_CONFIRMED && !committed)
 		session_missed(session);
-	count_answer(plane, token->type, committed);
 	token_free(plane, token);
 }
 

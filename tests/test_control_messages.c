@@ -4,6 +4,7 @@
  * the worker, the keeper and whoever pages; the store is a real one.
  */
 #include "relay/control_messages.h"
+#include "relay/control_messages_stats.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -539,6 +540,60 @@ Test(control_messages, what_was_given_up_comes_again)
 	expect_silence(1);
 }
 
+Test(control_messages, what_waits_for_a_client_is_counted)
+{
+	struct channel_notice first, second;
+
+	expect_start(0);
+	keep(0, 5, 1, "before");
+	presence(0, CHANNEL_ONLINE, 5, 1);
+	first = expect_notice(0, 5, "before");
+	const struct control_client *client = control_presence_find(control, 5);
+	cr_assert_eq(client->waiting, 1u);
+	keep(0, 5, 2, "now");
+	second = expect_notice(0, 5, "now");
+	cr_assert_eq(client->waiting, 2u);
+	keep(0, 5, 2, "now");
+	cr_assert_eq(client->waiting, 2u, "it was there before");
+	confirm(0, 9, 5, &second);
+	expect_answer(0, 9, CHANNEL_COMMITTED);
+	confirm(0, 10, 5, &second);
+	expect_answer(0, 10, CHANNEL_COMMITTED);
+	cr_assert_eq(client->waiting, 1u, "confirmed once");
+	confirm(0, 11, 5, &first);
+	expect_answer(0, 11, CHANNEL_COMMITTED);
+	cr_assert_eq(client->waiting, 0u);
+	const struct control_store_counts *store = &control->messages.store;
+	cr_assert_eq(store->notices, 2u);
+	cr_assert_eq(store->repeated, 1u);
+	cr_assert_eq(store->confirmed, 2u);
+	cr_assert_geq(store->commits, 5u);
+	cr_assert_null(control_messages_trouble(control));
+}
+
+Test(control_messages, trouble_lasts_until_something_was_written)
+{
+	struct message_view view = { .verb = MESSAGE_PUT, .status = MESSAGE_NO_SPACE };
+	struct control_store_counts *store = &control->messages.store;
+
+	expect_start(0);
+	control_store_count(&control->messages, &view);
+	cr_assert_eq(store->refused[MESSAGE_NO_SPACE], 1u);
+	view = (struct message_view){ .verb = MESSAGE_TOTALS, .totals = { .count = 7 } };
+	control_store_count(&control->messages, &view);
+	cr_assert_eq(store->totals.count, 7u);
+	cr_assert_str_eq(control_messages_trouble(control), message_status_text(MESSAGE_NO_SPACE));
+	view = (struct message_view){ .verb = MESSAGE_PUT, .message.kind = MESSAGE_NOTICE };
+	control_store_count(&control->messages, &view);
+	cr_assert_null(control_messages_trouble(control));
+	view.status = MESSAGE_DAMAGED;
+	control_store_count(&control->messages, &view);
+	cr_assert_not_null(control_messages_trouble(control));
+	view = (struct message_view){ .verb = MESSAGE_TOTALS };
+	control_store_count(&control->messages, &view);
+	cr_assert_null(control_messages_trouble(control), "it could be read, so it is there again");
+}
+
 Test(control_messages, a_late_goodbye_ends_no_other_session)
 {
 	expect_start(0);
@@ -707,6 +762,10 @@ Test(control_messages, pages_that_are_refused)
 	control->config.keys = NULL;
 	control->config.key_count = 0;
 	cr_assert_eq(control->messages.webpager.accepted, 0);
+	const uint64_t *refused = control->messages.webpager.refused;
+	cr_assert_eq(refused[NOTICE_NOT_ALLOWED], 1u);
+	cr_assert_eq(refused[NOTICE_UNKNOWN_CLIENT], 1u);
+	cr_assert_eq(refused[NOTICE_MALFORMED], 6u);
 	close(sender);
 	close(control->messages.webpager.fd);
 }

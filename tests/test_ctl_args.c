@@ -108,6 +108,10 @@ Test(ctl_args, refuses_what_makes_no_sense_and_names_it)
 		{ "info --frob", "--frob: no such option" },
 		{ "info --socket", "--socket takes a value" },
 		{ "frob --help", "frob: no such noun" },
+		{ "messages list --client 2a", "--client makes no sense with messages list" },
+		{ "top --older 1h", "--older makes no sense with top" },
+		{ "messages drop --older 0s", "--older 0s" },
+		{ "messages drop --older 3651d", "--older 3651d" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -115,6 +119,18 @@ Test(ctl_args, refuses_what_makes_no_sense_and_names_it)
 		cr_assert_not_null(strstr(args.error, cases[i].error), "%s: %s", cases[i].line,
 				   args.error);
 	}
+}
+
+Test(ctl_args, which_messages)
+{
+	cr_assert(parse("messages drop --older 30d"));
+	cr_assert_eq(args.older_ms, UINT64_C(30) * 86400000);
+	cr_assert_null(args.client);
+	cr_assert(parse("messages drop --client 2a"));
+	cr_assert_str_eq(args.client, "2a");
+	cr_assert_eq(args.older_ms, 0u);
+	cr_assert(parse("messages drop 17"));
+	cr_assert_eq(args.arguments_len, 1u);
 }
 
 Test(ctl_args, reads_times)

@@ -3,6 +3,8 @@
  */
 #include "tests/datagram_site.h"
 
+#include "relay/datagram_list.h"
+
 static struct udp_client alice;
 static struct udp_client bob;
 
@@ -160,6 +162,44 @@ Test(datagrams, a_lost_link_is_con_lost)
 	shutdown(peer_line_fds[0], SHUT_RDWR);
 	udp_expect(&alice, DATAGRAM_REPLY, number);
 	cr_assert_eq(alice.got.header.code, DATAGRAM_CON_LOST);
+}
+
+Test(datagrams, sessions_are_listed_page_by_page)
+{
+	struct channel_query query = { .kind = CHANNEL_SESSIONS, .max = 2 };
+	struct udp_client many[5];
+	uint64_t found = 0;
+
+	peer_silent = true;
+	for (unsigned i = 0; i < 5; i++) {
+		udp_begin(&many[i], 0x100 + i);
+		uint64_t number = udp_ask(&many[i], "nowhere", "x", 0);
+		udp_expect(&many[i], DATAGRAM_REPLY, number);
+	}
+	udp_ask(&many[3], "msul1", "slow", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	while (query.index != CHANNEL_HOSTS_ALL) {
+		struct channel_rows rows = { 0 };
+		datagram_list(&site.worker, &query, &rows);
+		cr_assert_leq(rows.count, 2u);
+		for (uint32_t i = 0; i < rows.count; i++) {
+			const struct channel_row *row = &rows.rows[i];
+			uint64_t at = row->number - 0x100;
+			cr_assert_lt(at, 5u);
+			cr_assert_eq(found >> at & 1, 0u, "none comes twice");
+			found |= UINT64_C(1) << at;
+			cr_assert_eq(row->requests, 1u, "what it did not confirm");
+			cr_assert_eq(row->in_flight, at == 3);
+			cr_assert_eq(row->port, ntohs(many[at].address.sin_port));
+		}
+		query.index = rows.index;
+		query.number = rows.number;
+	}
+	cr_assert_eq(found, 0x1fu);
+	peer_say(peer_line_fds[0], "done", 4);
+	TURN_UNTIL(stats_get(&site.stats->datagrams_running) == 0);
+	for (unsigned i = 0; i < 5; i++)
+		close(many[i].fd);
 }
 
 /* --- long replies ----------------------------------------------------------------------------- */
