@@ -3,6 +3,7 @@ package RelayTest::Kills;
 # RelayTest::Kills - kill -9 at random moments while the crowd asks, tells, pages and listens; and what must hold afterwards: no
 # accepted notice is lost, none comes again whose confirm was acknowledged, no request is run twice, everybody has a session again.
 #
+# Datagrams get lost as well, so that at any moment there are some that are to be sent or confirmed again.
 # A process lives a second and a little before it is killed, as one that dies sooner is held back by the keeper.
 
 use strict;
@@ -59,7 +60,7 @@ sub killed_under_load {
 	my $relay = message_relay($site);
 	my $crowd = crowd(
 		$site, "127.0.0.1:$site->{udp}", '--clients', $clients, '--window', 4, '--pause', 60, '--notices', 350, '--large', 20,
-		'--pager', $site->{pager}, '--seed', $seed,
+		'--lose', 150, '--pager', $site->{pager}, '--seed', $seed,
 	);
 	wait_for(sub { 200 < keys %{ outcomes($crowd) } }, 20) or die "no load\n";
 	@names = map { $_ eq 'worker' ? grep { /^worker/ } @members : $_ } @names;
