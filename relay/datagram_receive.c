@@ -171,14 +171,25 @@ mark(struct session *session, uint64_t number)
 	return false;
 }
 
-/* Its confirm is committed already: the word of that was lost. */
+/* What of it is committed already: the word of that may have been lost.  A confirm that comes again
+ * may speak of others than the one before, so each number counts for itself. */
 static void
 say_again(struct session *session, const struct datagram_seen *seen)
 {
-	for (unsigned i = 0; i < SESSION_COMMITTED; i++) {
-		if (session->committed[i].top == seen->top)
-			session_say_confirmed(session, &session->committed[i]);
+	struct datagram_seen known = { 0 };
+
+	for (uint64_t below = 0; below <= 64 && below < seen->top; below++) {
+		uint64_t number = seen->top - below;
+		if (!datagram_seen_has(seen, number) ||
+		    datagram_window_judge(&session->committed, number) != DATAGRAM_SEEN)
+			continue;
+		if (known.top == 0)
+			known.top = number;
+		else
+			known.bits |= UINT64_C(1) << (known.top - number - 1);
 	}
+	if (known.top != 0)
+		session_say_confirmed(session, &known);
 }
 
 static void

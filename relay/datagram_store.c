@@ -271,12 +271,17 @@ session_say_confirmed(struct session *session, const struct datagram_seen *seen)
 		session_send(session, &letter);
 }
 
-/* Remembered for a while, in case the word of it is lost. */
+/* Remembered, in case the word of it is lost. */
 static void
 confirm_is_committed(struct session *session, const struct token *token)
 {
-	session->committed[session->committed_next++ % SESSION_COMMITTED] = token->seen;
-	session_say_confirmed(session, &token->seen);
+	const struct datagram_seen *seen = &token->seen;
+
+	for (uint64_t below = 0; below <= 64 && below < seen->top; below++) {
+		if (datagram_seen_has(seen, seen->top - below))
+			(void)datagram_window_mark(&session->committed, seen->top - below);
+	}
+	session_say_confirmed(session, seen);
 }
 
 static void

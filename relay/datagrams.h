@@ -35,7 +35,6 @@
 /* What control has to write down; each may have a descriptor. */
 #define DATAGRAM_TOKENS_MAX 256u
 /* Commits that a session remembers, to say so again. */
-#define SESSION_COMMITTED 8u
 /* What found no room in the channel to control is told after this time. */
 #define DATAGRAM_TELL_MS 10u
 /* Requests at another worker, and of another worker here. */
@@ -158,8 +157,7 @@ struct session {
 	bool told;          /* control knows that it is online */
 	uint64_t missed_at; /* something out of the store was given up; 0 = nothing was */
 	uint64_t again_at;  /* when control was told so last */
-	struct datagram_seen committed[SESSION_COMMITTED];
-	uint32_t committed_next;
+	struct datagram_window committed; /* our numbers whose confirm is on the disk */
 	struct datagram_cipher cipher;
 	struct route route;
 	uint32_t size; /* of a datagram, either way */

@@ -221,6 +221,26 @@ Test(datagram_store, what_was_given_up_is_asked_for_when_the_client_speaks)
 	udp_expect(&alice, DATAGRAM_CONFIRMED, 0);
 }
 
+Test(datagram_store, a_confirm_that_says_more_than_before_is_answered)
+{
+	struct channel_message confirmed = { 0 };
+	struct datagram_seen again;
+
+	give(CHANNEL_STORED_NOTICE, 5, "text", 4);
+	udp_expect(&alice, DATAGRAM_NOTICE, 0);
+	uint64_t notice = alice.got.header.number;
+	udp_confirm(&alice);
+	TURN_UNTIL(site_told(CHANNEL_CONFIRMED, &confirmed) == 1);
+	answer(CHANNEL_COMMITTED, confirmed.confirmed.token, 0);
+	udp_expect(&alice, DATAGRAM_CONFIRMED, 0);
+	/* It lost that, and saw something else meanwhile: its highest number is another one. */
+	udp_confirm(&alice);
+	udp_expect(&alice, DATAGRAM_CONFIRMED, 0);
+	cr_assert_eq(datagram_confirmed_get(&again, &alice.got), DATAGRAM_OK);
+	cr_assert_eq(again.top, notice, "and nothing that is not committed");
+	cr_assert_eq(again.bits, 0u);
+}
+
 Test(datagram_store, a_client_that_only_asks_gets_it_too)
 {
 	uint64_t number;

@@ -87,6 +87,7 @@ set_number(const char *name, const char *value)
 		{ "--pause", &options.pause_ms, 100000 },
 		{ "--notices", &options.notices, 1000 },
 		{ "--large", &options.large, 1000 },
+		{ "--lose", &options.lose, 1000 },
 		{ "--resend", &options.resend_ms, 10000 },
 		{ "--tries", &options.tries, 1000 },
 	};

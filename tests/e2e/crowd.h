@@ -32,6 +32,7 @@ struct crowd_options {
 	unsigned window;         /* of each at a time */
 	unsigned pause_ms;       /* between two of one member, on average */
 	unsigned notices, large; /* of 1,000 moves and replies */
+	unsigned lose;           /* of 1,000 datagrams either way; the others keep their order */
 	const char *pager;
 	const char *keys;
 	unsigned resend_ms, tries;

@@ -36,7 +36,8 @@ world_send(void *context, const uint8_t *bytes, size_t len)
 {
 	const struct crowd_member *member = context;
 
-	(void)send(member->fd, bytes, len, 0);
+	if (!fake_chance(&chance, options.lose))
+		(void)send(member->fd, bytes, len, 0);
 }
 
 static void
@@ -256,7 +257,7 @@ member_work(struct crowd_member *member, uint64_t now_ms, bool is_ending)
 	ssize_t n;
 
 	while ((n = recv(member->fd, bytes, sizeof bytes, 0)) >= 0 || errno == ECONNREFUSED) {
-		if (n < 0)
+		if (n < 0 || fake_chance(&chance, options.lose))
 			continue;
 		ledger_tap(member, bytes, (size_t)n);
 		session_take(member->session, bytes, (size_t)n, now_ms);

@@ -1,8 +1,9 @@
-package RelayTest::Murder;
+package RelayTest::Kills;
 
-# RelayTest::Murder - kill -9 at random moments while the crowd asks, tells, pages and listens; and what must hold afterwards: no
+# RelayTest::Kills - kill -9 at random moments while the crowd asks, tells, pages and listens; and what must hold afterwards: no
 # accepted notice is lost, none comes again whose confirm was acknowledged, no request is run twice, everybody has a session again.
 #
+# Datagrams get lost as well, so that at any moment there are some that are to be sent or confirmed again.
 # A process lives a second and a little before it is killed, as one that dies sooner is held back by the keeper.
 
 use strict;
@@ -13,7 +14,7 @@ use RelayTest;
 use RelayTest::Appliance;
 use RelayTest::Messages;
 
-our @EXPORT = qw(murder);
+our @EXPORT = qw(killed_under_load);
 
 my ($workers, $clients) = (3, 40);
 my @members = ('control', map { "worker-$_" } 0 .. $workers - 1);
@@ -49,8 +50,8 @@ sub strike {
 	return $name;
 }
 
-# Kills `count` times, whom of `names`: worker, control, keeper.
-sub murder {
+# Kills `count` times under load, any of `names`: worker, control, keeper.
+sub killed_under_load {
 	my ($count, @names) = @_;
 	my $seed = $ENV{RELAY_TEST_SEED} || time * 1000 % 1_000_000_000;
 	srand $seed;
@@ -58,7 +59,8 @@ sub murder {
 	my $site = message_site(hosts => [qw(msul1 msul2 msul3 remhub3)], workers => $workers, peer => ['--delay', 15]);
 	my $relay = message_relay($site);
 	my $crowd = crowd(
-		$site, "127.0.0.1:$site->{udp}", '--clients', $clients, '--window', 4, '--pause', 60, '--notices', 350, '--large', 20, '--pager', $site->{pager}, '--seed', $seed,
+		$site, "127.0.0.1:$site->{udp}", '--clients', $clients, '--window', 4, '--pause', 60, '--notices', 350, '--large', 20,
+		'--lose', 150, '--pager', $site->{pager}, '--seed', $seed,
 	);
 	wait_for(sub { 200 < keys %{ outcomes($crowd) } }, 20) or die "no load\n";
 	@names = map { $_ eq 'worker' ? grep { /^worker/ } @members : $_ } @names;
