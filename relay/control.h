@@ -11,6 +11,7 @@
  *                      control_query.c and control_request.c
  *   control_messages.h the message plane
  *   control_services.h services of fd-passing
+ *   control_credentials.h certificates and keys of secure links
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -24,6 +25,7 @@
 
 #include "relay/channel.h"
 #include "relay/config.h"
+#include "relay/control_credentials.h"
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
 #include "relay/control_services.h"
@@ -76,6 +78,7 @@ struct control_host {
 	char *address;     /* text */
 	uint16_t port;
 	struct host_settings settings;
+	uint32_t credentials; /* their number for workers (control_credentials.h); 0 = none */
 	struct sockaddr_storage resolved;
 	uint32_t resolved_len; /* 0 = not known */
 	bool moving;           /* that is still what was resolved of the address before */
@@ -134,8 +137,9 @@ struct control {
 	struct control_asks asks; /* under way; control_ask.h */
 	uint64_t asks_token;      /* of the last one; 0 = none yet */
 	uint32_t asks_count;
-	uint32_t listings; /* of links or clients, under way */
-	uint32_t requests; /* of operators to peers, likewise */
+	uint32_t listings;                      /* of links or clients, under way */
+	uint32_t requests;                      /* of operators to peers, likewise */
+	struct control_credentials credentials; /* of TLS */
 	struct control_services services;
 	struct control_messages messages;
 	struct control_server *server;

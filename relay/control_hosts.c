@@ -99,6 +99,10 @@ describe(const struct control *control, const struct control_host *host,
 	message->host.address_len = host->resolved_len;
 	message->host.settings = host->settings;
 	message->host.hold = host->hold;
+	message->host.credentials = host->credentials;
+	if (host->settings.tls != HOST_TLS_OFF && host->settings.tls_name[0] == '\0')
+		snprintf(message->host.settings.tls_name, sizeof message->host.settings.tls_name,
+			 "%s", host->address);
 }
 
 /* Sends; what finds no room is told again, with all the rest, as soon as there is some. */
@@ -233,6 +237,7 @@ sync_begin(struct control *control, uint32_t number)
 	worker->sync_next = 0;
 	worker->behind = false;
 	tell(worker->channel, &message, -1, &worker->behind);
+	control_credentials_tell(control, number);
 }
 
 static void
@@ -452,7 +457,7 @@ control_on_resolved(struct control *control)
 /* --- load and apply --------------------------------------------------------------------------- */
 
 static bool
-take_config(struct control_host *host, const struct config_host *from)
+take_config(struct control *control, struct control_host *host, const struct config_host *from)
 {
 	char *address = strdup(from->address);
 
@@ -462,6 +467,7 @@ take_config(struct control_host *host, const struct config_host *from)
 	host->address = address;
 	host->port = from->port;
 	host->settings = from->settings;
+	host->credentials = control_credentials_number(control, from->credentials);
 	return true;
 }
 
@@ -491,7 +497,7 @@ host_create(struct control *control, const struct config_host *from)
 	host->index = CONTROL_INDEX_NONE;
 	host->listener = -1;
 	strncpy(host->id, from->id, sizeof host->id - 1);
-	if (!take_config(host, from) || tsearch(host, &control->by_id, compare) == NULL) {
+	if (!take_config(control, host, from) || tsearch(host, &control->by_id, compare) == NULL) {
 		free(host->address);
 		free(host);
 		return;
@@ -510,7 +516,7 @@ host_update(struct control *control, const struct config_host *from)
 		return;
 	}
 	bool moved = host->port != from->port || strcmp(host->address, from->address) != 0;
-	if (!take_config(host, from))
+	if (!take_config(control, host, from))
 		return;
 	if (moved) {
 		host->moving = true;
@@ -545,6 +551,9 @@ control_hosts_apply(struct control *control, const struct config_diff *diff)
 		case CONFIG_DIFF_SERVICE_REMOVED:
 		case CONFIG_DIFF_SERVICE_ADDED:
 		case CONFIG_DIFF_SERVICE_CHANGED:
+		case CONFIG_DIFF_GATEWAY_REMOVED:
+		case CONFIG_DIFF_GATEWAY_ADDED:
+		case CONFIG_DIFF_GATEWAY_CHANGED:
 		case CONFIG_DIFF_KIND_COUNT:
 			break;
 		}
