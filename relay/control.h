@@ -12,6 +12,7 @@
  *   control_messages.h the message plane
  *   control_services.h services of fd-passing
  *   control_credentials.h certificates and keys of secure links
+ *   control_tickets.h  keys of gateways' session tickets
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -29,6 +30,7 @@
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
 #include "relay/control_services.h"
+#include "relay/control_tickets.h"
 #include "relay/text_file.h"
 
 #define CONTROL_INDEX_NONE  UINT32_MAX
@@ -140,6 +142,7 @@ struct control {
 	uint32_t listings;                      /* of links or clients, under way */
 	uint32_t requests;                      /* of operators to peers, likewise */
 	struct control_credentials credentials; /* of TLS */
+	struct control_tickets tickets;         /* of gateways */
 	struct control_services services;
 	struct control_messages messages;
 	struct control_server *server;

@@ -234,6 +234,7 @@ sync_begin(struct control *control, uint32_t number)
 	}
 	control_services_untell(control, number);
 	control_messages_untell(control, number);
+	control_tickets_untell(control, number);
 	worker->sync_next = 0;
 	worker->behind = false;
 	tell(worker->channel, &message, -1, &worker->behind);
