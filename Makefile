@@ -106,7 +106,7 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGTLS)
 # The only one with a screen: ncurses stays out of the libraries.
 $(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) \
     $(BUILD)/librelay.a $(BUILD)/libwire.a
@@ -123,9 +123,10 @@ $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librela
 # Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
 BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
-$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
+BORINGTLS      = $(BORINGSSL) -lssl
+$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o relay/tls.o relay/tls_context.o relay/tls_verify.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
-$(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGSSL) -Wl,--no-as-needed -Wl,--no-warnings
+$(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGTLS) -Wl,--no-as-needed -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -273,7 +274,7 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGTLS)
 $(BUILD)/tests/deny $(BUILD)/tests/inside: $(BUILD)/tests/%: $(BUILD)/obj/tests/e2e/%.o
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -310,7 +311,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGTLS)
 
 demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind and a call of a service, shown at work
 	@deploy/demo/run $(BUILD)
