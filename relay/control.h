@@ -76,6 +76,7 @@ struct control_host {
 	char *address;     /* text */
 	uint16_t port;
 	struct host_settings settings;
+	uint32_t credentials; /* their number for workers (control_credentials.h); 0 = none */
 	struct sockaddr_storage resolved;
 	uint32_t resolved_len; /* 0 = not known */
 	bool moving;           /* that is still what was resolved of the address before */

@@ -99,6 +99,10 @@ describe(const struct control *control, const struct control_host *host,
 	message->host.address_len = host->resolved_len;
 	message->host.settings = host->settings;
 	message->host.hold = host->hold;
+	message->host.credentials = host->credentials;
+	if (host->settings.tls != HOST_TLS_OFF && host->settings.tls_name[0] == '\0')
+		snprintf(message->host.settings.tls_name, sizeof message->host.settings.tls_name,
+			 "%s", host->address);
 }
 
 /* Sends; what finds no room is told again, with all the rest, as soon as there is some. */
@@ -545,6 +549,9 @@ control_hosts_apply(struct control *control, const struct config_diff *diff)
 		case CONFIG_DIFF_SERVICE_REMOVED:
 		case CONFIG_DIFF_SERVICE_ADDED:
 		case CONFIG_DIFF_SERVICE_CHANGED:
+		case CONFIG_DIFF_GATEWAY_REMOVED:
+		case CONFIG_DIFF_GATEWAY_ADDED:
+		case CONFIG_DIFF_GATEWAY_CHANGED:
 		case CONFIG_DIFF_KIND_COUNT:
 			break;
 		}

@@ -378,12 +378,12 @@ fill_numbers(struct control_call *call, const struct control_host *source,
 }
 
 static void
-fill_settings(struct control_call *call, const struct host_settings *settings,
+fill_settings(struct control_call *call, const struct host_section *settings,
 	      Relay__Control__Host *host)
 {
 	Relay__Control__Setting *rows = control_alloc(call, SETTING_COUNT * sizeof *rows);
 	Relay__Control__Setting **list = control_alloc(call, SETTING_COUNT * sizeof(void *));
-	char text[256];
+	char text[2 * SETTINGS_TLS_PATH_MAX + 3]; /* each byte marked, in quotes */
 
 	if (rows == NULL || list == NULL)
 		return;
@@ -426,7 +426,7 @@ host_row(struct control_call *call, const struct config_host *config, bool whole
 		row->last_log = control_clean(call, host->last_log.text);
 	}
 	if (whole)
-		fill_settings(call, &config->settings, row);
+		fill_settings(call, &config->section, row);
 	return row;
 }
 

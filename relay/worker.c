@@ -376,6 +376,7 @@ worker_fini(struct worker *worker)
 	log_set_sink(NULL, NULL);
 	if (over)
 		datagrams_free(worker->datagrams); /* its timers are the ring's */
+	worker_free_credentials(worker);
 	uring_free(worker->ring);
 	port_abandon(worker->keeper);
 	port_abandon(worker->control);

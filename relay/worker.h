@@ -17,6 +17,7 @@
 #include "relay/memory.h"
 #include "relay/request.h"
 #include "relay/slab.h"
+#include "relay/worker_credentials.h"
 #include "uring/uring.h"
 
 #define WORKER_STATES(X)               \
@@ -93,6 +94,8 @@ struct worker {
 	uint32_t call_fds; /* of calls: from the same stock as clients_max */
 
 	struct datagrams *datagrams; /* the message plane; NULL = there is none */
+
+	struct credentials_list credentials; /* of TLS */
 };
 
 /*
