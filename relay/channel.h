@@ -99,7 +99,7 @@
 	X(CHANNEL_GATEWAY_LISTEN, "gateway_listen", gateway_listen)     /* C -> K              */  \
 	X(CHANNEL_GATEWAY_UNLISTEN, "gateway_unlisten", gateway_listen) /* C -> K              */  \
 	X(CHANNEL_GATEWAY_LISTENER, "gateway_listener", gateway_listen) /* K -> C  the socket  */  \
-	X(CHANNEL_GATEWAY, "gateway", gateway) /* C -> W  a new one, or what is new  */            \
+	X(CHANNEL_GATEWAY, "gateway", gateway) /* C -> W  gateway, memfd of allow    */            \
 	X(CHANNEL_GATEWAY_DOOR, "gateway_door", gateway_door) /* C -> W  its listening socket  */  \
 	X(CHANNEL_GATEWAY_REMOVE, "gateway_remove", gateway_index)   /* C -> W                 */  \
 	X(CHANNEL_GATEWAY_RESOLVE, "gateway_resolve", gateway_index) /* W -> C                 */  \

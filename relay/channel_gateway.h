@@ -25,9 +25,14 @@ struct channel_gateway_listen {
 	char name[GATEWAY_NAME_MAX + 1];
 };
 
-/* All that a worker has to know of a gateway but its credentials. */
+/* Bytes of all names that may come in, an end for each. */
+#define GATEWAY_ALLOW_BYTES_MAX (64u * 1024)
+
+/* All that a worker has to know of a gateway; in the memfd is who may come in. */
 struct channel_gateway {
 	uint32_t index;
+	uint32_t credentials; /* their number */
+	uint32_t allow_len;   /* bytes of the memfd: names, each with its NUL */
 	uint32_t clients_max; /* of this worker: its share */
 	uint32_t doors;       /* a socket for each of these numbers follows or is known */
 	uint32_t address_len; /* 0 = where the local lond is is not known (yet) */
