@@ -11,6 +11,8 @@
  *                      control_query.c and control_request.c
  *   control_messages.h the message plane
  *   control_services.h services of fd-passing
+ *   control_credentials.h certificates and keys of secure links
+ *   control_tickets.h  keys of gateways' session tickets
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -24,9 +26,11 @@
 
 #include "relay/channel.h"
 #include "relay/config.h"
+#include "relay/control_credentials.h"
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
 #include "relay/control_services.h"
+#include "relay/control_tickets.h"
 #include "relay/text_file.h"
 
 #define CONTROL_INDEX_NONE  UINT32_MAX
@@ -135,8 +139,10 @@ struct control {
 	struct control_asks asks; /* under way; control_ask.h */
 	uint64_t asks_token;      /* of the last one; 0 = none yet */
 	uint32_t asks_count;
-	uint32_t listings; /* of links or clients, under way */
-	uint32_t requests; /* of operators to peers, likewise */
+	uint32_t listings;                      /* of links or clients, under way */
+	uint32_t requests;                      /* of operators to peers, likewise */
+	struct control_credentials credentials; /* of TLS */
+	struct control_tickets tickets;         /* of gateways */
 	struct control_services services;
 	struct control_messages messages;
 	struct control_server *server;

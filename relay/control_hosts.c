@@ -234,9 +234,11 @@ sync_begin(struct control *control, uint32_t number)
 	}
 	control_services_untell(control, number);
 	control_messages_untell(control, number);
+	control_tickets_untell(control, number);
 	worker->sync_next = 0;
 	worker->behind = false;
 	tell(worker->channel, &message, -1, &worker->behind);
+	control_credentials_tell(control, number);
 }
 
 static void
@@ -456,7 +458,7 @@ control_on_resolved(struct control *control)
 /* --- load and apply --------------------------------------------------------------------------- */
 
 static bool
-take_config(struct control_host *host, const struct config_host *from)
+take_config(struct control *control, struct control_host *host, const struct config_host *from)
 {
 	char *address = strdup(from->address);
 
@@ -466,6 +468,7 @@ take_config(struct control_host *host, const struct config_host *from)
 	host->address = address;
 	host->port = from->port;
 	host->settings = from->settings;
+	host->credentials = control_credentials_number(control, from->credentials);
 	return true;
 }
 
@@ -495,7 +498,7 @@ host_create(struct control *control, const struct config_host *from)
 	host->index = CONTROL_INDEX_NONE;
 	host->listener = -1;
 	strncpy(host->id, from->id, sizeof host->id - 1);
-	if (!take_config(host, from) || tsearch(host, &control->by_id, compare) == NULL) {
+	if (!take_config(control, host, from) || tsearch(host, &control->by_id, compare) == NULL) {
 		free(host->address);
 		free(host);
 		return;
@@ -514,7 +517,7 @@ host_update(struct control *control, const struct config_host *from)
 		return;
 	}
 	bool moved = host->port != from->port || strcmp(host->address, from->address) != 0;
-	if (!take_config(host, from))
+	if (!take_config(control, host, from))
 		return;
 	if (moved) {
 		host->moving = true;

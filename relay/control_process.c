@@ -380,6 +380,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = control_services_deadline(control);
 	if (control_services_watch_deadline(control) < next)
 		next = control_services_watch_deadline(control);
+	if (control_tickets_deadline(control) < next)
+		next = control_tickets_deadline(control);
 	if (control_messages_deadline(control) < next)
 		next = control_messages_deadline(control);
 	if (control_server_deadline(control->server) < next)
@@ -442,6 +444,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());
 	control_messages_run(control, child_clock_ms());
+	control_tickets_run(control, child_clock_ms());
 	return !control->stopping;
 }
 

@@ -9,6 +9,7 @@
 
 #include "relay/channel.h"
 #include "relay/farewell.h"
+#include "relay/host_tls.h"
 #include "relay/request.h"
 #include "relay/worker.h"
 #include "wire/wire.h"
@@ -72,6 +73,7 @@ struct host {
 	uint64_t down_since;
 	struct uring_timer timer;
 
+	struct host_security tls;
 	struct courier *courier; /* NULL = no delayed messages under way */
 	struct farewell farewell;
 };

@@ -31,9 +31,11 @@ struct stats_host {
 	_Atomic uint64_t bytes_out; /* to clients */
 	_Atomic uint64_t clients_accepted;
 	_Atomic uint64_t closes[LINK_REASON_COUNT];
-	_Atomic uint64_t connects;   /* = sum of closes + links that are open */
-	struct histogram queue_wait; /* of answered requests: until a link took them, */
-	struct histogram upstream;   /* from then to the reply, */
+	_Atomic uint64_t tls_resumed;    /* of the handshakes of TLS, */
+	_Atomic uint64_t tls_handshakes; /* those that came to their end */
+	_Atomic uint64_t connects;       /* = sum of closes + links that are open */
+	struct histogram queue_wait;     /* of answered requests: until a link took them, */
+	struct histogram upstream;       /* from then to the reply, */
 	_Atomic uint64_t duration[HISTOGRAM_BUCKETS]; /* and both together; so is their sum */
 	struct histogram handshake;   /* of links: from the connect until they were ready */
 	_Atomic uint64_t clients;     /* gauges, from here on */

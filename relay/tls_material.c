@@ -200,16 +200,16 @@ tls_material_look(const struct wire_span files[TLS_FILE_COUNT], struct tls_mater
 }
 
 void
-tls_material_digest(const struct wire_span files[TLS_FILE_COUNT], uint8_t digest[TLS_DIGEST_SIZE])
+tls_material_digest(const struct wire_span *parts, size_t count, uint8_t digest[TLS_DIGEST_SIZE])
 {
 	SHA256_CTX hash;
 
 	SHA256_Init(&hash);
-	for (size_t i = 0; i < TLS_FILE_COUNT; i++) {
-		uint64_t len = files[i].len;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t len = parts[i].len;
 
 		SHA256_Update(&hash, &len, sizeof len);
-		SHA256_Update(&hash, files[i].data, files[i].len);
+		SHA256_Update(&hash, parts[i].data, parts[i].len);
 	}
 	SHA256_Final(digest, &hash);
 }

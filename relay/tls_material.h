@@ -39,8 +39,8 @@ struct tls_material {
 const char *tls_material_look(const struct wire_span files[TLS_FILE_COUNT],
 			      struct tls_material *found, enum tls_file *which);
 
-/* Two sets of files have the same digest if the same is in them (SHA-256). */
-void tls_material_digest(const struct wire_span files[TLS_FILE_COUNT],
+/* Two sequences have the same digest if the same is in each of their parts (SHA-256). */
+void tls_material_digest(const struct wire_span *parts, size_t count,
 			 uint8_t digest[TLS_DIGEST_SIZE]);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static struct credentials *
@@ -67,6 +68,8 @@ add(struct worker *worker, const struct channel_credentials *message, int fd)
 	memcpy(one->lengths, message->lengths, sizeof one->lengths);
 	memcpy(one->digest, message->digest, sizeof one->digest);
 	LIST_INSERT_HEAD(&worker->credentials, one, entry);
+	/* In the sandbox it is so from the start, and the call is none of those let through. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 bool
