@@ -149,6 +149,7 @@ stats_begin(struct worker_stats *stats, uint64_t memory_max)
 	}
 	bury(&stats->past);
 	stats_services_begin(&stats->services);
+	stats_gateways_begin(&stats->gateways);
 	stats_set(&stats->memory_used, 0);
 	stats_set(&stats->datagrams_online, 0);
 	stats_set(&stats->memory_max, memory_max);

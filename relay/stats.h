@@ -17,6 +17,7 @@
 #include "relay/limits.h"
 #include "relay/link_reason.h"
 #include "relay/request.h"
+#include "relay/stats_gateway.h"
 #include "relay/stats_service.h"
 
 /*
@@ -65,6 +66,7 @@ struct worker_stats {
 	 * at them. */
 	_Atomic uint64_t used[HOSTS_MAX / 64];
 	struct stats_services services;
+	struct stats_gateways gateways;
 	struct stats_host past; /* of hosts whose block is another's by now */
 	struct stats_host hosts[HOSTS_MAX];
 };
