@@ -14,6 +14,7 @@
 
 #include "relay/channel_ask.h"
 #include "relay/channel_datagram.h"
+#include "relay/channel_gateway.h"
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
@@ -95,7 +96,14 @@
 	X(CHANNEL_CONFIRMED, "confirmed", confirmed)  /* W -> C  confirmed                    */   \
 	X(CHANNEL_ONLINE, "online", presence)         /* W -> C  presence                     */   \
 	X(CHANNEL_OFFLINE, "offline", presence)       /* W -> C  presence                     */   \
-	X(CHANNEL_LOG, "log", log)                    /* W, K -> C  log                        */
+	X(CHANNEL_GATEWAY_LISTEN, "gateway_listen", gateway_listen)     /* C -> K              */  \
+	X(CHANNEL_GATEWAY_UNLISTEN, "gateway_unlisten", gateway_listen) /* C -> K              */  \
+	X(CHANNEL_GATEWAY_LISTENER, "gateway_listener", gateway_listen) /* K -> C  the socket  */  \
+	X(CHANNEL_GATEWAY, "gateway", gateway) /* C -> W  gateway, memfd of allow    */            \
+	X(CHANNEL_GATEWAY_DOOR, "gateway_door", gateway_door) /* C -> W  its listening socket  */  \
+	X(CHANNEL_GATEWAY_REMOVE, "gateway_remove", gateway_index)   /* C -> W                 */  \
+	X(CHANNEL_GATEWAY_RESOLVE, "gateway_resolve", gateway_index) /* W -> C                 */  \
+	X(CHANNEL_LOG, "log", log) /* W, K -> C  log                        */
 
 enum channel_type {
 #define X(name, text, payload) name,
@@ -325,6 +333,10 @@ struct channel_message {
 		struct channel_confirmed confirmed;
 		struct channel_answer answer;
 		struct channel_presence presence;
+		struct channel_gateway_listen gateway_listen;
+		struct channel_gateway gateway;
+		struct channel_gateway_door gateway_door;
+		struct channel_gateway_index gateway_index;
 		struct channel_log log;
 	};
 };

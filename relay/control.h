@@ -27,6 +27,7 @@
 #include "relay/channel.h"
 #include "relay/config.h"
 #include "relay/control_credentials.h"
+#include "relay/control_gateways.h"
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
 #include "relay/control_services.h"
@@ -143,6 +144,7 @@ struct control {
 	uint32_t requests;                      /* of operators to peers, likewise */
 	struct control_credentials credentials; /* of TLS */
 	struct control_tickets tickets;         /* of gateways */
+	struct control_gateways gateways;
 	struct control_services services;
 	struct control_messages messages;
 	struct control_server *server;

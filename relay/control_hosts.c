@@ -234,6 +234,7 @@ sync_begin(struct control *control, uint32_t number)
 	}
 	control_services_untell(control, number);
 	control_messages_untell(control, number);
+	control_gateways_untell(control, number);
 	control_tickets_untell(control, number);
 	worker->sync_next = 0;
 	worker->behind = false;
@@ -253,6 +254,7 @@ pump_worker(struct control *control, uint32_t number)
 		sync_begin(control, number);
 		control_services_run(control, child_clock_ms());
 	}
+	control_gateways_tell(control, number);
 	if (worker->sync_next == CONTROL_INDEX_NONE)
 		return;
 	while (worker->sync_next < control->hosts_cap &&
@@ -315,6 +317,7 @@ sync_keeper(struct control *control)
 			host->listed = false;
 	}
 	control_services_unlist(control);
+	control_gateways_unlist(control);
 	control->list_next = 0;
 	control->sync_sent = false;
 	control->behind = false;
@@ -339,8 +342,9 @@ pump_keeper(struct control *control)
 		memcpy(message.listen.id, host->id, sizeof message.listen.id);
 		host->listed = channel_send(control->keeper, &message, -1) == 0;
 	}
+	control_gateways_run(control, child_clock_ms());
 	if (control->sync_sent || !control->loaded || !control_services_listed(control) ||
-	    control->list_next < control->config.host_count)
+	    !control_gateways_listed(control) || control->list_next < control->config.host_count)
 		return;
 	control->sync_sent = true;
 	tell(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1,
@@ -440,6 +444,8 @@ control_on_resolved(struct control *control)
 	struct resolver_answer answer;
 
 	while (resolver_take(control->resolver, &answer)) {
+		if (control_gateways_on_resolved(control, &answer))
+			continue;
 		struct control_host *host =
 		    control_host_at(control, (uint32_t)(answer.token & 0xffffffffu));
 		if (host == NULL || !host->resolving || answer.token >> 32 != host->question)

@@ -227,6 +227,7 @@ control_take(struct control *control, struct control_candidate *candidate)
 	control->loaded_us = control_now_us();
 	control_credentials_apply(control);
 	control_tickets_apply(control);
+	control_gateways_apply(control);
 	control_hosts_apply(control, &candidate->diff);
 	control_services_apply(control);
 	control_messages_apply(control);

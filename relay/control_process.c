@@ -113,6 +113,9 @@ on_keeper(struct control *control, struct channel_message *message, int fd)
 		message->listen.id[sizeof message->listen.id - 1] = '\0';
 		control_on_listener(control, &message->listen, fd);
 		return;
+	case CHANNEL_GATEWAY_LISTENER:
+		control_gateways_on_listener(control, &message->gateway_listen, fd);
+		return;
 	case CHANNEL_WORKER:
 		control_on_worker(control, &message->worker, fd);
 		return;
@@ -197,6 +200,9 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 		host = control_host_at(control, message->name.index);
 		if (host != NULL)
 			control_resolve(control, host);
+		break;
+	case CHANNEL_GATEWAY_RESOLVE:
+		control_gateways_resolve(control, message->gateway_index.index);
 		break;
 	case CHANNEL_DELAYED_DONE:
 		control_on_delayed_done(control, &message->delayed);
@@ -376,6 +382,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = watch_deadline(control->watch);
 	if (control_asks_deadline(control) < next)
 		next = control_asks_deadline(control);
+	if (control_gateways_deadline(control) < next)
+		next = control_gateways_deadline(control);
 	if (control_services_deadline(control) < next)
 		next = control_services_deadline(control);
 	if (control_services_watch_deadline(control) < next)

@@ -17,6 +17,7 @@
 #include "relay/limits.h"
 #include "relay/link_reason.h"
 #include "relay/request.h"
+#include "relay/stats_gateway.h"
 #include "relay/stats_service.h"
 
 /*
@@ -44,6 +45,8 @@ struct stats_host {
 	_Atomic uint64_t queue_bytes;
 	_Atomic uint64_t queue_since; /* of the oldest, ns of the monotonic clock; queue_length = 0:
 					 means nothing */
+	_Atomic uint64_t tls_peer_expiry; /* of the certificate that the peer showed last, seconds
+					     since 1970; 0: none yet */
 	char id[HOST_ID_MAX + 1];
 };
 
@@ -63,6 +66,7 @@ struct worker_stats {
 	 * at them. */
 	_Atomic uint64_t used[HOSTS_MAX / 64];
 	struct stats_services services;
+	struct stats_gateways gateways;
 	struct stats_host past; /* of hosts whose block is another's by now */
 	struct stats_host hosts[HOSTS_MAX];
 };
@@ -77,6 +81,9 @@ int stats_create(void);
 struct worker_stats *stats_map(int fd, bool writable);
 
 void stats_unmap(struct worker_stats *stats);
+
+/* Only the block's tls_peer_expiry, if it is this host's. */
+uint64_t stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id);
 
 /* --- the writer ------------------------------------------------------------------------------- */
 

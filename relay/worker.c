@@ -6,6 +6,7 @@
 #include "relay/call.h"
 #include "relay/client.h"
 #include "relay/datagrams.h"
+#include "relay/gateway.h"
 #include "relay/host.h"
 #include "relay/link.h"
 #include "relay/log.h"
@@ -155,6 +156,7 @@ on_accept_again(struct uring_timer *timer)
 			host_arm_accepts(worker->hosts[i]);
 	}
 	worker_arm_services(worker);
+	worker_arm_gateways(worker);
 }
 
 /*
@@ -180,6 +182,7 @@ on_look(struct uring_timer *timer)
 	}
 	if (all)
 		worker_look_at_services(worker);
+	shared |= worker_look_at_gateways(worker);
 	worker->look_ms *= 4;
 	if (worker->look_ms > LOOK_MAX_MS)
 		worker->look_ms = 0;
@@ -224,6 +227,7 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
 	worker_leave_services(worker);
+	worker_leave_gateways(worker);
 	if (worker->datagrams != NULL)
 		datagrams_stop(worker->datagrams);
 }
@@ -232,7 +236,8 @@ static void
 stop_if_done(struct worker *worker)
 {
 	if (worker->state != WORKER_STOPPING || worker->hosts_count > 0 ||
-	    !TAILQ_EMPTY(&worker->leaving) || worker_has_services(worker))
+	    !TAILQ_EMPTY(&worker->leaving) || worker_has_services(worker) ||
+	    worker_has_gateways(worker))
 		return;
 	if (worker->datagrams != NULL && !datagrams_end(worker->datagrams))
 		return;
@@ -275,6 +280,8 @@ flush_output(struct worker *worker)
 	}
 	if (worker->datagrams != NULL)
 		datagrams_flush(worker->datagrams);
+	if (worker->gateways != NULL)
+		worker_flush_gateways(worker);
 }
 
 /* Apart, so that the turns without it are not slowed down by room made for it. */
@@ -314,6 +321,8 @@ worker_turn(struct worker *worker)
 	slab_turn(&worker->clients);
 	slab_turn(&worker->exchanges);
 	slab_turn(&worker->links);
+	if (worker->gateways != NULL)
+		worker_turn_gateways(worker);
 	count_turn(worker);
 	return error;
 }
@@ -371,7 +380,7 @@ void
 worker_fini(struct worker *worker)
 {
 	bool over = worker->hosts_count == 0 && TAILQ_EMPTY(&worker->leaving) &&
-		    !worker_has_services(worker);
+		    !worker_has_services(worker) && !worker_has_gateways(worker);
 
 	log_set_sink(NULL, NULL);
 	if (over)
@@ -384,6 +393,7 @@ worker_fini(struct worker *worker)
 		return;
 	free(worker->hosts);
 	free(worker->services);
+	worker_free_gateways(worker);
 	slab_fini(&worker->calls);
 	slab_fini(&worker->clients);
 	slab_fini(&worker->exchanges);

@@ -43,6 +43,7 @@ struct link;
 struct host;
 struct service;
 struct datagrams;
+struct gateways;
 struct stats_host;
 struct worker_stats;
 TAILQ_HEAD(exchange_list, exchange);
@@ -91,9 +92,10 @@ struct worker {
 	struct service_list leaving_services; /* not in the table any more */
 	struct slab calls;
 	uint32_t calls_count;
-	uint32_t call_fds; /* of calls: from the same stock as clients_max */
+	uint32_t call_fds; /* of calls and tunnels: from the same stock as clients_max */
 
 	struct datagrams *datagrams; /* the message plane; NULL = there is none */
+	struct gateways *gateways;   /* relay/gateway.h; NULL = there never was one */
 
 	struct credentials_list credentials; /* of TLS */
 };
