@@ -304,6 +304,9 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 # Beside the codec, the library's own reading.
 $(BUILD)/fuzz/fuzz_prefork: $(PREFORK_SRC) $(wildcard relay/prefork/*.h)
 
+$(BUILD)/fuzz/fuzz_tls: BORINGSSL += -lssl
+$(BUILD)/fuzz/fuzz_tls: tests/tls_stage.c relay/tls.c relay/tls_context.c relay/tls_verify.c relay/buffer.c relay/memory.c $(wildcard relay/tls*.h)
+
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
 DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
 $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(DAEMON_SRC) $(URING_SRC) $(WIRE_SRC) \
