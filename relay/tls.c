@@ -107,6 +107,8 @@ bio_method(void)
 static void
 fail(struct tls_session *session, enum tls_failure failure, const char *detail)
 {
+	if (session->offered && session->state == TLS_HANDSHAKE)
+		tls_context_judge_tickets(session->context, true);
 	session->state = TLS_FAILED;
 	session->failure = failure;
 	session->detail = detail;
@@ -169,6 +171,8 @@ become_ready(struct tls_session *session)
 		failure = tls_verify(session);
 	if (failure == TLS_OK) {
 		session->state = TLS_READY;
+		if (session->offered)
+			tls_context_judge_tickets(session->context, false);
 		return;
 	}
 	SSL_send_fatal_alert(session->ssl, tls_alert(session->context->role, failure));
@@ -304,7 +308,7 @@ connect_to(struct tls_session *session)
 	uint8_t address[sizeof(struct in6_addr)];
 
 	SSL_set_connect_state(session->ssl);
-	tls_context_take_ticket(session->context, session->ssl);
+	session->offered = tls_context_take_ticket(session->context, session->ssl);
 	if (inet_pton(AF_INET, name, address) != 1 && inet_pton(AF_INET6, name, address) != 1 &&
 	    SSL_set_tlsext_host_name(session->ssl, name) != 1)
 		return false;

@@ -21,6 +21,9 @@
 /* A ticket is good for so long, as long as its key lives; certificates are judged anew anyway. */
 #define TICKET_SECONDS (24 * 3600)
 
+/* Handshakes with a ticket that fail, one after the other, before no more tickets are kept. */
+#define TICKETS_FAILED_MAX 2
+
 /* Bytes of the certificates that a peer may show. */
 #define PEER_CERTS_MAX (64 * 1024)
 
@@ -190,12 +193,21 @@ on_alpn(SSL *ssl, const uint8_t **chosen, uint8_t *chosen_len, const uint8_t *of
 
 /* --- tickets ---------------------------------------------------------------------------------- */
 
+static void
+drop_tickets(struct tls_context *context)
+{
+	while (context->tickets_count > 0)
+		SSL_SESSION_free(context->tickets[--context->tickets_count]);
+}
+
 int
 tls_context_keep_ticket(SSL *ssl, SSL_SESSION *ticket)
 {
 	struct tls_session *session = SSL_get_app_data(ssl);
 	struct tls_context *context = session->context;
 
+	if (context->tickets_failed >= TICKETS_FAILED_MAX)
+		return 0; /* the library's, to free */
 	if (context->tickets_count == TLS_TICKETS_MAX) {
 		SSL_SESSION_free(context->tickets[0]);
 		memmove(context->tickets, context->tickets + 1,
@@ -214,6 +226,19 @@ tls_context_take_ticket(struct tls_context *context, SSL *ssl)
 	bool used = SSL_set_session(ssl, ticket) == 1;
 	SSL_SESSION_free(ticket);
 	return used;
+}
+
+/*
+ * There are servers that give tickets and fail when they get one back (OpenSSL, where clients show
+ * certificates and nobody has thought of a session id context).  They are to cost a few handshakes,
+ * not one in two.
+ */
+void
+tls_context_judge_tickets(struct tls_context *context, bool failed)
+{
+	context->tickets_failed = failed ? context->tickets_failed + 1 : 0;
+	if (failed)
+		drop_tickets(context);
 }
 
 static const struct tls_ticket_key *
@@ -341,8 +366,7 @@ tls_context_release(struct tls_context *context)
 	assert(context->holders > 0);
 	if (--context->holders > 0)
 		return;
-	while (context->tickets_count > 0)
-		SSL_SESSION_free(context->tickets[--context->tickets_count]);
+	drop_tickets(context);
 	SSL_CTX_free(context->ssl);
 	X509_STORE_free(context->trusted);
 	free(context->names);

@@ -24,6 +24,7 @@ struct tls_context {
 	char (*names)[TLS_NAME_MAX + 1]; /* OUT: the one expected; IN: those allowed */
 	uint32_t tickets_count;
 	SSL_SESSION *tickets[TLS_TICKETS_MAX]; /* OUT: the oldest first */
+	uint32_t tickets_failed;               /* in a row */
 	uint32_t keys_count;
 	struct tls_ticket_key keys[TLS_TICKET_KEYS_MAX]; /* IN */
 };
@@ -38,6 +39,7 @@ struct tls_session {
 	enum tls_state state;
 	enum tls_failure failure;
 	const char *detail;
+	bool offered; /* a ticket */
 	bool closing; /* we have said that we send no more */
 	const char *peer_name;
 	int64_t peer_expiry;
@@ -46,6 +48,9 @@ struct tls_session {
 /* What stands behind a context, and is given to sessions. */
 bool tls_context_take_ticket(struct tls_context *context, SSL *ssl);
 int tls_context_keep_ticket(SSL *ssl, SSL_SESSION *ticket);
+
+/* How a handshake ended in which one was offered. */
+void tls_context_judge_tickets(struct tls_context *context, bool failed);
 
 /*
  * Judges the certificates that the peer has shown, or had shown when the session was begun that

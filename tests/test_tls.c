@@ -336,6 +336,27 @@ Test(tls, a_resumed_certificate_may_have_expired, .init = begin, .fini = end)
 	tls_identity_free(brief);
 }
 
+/* A server that breaks off when it is given a ticket costs some handshakes, not every other one. */
+Test(tls, tickets_that_only_make_trouble_are_given_up, .init = begin, .fini = end)
+{
+	struct tls_session *session = tls_session_new(stage.out, &stage.memory, NOW);
+	size_t plain = tls_output(session).len;
+	int failed = 0;
+
+	tls_session_free(session);
+	give_keys(stage.in, 1, 0);
+	for (int i = 0; i < 10; i++) {
+		meet_again(NOW, false);
+		session = tls_session_new(stage.out, &stage.memory, NOW);
+		if (tls_output(session).len > plain + 100) {
+			failed++;
+			tls_receive_end(session);
+		}
+		tls_session_free(session);
+	}
+	cr_assert_eq(failed, 2);
+}
+
 Test(tls, tickets_are_used_once_and_bounded, .init = begin, .fini = end)
 {
 	give_keys(stage.in, 1, 0);
