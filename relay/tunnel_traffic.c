@@ -155,12 +155,12 @@ static void
 flush(struct tunnel_side *side)
 {
 	struct tunnel *tunnel = side->tunnel;
-	struct wire_span bytes = pending(side);
 
 	if (side->fd < 0 || side->parting != TUNNEL_STAYS || side->send.op.in_flight ||
 	    side->writable.in_flight ||
 	    (side == &tunnel->lond && tunnel->state == TUNNEL_CONNECTING))
 		return;
+	struct wire_span bytes = pending(side);
 	if (bytes.len == 0) {
 		on_emptied(side);
 		return;
@@ -314,9 +314,9 @@ on_stream_end(struct tunnel_side *side)
 		tunnel_part(side, TUNNEL_PARTS);
 		return;
 	}
+	tunnel_touch(tunnel);
 	if (side == &tunnel->client)
 		on_client_end(tunnel);
-	tunnel_touch(tunnel);
 }
 
 static void
