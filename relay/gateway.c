@@ -197,7 +197,7 @@ gateway_change(struct gateway *gateway, const struct channel_gateway *message, i
 	gateway_renew_context(gateway, gateway_read_allow(gateway, allow, message->allow_len));
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);
-		tunnel_on_settings(tunnel);
+		tunnel_on_change(tunnel);
 	}
 	gateway_arm_accepts(gateway);
 }
@@ -236,7 +236,7 @@ gateway_leave(struct gateway *gateway)
 	close_doors(gateway, 0);
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);
-		tunnel_on_settings(tunnel);
+		tunnel_on_change(tunnel);
 	}
 }
 

@@ -18,6 +18,7 @@
 enum {
 	LINGER_MS = 1000, /* for a client to take its last words */
 	QUIET_MS = 200,   /* without a byte, and nothing asked: it may be ended unnoticed */
+	HALF_MS = 30000,  /* for a client to go, too, when the local lond has gone */
 };
 
 const char *
@@ -67,6 +68,8 @@ deadline(const struct tunnel *tunnel)
 	case TUNNEL_OPEN:
 		if (gateway->leaving && !tunnel->asked)
 			return tunnel->since + ms_to_ns(QUIET_MS);
+		if (tunnel->lond.flow == TUNNEL_DRY && set->idle_timeout_ms > HALF_MS)
+			return tunnel->since + ms_to_ns(HALF_MS);
 		return tunnel->since + ms_to_ns(set->idle_timeout_ms);
 	case TUNNEL_ENDING:
 		return tunnel->since + ms_to_ns(LINGER_MS);
@@ -124,7 +127,7 @@ on_due(struct uring_timer *timer)
 }
 
 void
-tunnel_on_settings(struct tunnel *tunnel)
+tunnel_on_change(struct tunnel *tunnel)
 {
 	arm(tunnel);
 	/* Nobody is served by one that has not begun. */

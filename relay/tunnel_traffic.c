@@ -124,6 +124,8 @@ pass_end_on(struct tunnel_side *side)
 	side->flow = TUNNEL_DRY;
 	if (to->flow == TUNNEL_DRY)
 		tunnel_finish(tunnel, TUNNEL_FINISHED);
+	else
+		tunnel_on_change(tunnel);
 }
 
 /* Nothing waits to be sent to the side. */
