@@ -15,7 +15,8 @@
 
 enum {
 	TUNNEL_FDS = 2,
-	UNREACHABLE_MS = 10000, /* between two warnings of it */
+	UNREACHABLE_MS = 10000,   /* between two warnings of it */
+	FAILURES_PER_SECOND = 20, /* that are told; all are counted */
 };
 
 /* --- doors ------------------------------------------------------------------------------------ */
@@ -157,6 +158,18 @@ gateway_remove_tunnel(struct gateway *gateway, struct tunnel *tunnel, enum tunne
 	stats_uncount(&gateway->stats->open);
 	stats_count(&gateway->stats->ends[end]);
 	gateway_arm_accepts(gateway);
+}
+
+bool
+gateway_may_log(struct gateway *gateway)
+{
+	uint64_t second = worker_now(gateway->worker) / 1000000000u;
+
+	if (second != gateway->log_second) {
+		gateway->log_second = second;
+		gateway->log_count = 0;
+	}
+	return gateway->log_count < FAILURES_PER_SECOND && gateway->log_count++ < UINT32_MAX;
 }
 
 void

@@ -87,7 +87,9 @@ sub client {
 sub answer {
 	my ($self, %how) = @_;
 	my $client = $self->client(%how) or return undef;
-	return $client->ask('echo:hello');
+	my $reply = $client->ask('echo:hello');
+	$client->close;
+	return $reply;
 }
 
 # Waits until a new client is answered.
