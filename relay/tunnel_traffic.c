@@ -272,6 +272,8 @@ on_lond_bytes(struct tunnel *tunnel, const uint8_t *data, size_t len)
 		return;
 	}
 	tunnel->asked = false;
+	if (tunnel->gateway->leaving)
+		tunnel_on_change(tunnel); /* this may have been all that it waited for */
 	histogram_bump(&tunnel->gateway->stats->bytes_out, len);
 	tunnel_touch(tunnel);
 }
