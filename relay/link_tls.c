@@ -81,6 +81,8 @@ count(struct link *link)
 	stats_count(&stats->tls_handshakes);
 	if (tls_resumed(link->tls))
 		stats_count(&stats->tls_resumed);
+	if (tls_peer_expiry(link->tls) > 0)
+		stats_set(&stats->tls_peer_expiry, (uint64_t)tls_peer_expiry(link->tls));
 }
 
 /* What came while the handshake was not over may have ended it: then lond's begins. */

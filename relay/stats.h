@@ -45,6 +45,8 @@ struct stats_host {
 	_Atomic uint64_t queue_bytes;
 	_Atomic uint64_t queue_since; /* of the oldest, ns of the monotonic clock; queue_length = 0:
 					 means nothing */
+	_Atomic uint64_t tls_peer_expiry; /* of the certificate that the peer showed last, seconds
+					     since 1970; 0: none yet */
 	char id[HOST_ID_MAX + 1];
 };
 
@@ -79,6 +81,9 @@ int stats_create(void);
 struct worker_stats *stats_map(int fd, bool writable);
 
 void stats_unmap(struct worker_stats *stats);
+
+/* Only the block's tls_peer_expiry, if it is this host's. */
+uint64_t stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id);
 
 /* --- the writer ------------------------------------------------------------------------------- */
 

@@ -1,0 +1,197 @@
+/*
+ * control_health.c - the verb `health`: whether the relay lives and serves, and what is wrong or
+ * soon will be.
+ *
+ * Changes nothing and asks nobody: what is told here the control process knows.
+ */
+#include "relay/control_call.h"
+
+#include "relay/config_tls.h"
+#include "relay/control.h"
+#include "relay/control_services.h"
+#include "relay/stats.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	REASONS_MAX = 20,
+};
+
+static void
+add_reason(Relay__Control__Health *health, char *reason)
+{
+	if (health->n_reason < REASONS_MAX && reason != NULL)
+		health->reason[health->n_reason++] = reason;
+}
+
+/* The workers that are missing; whether there are none. */
+static bool
+check_workers(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+	bool all = true;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		if (control_worker_ready(&control->workers[i]))
+			continue;
+		all = false;
+		add_reason(health,
+			   control_text(call,
+					control->loaded ? "worker-%" PRIu32 " is not serving"
+							: "worker-%" PRIu32 " was told of no host",
+					i));
+	}
+	return all;
+}
+
+/* Most lines of the log name the host they are about. */
+static char *
+down_text(struct control_call *call, const struct control_host *host)
+{
+	const char *last = host->last_log.text;
+
+	if (last[0] == '\0')
+		return control_text(call, "%s is down", host->id);
+	if (strstr(last, host->id) != NULL)
+		return control_clean(call, last);
+	return control_text(call, "%s is down: %s", host->id, last);
+}
+
+static void
+check_hosts(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+	uint32_t more = 0;
+
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		const struct control_host *host = control->hosts[i];
+		bool held = host != NULL && control_host_held(host);
+		if (host == NULL || (!held && !control_host_down(host)))
+			continue;
+		if (health->n_reason < REASONS_MAX - 1 && held)
+			add_reason(
+			    health,
+			    control_text(call, "%s is %s by an operator", host->id,
+					 host->hold == HOST_HOLD_PAUSED ? "paused" : "drained"));
+		else if (health->n_reason < REASONS_MAX - 1)
+			add_reason(health, down_text(call, host));
+		else
+			more++;
+	}
+	if (more > 0)
+		add_reason(health,
+			   control_text(call, "%" PRIu32 " more hosts are down or held", more));
+}
+
+/* Certificates, own ones and those of peers, that are soon over or already. */
+static void
+add_expiry(struct control_call *call, Relay__Control__Health *health, const char *whose,
+	   uint64_t expires, uint32_t *more)
+{
+	uint64_t early = call->control->config.relay.tls_expiry_warn_ms * 1000;
+	uint64_t now = control_now_us();
+	uint64_t day = UINT64_C(86400) * 1000000;
+
+	if (early == 0 || expires == 0 || expires > now + early)
+		return;
+	if (health->n_reason >= REASONS_MAX - 1)
+		++*more;
+	else if (expires <= now)
+		add_reason(health, control_text(call, "%s has expired", whose));
+	else if (expires - now < day)
+		add_reason(health, control_text(call, "%s expires within a day", whose));
+	else
+		add_reason(health, control_text(call, "%s expires in %" PRIu64 " days", whose,
+						(expires - now) / day));
+}
+
+static uint64_t
+peer_expires(const struct control *control, const struct control_host *host)
+{
+	uint64_t first = 0;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		const struct worker_stats *stats = control->workers[i].stats;
+		uint64_t expires =
+		    stats == NULL ? 0 : stats_peer_expiry(stats, host->index, host->id);
+
+		if (expires != 0 && (first == 0 || expires < first))
+			first = expires;
+	}
+	return first * 1000000;
+}
+
+static void
+check_certificates(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+	char whose[PATH_MAX + HOST_ID_MAX];
+	uint32_t more = 0;
+
+	for (size_t i = 0; i < control->config.credential_count; i++) {
+		const struct config_credentials *set = &control->config.credentials[i];
+
+		snprintf(whose, sizeof whose, "certificate %s", set->paths[TLS_FILE_CERT]);
+		add_expiry(call, health, whose,
+			   set->found.not_after > 0 ? (uint64_t)set->found.not_after * 1000000 : 1,
+			   &more);
+	}
+	for (uint32_t i = 0; i < control->hosts_cap; i++) {
+		const struct control_host *host = control->hosts[i];
+
+		if (host == NULL || host->settings.tls == HOST_TLS_OFF)
+			continue;
+		snprintf(whose, sizeof whose, "the certificate of %s's peer", host->id);
+		add_expiry(call, health, whose, peer_expires(control, host), &more);
+	}
+	if (more > 0)
+		add_reason(health,
+			   control_text(call, "%" PRIu32 " more certificates expire", more));
+}
+
+/* Those that cannot be called. */
+static void
+check_services(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+
+	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		const struct control_service *service = control->services.table[i];
+		if (service != NULL && control_service_has_failed(service))
+			add_reason(health, control_text(call, "service %s: %s",
+							service->config->name, service->last));
+	}
+}
+
+void
+control_do_health(struct control_call *call)
+{
+	const struct control *control = call->control;
+	Relay__Control__Reply reply;
+	Relay__Control__Health health;
+	char *reasons[REASONS_MAX];
+
+	relay__control__reply__init(&reply);
+	relay__control__health__init(&health);
+	health.reason = reasons;
+	health.live = true;
+	bool serving = check_workers(call, &health) && control->listed;
+	if (!control->last_load_ok)
+		add_reason(&health, control_text(call, "the last reload was refused"));
+	check_services(call, &health);
+	check_certificates(call, &health);
+	check_hosts(call, &health);
+	/* If nothing could be read, the workers go on with what the process before this said. */
+	bool starts = !control->ready_once && control->last_load_ok;
+	health.ready = serving && control->loaded && !control->ending;
+	health.status = control_clean(call, control->ending       ? "stopping"
+					    : starts              ? "starting"
+					    : health.n_reason > 0 ? "degraded"
+								  : "ready");
+	reply.body_case = RELAY__CONTROL__REPLY__BODY_HEALTH;
+	reply.health = &health;
+	control_answer(call, &reply);
+}
