@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,10 @@ link_failed(struct host *host, const char *why)
 	host->next_connect = worker_now(host->worker) + backoff(host);
 	if (host->usable > 0)
 		return;
+	/* It may be another thing that is wrong now. */
+	if (host->state == HOST_DOWN && strcmp(host->down_why, why) != 0)
+		log_warning(host->id, "%s still down: %s", host->id, why);
+	snprintf(host->down_why, sizeof host->down_why, "%s", why);
 	host_set_state(host, HOST_DOWN, why);
 	/* Its name may mean another address by now; the answer, if it changed, comes as
 	 * host_change. */

@@ -71,6 +71,7 @@ struct host {
 	uint32_t failures;     /* in a row */
 	uint64_t next_connect; /* not before */
 	uint64_t down_since;
+	char down_why[LINK_WHY_SIZE]; /* as it was logged */
 	struct uring_timer timer;
 
 	struct host_security tls;

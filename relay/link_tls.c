@@ -52,7 +52,7 @@ static void
 fail(struct link *link)
 {
 	enum tls_failure failure = tls_failure(link->tls);
-	char why[160];
+	char why[LINK_WHY_SIZE];
 
 	snprintf(why, sizeof why, "tls: %s: %s", tls_failure_text(failure), tls_detail(link->tls));
 	link_close(link, reason_of(failure), why);

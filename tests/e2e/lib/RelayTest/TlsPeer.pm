@@ -47,8 +47,10 @@ sub lond {
 	$lond->{tls} = {
 		SSL_server => 1, SSL_version => 'TLSv1_3', SSL_cert_file => "$how{dir}/$how{name}.pem",
 		SSL_key_file => "$how{dir}/$how{name}.key", SSL_ca_file => ($how{ca} // $how{dir}) . '/ca.pem',
-		SSL_verify_mode => SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, %{ $how{with} // {} }
+		SSL_verify_mode => SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, SSL_session_id_context => 'site', %{ $how{with} // {} }
 	};
+	# One for all links: else none could be resumed.
+	$lond->{context} = IO::Socket::SSL::SSL_Context->new(%{ $lond->{tls} }) or die "$IO::Socket::SSL::SSL_ERROR\n";
 	return bless $lond, 'RelayTest::TlsPeer::Lond';
 }
 
@@ -59,9 +61,9 @@ our @ISA = ('RelayTest::Lond');
 # undef also if the handshake fails; then the reason is in {failed}.
 sub accept {
 	my ($self, $seconds) = @_;
-	my $socket = $self->raw($seconds) or return undef;
 	$self->{failed} = '';
-	if (!IO::Socket::SSL->start_SSL($socket, %{ $self->{tls} }, Timeout => RelayTest::scale(10))) {
+	my $socket = $self->raw($seconds) or return undef;
+	if (!IO::Socket::SSL->start_SSL($socket, SSL_server => 1, SSL_reuse_ctx => $self->{context}, Timeout => RelayTest::scale(10))) {
 		$self->{failed} = $IO::Socket::SSL::SSL_ERROR;
 		$socket->close;
 		return undef;
@@ -97,6 +99,12 @@ sub pull {
 sub close {
 	my ($self) = @_;
 	return $self->{socket}->close(SSL_fast_shutdown => 1);
+}
+
+sub reset {
+	my ($self) = @_;
+	setsockopt $self->{socket}, Socket::SOL_SOCKET(), Socket::SO_LINGER(), pack 'ii', 1, 0;
+	return $self->cut;
 }
 
 # A FIN without it.
