@@ -139,8 +139,8 @@ struct channel_credentials {
 
 /*
  * The keys of a gateway's session tickets, the newest first: `count` of struct tls_ticket_key in
- * the memfd, which is sealed.  The context is one of this gateway, its ca and its allow: with
- * another one no session is resumed.  All workers have the same.
+ * the memfd, which is sealed.  The context is one of this gateway, its credentials and its
+ * allow: with another one no session is resumed.  All workers have the same.
  */
 #define TICKET_CONTEXT_SIZE 32
 

@@ -236,7 +236,6 @@ look_at(struct reading *reading, struct config_credentials *set)
 	for (size_t i = 0; i < TLS_FILE_COUNT; i++)
 		files[i] = span_of(set, (enum tls_file)i);
 	tls_material_digest(files, TLS_FILE_COUNT, set->digest);
-	tls_material_digest(&files[TLS_FILE_CA], 1, set->ca_digest);
 	const char *wrong = tls_material_look(files, &set->found, &which);
 	if (wrong != NULL)
 		refuse(reading, set->paths[which], which, wrong);

@@ -14,8 +14,7 @@ struct config_credentials {
 	char *paths[TLS_FILE_COUNT];
 	unsigned char *bytes; /* of all three, one behind the other; NULL once they were wiped */
 	size_t lengths[TLS_FILE_COUNT];
-	uint8_t digest[TLS_DIGEST_SIZE];    /* of all of them */
-	uint8_t ca_digest[TLS_DIGEST_SIZE]; /* of that one */
+	uint8_t digest[TLS_DIGEST_SIZE]; /* of all of them */
 	struct tls_material found;
 };
 

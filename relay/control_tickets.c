@@ -49,7 +49,8 @@ find(struct control *control, const char *name)
 	return NULL;
 }
 
-/* Of all that decides who may come in. */
+/* Of all that decides who may come in, and of what they are shown: who resumes a session sees the
+ * certificate of that time, and would warn of one that was renewed. */
 static void
 make_context(const struct config *config, const struct config_gateway *gateway,
 	     uint8_t context[TICKET_CONTEXT_SIZE])
@@ -59,7 +60,7 @@ make_context(const struct config *config, const struct config_gateway *gateway,
 
 	parts[count++] = wire_span_str(gateway->name);
 	parts[count++] =
-	    wire_span(config->credentials[gateway->credentials].ca_digest, TLS_DIGEST_SIZE);
+	    wire_span(config->credentials[gateway->credentials].digest, TLS_DIGEST_SIZE);
 	for (char **name = gateway->settings.allow; *name != NULL; name++)
 		parts[count++] = wire_span_str(*name);
 	tls_material_digest(parts, count, context);
@@ -181,8 +182,8 @@ follow(struct control *control, const struct config_gateway *gateway, uint64_t n
 	}
 	forget_keys(one);
 	memcpy(one->context, context, sizeof context);
-	/* Told behind what of the gateway has changed: before that they would seal sessions of those
-	 * who were trusted until now. */
+	/* Told behind what of the gateway has changed: before that they would seal sessions of
+	 * those who were trusted until now. */
 	next_key(one, now_ms);
 }
 

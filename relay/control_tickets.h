@@ -2,9 +2,10 @@
  * control_tickets.h - the keys of gateways' session tickets: made here, the same in all workers, so
  * that a session can be resumed at whichever of them a link arrives.
  *
- * A key seals tickets for ticket_time and opens them for as long again.  What is trusted (ca,
- * allow) is part of a gateway's context: when that changes so do the keys, and nothing of before is
- * resumed.  They are in no file: a new control process makes new ones.  Part of struct control.
+ * A key seals tickets for ticket_time and opens them for as long again.  Certificates and names
+ * (ca, cert, allow) are part of a gateway's context: when they change so do the keys, and nothing
+ * of before is resumed.  They are in no file: a new control process makes new ones.  Part of
+ * struct control.
  */
 #ifndef RELAY_CONTROL_TICKETS_H
 #define RELAY_CONTROL_TICKETS_H

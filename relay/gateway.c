@@ -15,7 +15,8 @@
 
 enum {
 	TUNNEL_FDS = 2,
-	UNREACHABLE_MS = 10000, /* between two warnings of it */
+	UNREACHABLE_MS = 10000,   /* between two warnings of it */
+	FAILURES_PER_SECOND = 20, /* that are told; all are counted */
 };
 
 /* --- doors ------------------------------------------------------------------------------------ */
@@ -159,6 +160,18 @@ gateway_remove_tunnel(struct gateway *gateway, struct tunnel *tunnel, enum tunne
 	gateway_arm_accepts(gateway);
 }
 
+bool
+gateway_may_log(struct gateway *gateway)
+{
+	uint64_t second = worker_now(gateway->worker) / 1000000000u;
+
+	if (second != gateway->log_second) {
+		gateway->log_second = second;
+		gateway->log_count = 0;
+	}
+	return gateway->log_count < FAILURES_PER_SECOND && gateway->log_count++ < UINT32_MAX;
+}
+
 void
 gateway_on_unreachable(struct gateway *gateway, const char *why)
 {
@@ -197,7 +210,7 @@ gateway_change(struct gateway *gateway, const struct channel_gateway *message, i
 	gateway_renew_context(gateway, gateway_read_allow(gateway, allow, message->allow_len));
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);
-		tunnel_on_settings(tunnel);
+		tunnel_on_change(tunnel);
 	}
 	gateway_arm_accepts(gateway);
 }
@@ -236,7 +249,7 @@ gateway_leave(struct gateway *gateway)
 	close_doors(gateway, 0);
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);
-		tunnel_on_settings(tunnel);
+		tunnel_on_change(tunnel);
 	}
 }
 

@@ -42,6 +42,8 @@ struct gateway {
 	struct tunnel_list tunnels;
 	uint32_t tunnels_count;
 	struct stats_gateway *stats;
+	uint64_t log_second; /* in which log_count failures of clients were told */
+	uint32_t log_count;
 	uint64_t warned_at; /* that the local lond cannot be reached; 0 = it can, for all we know */
 
 	/* What contexts are made of (gateway_context.c). */
@@ -111,6 +113,9 @@ void gateway_look_again(struct gateway *gateway);
 
 void gateway_add_tunnel(struct gateway *gateway, struct tunnel *tunnel);
 void gateway_remove_tunnel(struct gateway *gateway, struct tunnel *tunnel, enum tunnel_end end);
+
+/* Whether one more failure of a client may be told: whoever can connect can fail. */
+bool gateway_may_log(struct gateway *gateway);
 
 /* The local lond, as far as its address is known, did not take a connection. */
 void gateway_on_unreachable(struct gateway *gateway, const char *why);

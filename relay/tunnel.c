@@ -18,6 +18,7 @@
 enum {
 	LINGER_MS = 1000, /* for a client to take its last words */
 	QUIET_MS = 200,   /* without a byte, and nothing asked: it may be ended unnoticed */
+	HALF_MS = 30000,  /* for a client to go, too, when the local lond has gone */
 };
 
 const char *
@@ -67,6 +68,8 @@ deadline(const struct tunnel *tunnel)
 	case TUNNEL_OPEN:
 		if (gateway->leaving && !tunnel->asked)
 			return tunnel->since + ms_to_ns(QUIET_MS);
+		if (tunnel->lond.flow == TUNNEL_DRY && set->idle_timeout_ms > HALF_MS)
+			return tunnel->since + ms_to_ns(HALF_MS);
 		return tunnel->since + ms_to_ns(set->idle_timeout_ms);
 	case TUNNEL_ENDING:
 		return tunnel->since + ms_to_ns(LINGER_MS);
@@ -124,7 +127,7 @@ on_due(struct uring_timer *timer)
 }
 
 void
-tunnel_on_settings(struct tunnel *tunnel)
+tunnel_on_change(struct tunnel *tunnel)
 {
 	arm(tunnel);
 	/* Nobody is served by one that has not begun. */
@@ -237,14 +240,10 @@ farewell_of(enum tunnel_end end)
 	return (struct farewell){ false, TUNNEL_PARTS, TUNNEL_PARTS };
 }
 
-/* What an operator may want to do something about; the others are counted. */
-static void
-log_end(const struct tunnel *tunnel, enum tunnel_end end)
+/* What an operator may want to do something about; the others are only counted. */
+static bool
+is_failure(enum tunnel_end end)
 {
-	const char *name = tunnel->gateway->name;
-	const char *peer = tls_peer_name(tunnel->tls);
-	enum tls_state state = tls_state(tunnel->tls);
-
 	switch (end) {
 	case TUNNEL_UNTRUSTED:
 	case TUNNEL_WRONG_NAME:
@@ -252,16 +251,10 @@ log_end(const struct tunnel *tunnel, enum tunnel_end end)
 	case TUNNEL_REFUSED:
 	case TUNNEL_PROTOCOL:
 	case TUNNEL_CLOSED_EARLY:
-		log_warning(NULL, "gateway %s: client%s%s: %s: %s", name, *peer != '\0' ? " " : "",
-			    peer, tunnel_end_text(end),
-			    state == TLS_FAILED ? tls_detail(tunnel->tls) : "");
-		return;
 	case TUNNEL_HANDSHAKE_TIMEOUT:
 	case TUNNEL_CONNECT_TIMEOUT:
 	case TUNNEL_NO_MEMORY:
-		log_warning(NULL, "gateway %s: client%s%s: %s", name, *peer != '\0' ? " " : "",
-			    peer, tunnel_end_text(end));
-		return;
+		return true;
 	case TUNNEL_CONNECT_FAILED: /* said where it is known why */
 	case TUNNEL_FINISHED:
 	case TUNNEL_RESET:
@@ -271,6 +264,20 @@ log_end(const struct tunnel *tunnel, enum tunnel_end end)
 	case TUNNEL_END_COUNT:
 		break;
 	}
+	return false;
+}
+
+static void
+log_end(const struct tunnel *tunnel, enum tunnel_end end)
+{
+	const char *peer = tls_peer_name(tunnel->tls);
+	const char *detail = tls_state(tunnel->tls) == TLS_FAILED ? tls_detail(tunnel->tls) : "";
+
+	if (!is_failure(end) || !gateway_may_log(tunnel->gateway))
+		return;
+	log_warning(NULL, "gateway %s: client%s%s: %s%s%s", tunnel->gateway->name,
+		    *peer != '\0' ? " " : "", peer, tunnel_end_text(end),
+		    *detail != '\0' ? ": " : "", detail);
 }
 
 void

@@ -80,9 +80,9 @@ void tunnel_flush(struct tunnel *tunnel);
 /* Ends it for that reason; what the client and the local lond see of it follows from the reason. */
 void tunnel_finish(struct tunnel *tunnel, enum tunnel_end end);
 
-/* Other settings: its clocks may be due earlier.  Also when its gateway leaves: then it ends as
- * soon as it is quiet. */
-void tunnel_on_settings(struct tunnel *tunnel);
+/* Its clocks may be due earlier: by other settings, or because one end of it has come.  Also when
+ * its gateway leaves: then it ends as soon as it is quiet. */
+void tunnel_on_change(struct tunnel *tunnel);
 
 const char *tunnel_state_text(enum tunnel_state state);
 

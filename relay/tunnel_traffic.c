@@ -124,6 +124,8 @@ pass_end_on(struct tunnel_side *side)
 	side->flow = TUNNEL_DRY;
 	if (to->flow == TUNNEL_DRY)
 		tunnel_finish(tunnel, TUNNEL_FINISHED);
+	else
+		tunnel_on_change(tunnel);
 }
 
 /* Nothing waits to be sent to the side. */
@@ -155,12 +157,12 @@ static void
 flush(struct tunnel_side *side)
 {
 	struct tunnel *tunnel = side->tunnel;
-	struct wire_span bytes = pending(side);
 
 	if (side->fd < 0 || side->parting != TUNNEL_STAYS || side->send.op.in_flight ||
 	    side->writable.in_flight ||
 	    (side == &tunnel->lond && tunnel->state == TUNNEL_CONNECTING))
 		return;
+	struct wire_span bytes = pending(side);
 	if (bytes.len == 0) {
 		on_emptied(side);
 		return;
@@ -270,6 +272,8 @@ on_lond_bytes(struct tunnel *tunnel, const uint8_t *data, size_t len)
 		return;
 	}
 	tunnel->asked = false;
+	if (tunnel->gateway->leaving)
+		tunnel_on_change(tunnel); /* this may have been all that it waited for */
 	histogram_bump(&tunnel->gateway->stats->bytes_out, len);
 	tunnel_touch(tunnel);
 }
@@ -314,9 +318,9 @@ on_stream_end(struct tunnel_side *side)
 		tunnel_part(side, TUNNEL_PARTS);
 		return;
 	}
+	tunnel_touch(tunnel);
 	if (side == &tunnel->client)
 		on_client_end(tunnel);
-	tunnel_touch(tunnel);
 }
 
 static void
