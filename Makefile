@@ -294,6 +294,12 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcriterion
+# A worker on the ring in memory.
+$(BUILD)/tests/test_link_tls: $(call obj,tests/test_link_tls.c tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c) \
+    $(BUILD)/libstage.a $(LIBS)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lcriterion
 $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
