@@ -33,7 +33,7 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c tests/tls_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
 	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
@@ -106,7 +106,7 @@ LINK = -fno-lto
 $(BUILD)/relayd: LINK = $(CFLAGS) -Wno-maybe-uninitialized
 $(BUILD)/relayd: $(call obj,relay/relayd.c) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGTLS)
 # The only one with a screen: ncurses stays out of the libraries.
 $(BUILD)/relayctl: $(call obj,relay/relayctl.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c) \
     $(BUILD)/librelay.a $(BUILD)/libwire.a
@@ -123,9 +123,10 @@ $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librela
 # Debian keeps it beside OpenSSL, whose names it shares: headers and libraries are looked for there first, also at run time.
 BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
-$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
+BORINGTLS      = $(BORINGSSL) -lssl
+$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o relay/tls.o relay/tls_context.o relay/tls_material.o relay/tls_verify.o tests/tls_stage.o tests/test_tls.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
-$(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGSSL) -Wl,--no-as-needed -Wl,--no-warnings
+$(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGTLS) -Wl,--no-as-needed -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
@@ -272,10 +273,15 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
+# Its certificates are those of the tests.
+$(BUILD)/tls-bench: $(call obj,tests/tls_bench.c tests/tls_stage.c) $(BUILD)/libbench.a $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGTLS)
+
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
-	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGTLS)
 $(BUILD)/tests/deny $(BUILD)/tests/inside: $(BUILD)/tests/%: $(BUILD)/obj/tests/e2e/%.o
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -290,6 +296,12 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcriterion
+# A worker on the ring in memory.
+$(BUILD)/tests/test_link_tls: $(call obj,tests/test_link_tls.c tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c) \
+    $(BUILD)/libstage.a $(LIBS)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lcriterion
 $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
@@ -305,6 +317,9 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 # Beside the codec, the library's own reading.
 $(BUILD)/fuzz/fuzz_prefork: $(PREFORK_SRC) $(wildcard relay/prefork/*.h)
 
+$(BUILD)/fuzz/fuzz_tls: BORINGSSL += -lssl
+$(BUILD)/fuzz/fuzz_tls: tests/tls_stage.c relay/tls.c relay/tls_context.c relay/tls_verify.c relay/buffer.c relay/memory.c $(wildcard relay/tls*.h)
+
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
 DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
 $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SRC) $(DAEMON_SRC) $(URING_SRC) $(WIRE_SRC) \
@@ -312,7 +327,7 @@ $(BUILD)/fuzz/fuzz_control_request: tests/fuzz/fuzz_control_request.c $(STAGE_SR
 	$(call say,FUZZ)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) -isystem /usr/include/android $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGSSL)
+	    -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -luring -lconfuse -lprotobuf-c -lsqlite3 $(BORINGTLS)
 
 demo: all $(BUILD)/examples/prefork-service ## two peers, the relay, a client of the old kind, a call of a service, requests and notices by datagram, shown at work
 	@deploy/demo/run $(BUILD)
@@ -365,6 +380,9 @@ idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, be
 
 stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microseconds per reading of the statistics
 	@$(BUILD)/stats-bench
+
+bench-tls: all $(BUILD)/tls-bench ## links in TLS beside plain ones: processor time per request; handshakes per second of one core
+	@bench/tls $(BUILD)
 
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
@@ -423,5 +441,5 @@ help: ## this list
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-calls bench-guard \
-	idea-bench stats-bench install clean help
+	idea-bench stats-bench bench-tls install clean help
 .SECONDARY:

@@ -32,6 +32,9 @@ libclang-rt-14-dev  runtime fuzzer
 clang-format        have clang-format
 clang-tidy          have clang-tidy
 prometheus          have promtool
+socat               have socat
+openssl             have openssl
+libio-socket-ssl-perl perl -MIO::Socket::SSL -e 1
 chiark-utils-bin    have prefork-interp
 libio-fdpass-perl   perl -MIO::FDPass -e 1
 chiark-scripts      perl -MProc::Prefork::Interp -e 1

@@ -14,9 +14,11 @@
 
 #include "relay/channel_ask.h"
 #include "relay/channel_datagram.h"
+#include "relay/channel_gateway.h"
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
+#include "relay/tls_material.h"
 
 /*
  * K = keeper, C = control process, W = worker.  After the arrow: the payload (a member of the
@@ -45,9 +47,15 @@
 	X(CHANNEL_HOST_ADD, "host_add", host)       /* C -> W     host, its listening socket */    \
 	X(CHANNEL_HOST_CHANGE, "host_change", host) /* C -> W     host                       */    \
 	X(CHANNEL_HOST_REMOVE, "host_remove", name) /* C -> W     name                       */    \
-	X(CHANNEL_RENEW, "renew", none)             /* C -> W     -: new links for old       */    \
-	X(CHANNEL_RETRY, "retry", none)             /* C -> W     -: end all backoffs        */    \
-	X(CHANNEL_DELAYED, "delayed", delayed)      /* C -> W     delayed, memfd of the line */    \
+	X(CHANNEL_CREDENTIALS, "credentials",                                                      \
+	  credentials) /* C -> W  credentials, memfd of ca, cert, key; before whoever names it */  \
+	X(CHANNEL_CREDENTIALS_DROP, "credentials_drop",                                            \
+	  credentials) /* C -> W  credentials: its number, which nobody names any more */          \
+	X(CHANNEL_TICKET_KEYS, "ticket_keys",                                                      \
+	  ticket_keys) /* C -> W  ticket_keys, memfd of them; behind their gateway */              \
+	X(CHANNEL_RENEW, "renew", none)        /* C -> W     -: new links for old       */         \
+	X(CHANNEL_RETRY, "retry", none)        /* C -> W     -: end all backoffs        */         \
+	X(CHANNEL_DELAYED, "delayed", delayed) /* C -> W     delayed, memfd of the line */         \
 	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
 	X(CHANNEL_HOST_STATE, "host_state", name) /* W -> C     name: up or not            */      \
 	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its address up  */      \
@@ -88,7 +96,14 @@
 	X(CHANNEL_CONFIRMED, "confirmed", confirmed)  /* W -> C  confirmed                    */   \
 	X(CHANNEL_ONLINE, "online", presence)         /* W -> C  presence                     */   \
 	X(CHANNEL_OFFLINE, "offline", presence)       /* W -> C  presence                     */   \
-	X(CHANNEL_LOG, "log", log)                    /* W, K -> C  log                        */
+	X(CHANNEL_GATEWAY_LISTEN, "gateway_listen", gateway_listen)     /* C -> K              */  \
+	X(CHANNEL_GATEWAY_UNLISTEN, "gateway_unlisten", gateway_listen) /* C -> K              */  \
+	X(CHANNEL_GATEWAY_LISTENER, "gateway_listener", gateway_listen) /* K -> C  the socket  */  \
+	X(CHANNEL_GATEWAY, "gateway", gateway) /* C -> W  gateway, memfd of allow    */            \
+	X(CHANNEL_GATEWAY_DOOR, "gateway_door", gateway_door) /* C -> W  its listening socket  */  \
+	X(CHANNEL_GATEWAY_REMOVE, "gateway_remove", gateway_index)   /* C -> W                 */  \
+	X(CHANNEL_GATEWAY_RESOLVE, "gateway_resolve", gateway_index) /* W -> C                 */  \
+	X(CHANNEL_LOG, "log", log) /* W, K -> C  log                        */
 
 enum channel_type {
 #define X(name, text, payload) name,
@@ -106,8 +121,33 @@ struct channel_host {
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
 	struct sockaddr_storage address;
-	struct host_settings settings;
-	uint32_t hold; /* enum host_hold */
+	struct host_settings settings; /* tls_name is never empty if tls is on */
+	uint32_t hold;                 /* enum host_hold */
+	uint32_t credentials;          /* the number of those for TLS; 0 = none, and tls is off */
+};
+
+/*
+ * What is in three files (relay/tls_material.h), one behind the other in the memfd, which is
+ * sealed.  Hosts and gateways name it by its number, which means the same until it is dropped or
+ * another sync begins; the digest says whether two numbers mean the same.
+ */
+struct channel_credentials {
+	uint32_t number;                  /* not 0 */
+	uint32_t lengths[TLS_FILE_COUNT]; /* in the order of enum tls_file */
+	uint8_t digest[TLS_DIGEST_SIZE];
+};
+
+/*
+ * The keys of a gateway's session tickets, the newest first: `count` of struct tls_ticket_key in
+ * the memfd, which is sealed.  The context is one of this gateway, its credentials and its
+ * allow: with another one no session is resumed.  All workers have the same.
+ */
+#define TICKET_CONTEXT_SIZE 32
+
+struct channel_ticket_keys {
+	uint32_t index; /* of the gateway */
+	uint32_t count;
+	uint8_t context[TICKET_CONTEXT_SIZE];
 };
 
 struct channel_name {
@@ -260,6 +300,8 @@ struct channel_message {
 	union {
 		struct channel_none none;
 		struct channel_host host;
+		struct channel_credentials credentials;
+		struct channel_ticket_keys ticket_keys;
 		struct channel_name name;
 		struct channel_stop stop;
 		struct channel_worker worker;
@@ -291,6 +333,10 @@ struct channel_message {
 		struct channel_confirmed confirmed;
 		struct channel_answer answer;
 		struct channel_presence presence;
+		struct channel_gateway_listen gateway_listen;
+		struct channel_gateway gateway;
+		struct channel_gateway_door gateway_door;
+		struct channel_gateway_index gateway_index;
 		struct channel_log log;
 	};
 };

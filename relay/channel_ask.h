@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "relay/host_settings.h"
 #include "relay/limits.h"
 
 /* Whether the requests of a host are kept from its peer: an operator's wish, kept by control. */
@@ -38,6 +39,8 @@ enum channel_kind {
 
 #define CHANNEL_HOSTS_ALL UINT32_MAX
 #define CHANNEL_ROWS_MAX  16 /* of one message */
+
+#define CHANNEL_CIPHER_SIZE 40
 
 struct channel_ask {
 	uint64_t token;
@@ -86,6 +89,11 @@ struct channel_row {
 	uint8_t address[16];
 	uint32_t address_len;       /* 4 or 16; 0 = none */
 	char host[HOST_ID_MAX + 1]; /* of a call: its service's name */
+	/* Of a link inside TLS, once that is ready: */
+	uint32_t tls_resumed;
+	uint64_t tls_expiry;                  /* of the peer's certificate, seconds since 1970 */
+	char tls_cipher[CHANNEL_CIPHER_SIZE]; /* "" = not inside TLS */
+	char tls_name[HOST_TLS_NAME_SIZE];    /* of the peer */
 };
 
 struct channel_rows {

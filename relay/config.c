@@ -13,6 +13,7 @@
 
 #include "relay/config_datagram.h"
 #include "relay/config_services.h"
+#include "relay/config_tls.h"
 #include "relay/control_roles.h"
 #include "relay/listen_address.h"
 #include "relay/hosts_file.h"
@@ -276,9 +277,24 @@ apply_host_sections(struct builder *builder, struct config_host **sorted)
 			warn_section(builder, origin, text);
 			continue;
 		}
-		if (!relay_conf_apply_host(&builder->conf, i, &(*found)->settings))
+		if (!relay_conf_apply_host(&builder->conf, i, &(*found)->section))
 			return no_memory(builder);
 		check_host_settings(builder, &(*found)->settings, origin);
+	}
+	return true;
+}
+
+/* The strings are its own.  False: no memory. */
+static bool
+copy_section(struct host_section *to, const struct host_section *from)
+{
+	to->settings = from->settings;
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *setting = &settings_table[i];
+
+		if (setting->section == SETTING_SECTION_HOST && setting->type == SETTING_PATH &&
+		    !setting_store(setting, to, setting_load(setting, from)))
+			return false;
 	}
 	return true;
 }
@@ -288,8 +304,8 @@ build_hosts(struct builder *builder)
 {
 	struct config *config = builder->config;
 
-	settings_init(SETTING_SECTION_HOST, &config->defaults);
-	if (!relay_conf_apply_defaults(&builder->conf, &config->defaults))
+	settings_init(SETTING_SECTION_HOST, &config->defaults_section);
+	if (!relay_conf_apply_defaults(&builder->conf, &config->defaults_section))
 		return no_memory(builder);
 	check_host_settings(builder, &config->defaults, builder->conf.defaults);
 	if (!hosts_table_load(config, builder->source, builder->report))
@@ -298,15 +314,16 @@ build_hosts(struct builder *builder)
 	struct config_host **sorted = malloc((config->host_count + 1) * sizeof *sorted);
 	if (sorted == NULL)
 		return no_memory(builder);
+	bool copied = true;
 	for (size_t i = 0; i < config->host_count; i++) {
 		struct config_host *host = &config->hosts[i];
 
 		host->port = (uint16_t)config->relay.port;
-		host->settings = config->defaults;
+		copied &= copy_section(&host->section, &config->defaults_section);
 		sorted[i] = host;
 	}
 	qsort(sorted, config->host_count, sizeof *sorted, by_id);
-	bool good = apply_host_sections(builder, sorted);
+	bool good = copied ? apply_host_sections(builder, sorted) : no_memory(builder);
 	free(sorted);
 	return good;
 }
@@ -356,7 +373,11 @@ build(struct builder *builder)
 	bool services = config_services_load(builder->config, &builder->conf,
 					     source->accepted != NULL, builder->report);
 	bool datagram = config_datagram_load(builder->config, &builder->conf, builder->report);
-	return build_hosts(builder) && services && datagram && places;
+	bool hosts = build_hosts(builder);
+	/* What it reads is named by hosts too. */
+	bool tls = hosts && config_tls_load(builder->config, &builder->conf,
+					    source->accepted != NULL, builder->report);
+	return tls && services && datagram && places;
 }
 
 bool
@@ -379,6 +400,8 @@ config_free(struct config *config)
 	hosts_file_drop(config);
 	config_services_drop(config);
 	config_datagram_drop(config);
+	config_tls_drop(config);
+	settings_fini(SETTING_SECTION_HOST, &config->defaults_section);
 	free(config->hosts_path);
 	free(config->daemons_dir);
 	free(config->doc_root);

@@ -44,6 +44,15 @@ struct hosts_accepted {
 #define CONFIG_SERVICE_NAME_MAX    64
 #define CONFIG_SERVICE_CALLERS_MAX SETTINGS_CALLERS_MAX
 
+/* Gateways of one configuration; sets of files (ca, cert, key) that hosts and gateways name, one
+ * counted once; no such set. */
+#define CONFIG_GATEWAYS_MAX     32
+#define CONFIG_GATEWAY_NAME_MAX 64
+#define CONFIG_CREDENTIALS_MAX  256
+#define CONFIG_CREDENTIALS_NONE UINT32_MAX
+
+struct config_credentials;
+
 struct config_host {
 	char *id;
 	char *domain;
@@ -51,8 +60,13 @@ struct config_host {
 	char *name;
 	char *address; /* IPv4 or IPv6 literal without brackets, or a name; not resolved */
 	uint16_t port;
-	unsigned line; /* in the hosts file */
-	struct host_settings settings;
+	unsigned line;        /* in the hosts file */
+	uint32_t credentials; /* index in those of the configuration; NONE unless tls = require */
+
+	union {
+		struct host_section section;
+		struct host_settings settings; /* of `section` */
+	};
 };
 
 /* A service, and what follows from its settings: all of it found once, while it is loaded. */
@@ -66,12 +80,26 @@ struct config_service {
 	struct service_settings settings;
 };
 
+/* A gateway; its settings have all that it needs. */
+struct config_gateway {
+	char *name;
+	char *connect_name; /* of `connect`: a literal without brackets, or a name */
+	uint16_t connect_port;
+	uint32_t credentials; /* index in those of the configuration */
+	struct gateway_settings settings;
+};
+
 /* Everything in it is owned.  Zeroed = empty. */
 struct config {
 	/* run_dir, socket_dir, hosts_file, host_id and port are always set; user and state_dir may
 	 * be NULL. */
 	struct relay_settings relay;
-	struct host_settings defaults;
+
+	union {
+		struct host_section defaults_section;
+		struct host_settings defaults; /* of that */
+	};
+
 	char *daemons_dir; /* lonDaemons, or NULL */
 	char *doc_root;    /* lonDocRoot, or NULL */
 	char *hosts_path;  /* where the hosts are from: hosts_file, the applied table, or
@@ -81,6 +109,10 @@ struct config {
 	size_t host_count;
 	struct config_service *services; /* by name, names and paths unique */
 	size_t service_count;
+	struct config_gateway *gateways; /* by name */
+	size_t gateway_count;
+	struct config_credentials *credentials; /* relay/config_tls.h */
+	size_t credential_count;
 	struct datagram_key *keys; /* of datagram.keys, sorted by client */
 	size_t key_count;
 	uid_t *pagers; /* of webpager.users, those who exist */

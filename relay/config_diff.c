@@ -7,12 +7,14 @@
  */
 #include "relay/config_diff.h"
 
+#include "relay/config_tls.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-static_assert(SETTING_datagram_listen <= CONFIG_DIFF_SETTINGS_MAX,
-	      "a setting of hosts and services is a bit of config_diff_entry.settings");
+static_assert(SETTING_control_socket <= CONFIG_DIFF_SETTINGS_MAX,
+	      "a setting of hosts, services and gateways is a bit of config_diff_entry.settings");
 static_assert(CONFIG_HOSTS_MAX < CONFIG_DIFF_NONE, "an index is never CONFIG_DIFF_NONE");
 
 const char *
@@ -99,6 +101,17 @@ compare_parts(const struct config_host *before, const struct config_host *after)
 	return parts;
 }
 
+/* Files of another name are settings that differ. */
+static uint32_t
+compare_credentials(const struct config_diff *diff, uint32_t before, uint32_t after)
+{
+	if (before == CONFIG_CREDENTIALS_NONE || after == CONFIG_CREDENTIALS_NONE ||
+	    config_credentials_same(&diff->before->credentials[before],
+				    &diff->after->credentials[after]))
+		return 0;
+	return CONFIG_DIFF_CREDENTIALS;
+}
+
 static uint64_t
 compare_settings(enum setting_section section, const void *before, const void *after, bool *restart)
 {
@@ -122,9 +135,10 @@ compare_host(struct config_diff *diff, uint32_t before, uint32_t after)
 	const struct config_host *b = &diff->after->hosts[after];
 	struct config_diff_entry entry = { .before = before, .after = after };
 
-	entry.parts = compare_parts(a, b);
+	entry.parts =
+	    compare_parts(a, b) | compare_credentials(diff, a->credentials, b->credentials);
 	entry.settings =
-	    compare_settings(SETTING_SECTION_HOST, &a->settings, &b->settings, &entry.restart);
+	    compare_settings(SETTING_SECTION_HOST, &a->section, &b->section, &entry.restart);
 	entry.kind =
 	    entry.parts != 0 || entry.settings != 0 ? CONFIG_DIFF_CHANGED : CONFIG_DIFF_UNCHANGED;
 	add(diff, entry);
@@ -303,6 +317,65 @@ walk_services(struct config_diff *diff, bool removed)
 	}
 }
 
+/* --- gateways --------------------------------------------------------------------------------- */
+
+static void
+compare_gateway(struct config_diff *diff, uint32_t before, uint32_t after)
+{
+	const struct config_gateway *a = &diff->before->gateways[before];
+	const struct config_gateway *b = &diff->after->gateways[after];
+	struct config_diff_entry entry = {
+		.kind = CONFIG_DIFF_GATEWAY_CHANGED,
+		.before = before,
+		.after = after,
+		.parts = compare_credentials(diff, a->credentials, b->credentials),
+	};
+
+	entry.settings =
+	    compare_settings(SETTING_SECTION_GATEWAY, &a->settings, &b->settings, &entry.restart);
+	if (entry.parts != 0 || entry.settings != 0)
+		add(diff, entry);
+}
+
+/* As service_order. */
+static int
+gateway_order(const struct config_diff *diff, uint32_t before, uint32_t after)
+{
+	if (after == diff->after->gateway_count)
+		return -1;
+	if (before == diff->before->gateway_count)
+		return 1;
+	return strcmp(diff->before->gateways[before].name, diff->after->gateways[after].name);
+}
+
+/* As walk_services. */
+static void
+walk_gateways(struct config_diff *diff, bool removed)
+{
+	uint32_t i = 0, j = 0;
+
+	while (i < diff->before->gateway_count || j < diff->after->gateway_count) {
+		int order = gateway_order(diff, i, j);
+
+		if (order < 0 && removed)
+			add(diff, (struct config_diff_entry){
+				      .kind = CONFIG_DIFF_GATEWAY_REMOVED,
+				      .before = i,
+				      .after = CONFIG_DIFF_NONE,
+				  });
+		else if (order > 0 && !removed)
+			add(diff, (struct config_diff_entry){
+				      .kind = CONFIG_DIFF_GATEWAY_ADDED,
+				      .before = CONFIG_DIFF_NONE,
+				      .after = j,
+				  });
+		else if (order == 0 && !removed)
+			compare_gateway(diff, i, j);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
 static void
 compare_all(struct config_diff *diff, const struct pairs *pairs)
 {
@@ -318,13 +391,15 @@ compare_all(struct config_diff *diff, const struct pairs *pairs)
 			&after->relay);
 	compare_section(diff, SETTING_SECTION_WEBPAGER, CONFIG_DIFF_RELAY, &before->relay,
 			&after->relay);
-	compare_section(diff, SETTING_SECTION_HOST, CONFIG_DIFF_DEFAULT, &before->defaults,
-			&after->defaults);
+	compare_section(diff, SETTING_SECTION_HOST, CONFIG_DIFF_DEFAULT, &before->defaults_section,
+			&after->defaults_section);
 	compare_variable(diff, LONCAPA_DAEMONS, true, before->daemons_dir, after->daemons_dir);
 	compare_variable(diff, LONCAPA_DOC_ROOT, false, before->doc_root, after->doc_root);
 	compare_hosts(diff, pairs);
 	walk_services(diff, true);
 	walk_services(diff, false);
+	walk_gateways(diff, true);
+	walk_gateways(diff, false);
 }
 
 bool
@@ -333,7 +408,8 @@ config_diff_make(struct config_diff *diff, const struct config *before, const st
 	struct pairs pairs;
 	/* Each setting of each section once, each variable once, the others once or twice. */
 	size_t room = SETTING_COUNT + LONCAPA_VAR_COUNT + before->host_count + after->host_count +
-		      before->service_count + after->service_count;
+		      before->service_count + after->service_count + before->gateway_count +
+		      after->gateway_count;
 
 	assert(before->host_count <= CONFIG_HOSTS_MAX);
 	assert(after->host_count <= CONFIG_HOSTS_MAX);

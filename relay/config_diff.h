@@ -26,7 +26,10 @@
 	X(CONFIG_DIFF_UNCHANGED, "unchanged")             /* order is that of the file */        \
 	X(CONFIG_DIFF_SERVICE_REMOVED, "service removed") /* by name; one that stays as it is */ \
 	X(CONFIG_DIFF_SERVICE_ADDED, "service added")     /* has no entry; these two mixed, */   \
-	X(CONFIG_DIFF_SERVICE_CHANGED, "service changed") /* by name */
+	X(CONFIG_DIFF_SERVICE_CHANGED, "service changed") /* by name */                          \
+	X(CONFIG_DIFF_GATEWAY_REMOVED, "gateway removed") /* these three likewise */             \
+	X(CONFIG_DIFF_GATEWAY_ADDED, "gateway added")                                            \
+	X(CONFIG_DIFF_GATEWAY_CHANGED, "gateway changed")
 
 enum config_diff_kind {
 #define X(name, text) name,
@@ -41,7 +44,8 @@ enum config_diff_kind {
 	X(CONFIG_DIFF_PORT, "port", 1u << 1)                                             \
 	X(CONFIG_DIFF_DOMAIN, "domain", 1u << 2) /* the others only describe the host */ \
 	X(CONFIG_DIFF_ROLE, "role", 1u << 3)                                             \
-	X(CONFIG_DIFF_NAME, "name", 1u << 4)
+	X(CONFIG_DIFF_NAME, "name", 1u << 4)                                             \
+	X(CONFIG_DIFF_CREDENTIALS, "credentials", 1u << 5) /* what is in the files */
 
 enum config_diff_part {
 #define X(name, text, bit) name = (bit),
@@ -57,10 +61,10 @@ enum config_diff_service_part {
 	CONFIG_DIFF_CALLERS = 1u << 2,
 };
 
-/* No such host or service in that configuration. */
+/* No such host, service or gateway in that configuration. */
 #define CONFIG_DIFF_NONE UINT32_MAX
 
-/* Of hosts and services: bits of config_diff_entry.settings. */
+/* Of hosts, services and gateways: bits of config_diff_entry.settings. */
 #define CONFIG_DIFF_SETTINGS_MAX 64
 
 struct config_diff_entry {
@@ -68,10 +72,11 @@ struct config_diff_entry {
 	bool restart; /* the change, or a part of it, cannot be taken over while running */
 	enum setting_id setting;   /* RELAY, DEFAULT */
 	enum loncapa_var variable; /* VARIABLE */
-	uint32_t before;           /* hosts, services: index in the configuration before, or NONE */
-	uint32_t after;            /* hosts, services: index in the configuration after, or NONE */
-	uint32_t parts;    /* CHANGED: bits of enum config_diff_part; SERVICE_CHANGED: likewise */
-	uint64_t settings; /* hosts, services: bit N set = the setting with enum setting_id N */
+	uint32_t before;           /* hosts and so on: index in the configuration before, or NONE */
+	uint32_t after;            /* hosts and so on: index in the configuration after, or NONE */
+	uint32_t parts;            /* CHANGED, GATEWAY_CHANGED: bits of enum config_diff_part;
+				      SERVICE_CHANGED: of enum config_diff_service_part */
+	uint64_t settings; /* hosts and so on: bit N set = the setting with enum setting_id N */
 };
 
 /* Zeroed = empty. */
@@ -85,7 +90,8 @@ struct config_diff {
 };
 
 /*
- * Compares, in O(n log n) of the hosts.  A host is the same if its id is, a service if its name is;
+ * Compares, in O(n log n) of the hosts.  A host is the same if its id is, a service or gateway if
+ * its name is;
  * where it stands in the file does not matter.  False: no memory, the diff is empty.
  */
 __attribute__((warn_unused_result)) bool
@@ -103,7 +109,8 @@ const char *config_diff_kind_text(enum config_diff_kind kind);
  * (which is not 0).
  *
  * _summary  "hosts: 2 added, 1 removed, 1 changed, 120 unchanged; changed: relay.port, lonDocRoot";
- *           "; services: 1 added, 0 removed, 0 changed" follows the hosts if that is not 0 only
+ *           "; services: 1 added, 0 removed, 0 changed" follows the hosts if that is not 0 only,
+ *           gateways likewise
  * _refusal  "relay.workers, lonDaemons need a restart"; "" if nothing does
  * _text     one entry: `host "msul1" changed: address 10.0.0.1 -> 10.0.0.2, pipeline 1 -> 4`,
  *           `relay.workers 2 -> 4 (needs a restart)`

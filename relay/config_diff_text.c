@@ -71,6 +71,14 @@ put_name(struct wire_out *out, const struct config_service *service)
 	put(out, "\"");
 }
 
+static void
+put_gateway(struct wire_out *out, const struct config_gateway *gateway)
+{
+	put(out, "gateway \"");
+	put_printable(out, gateway->name);
+	put(out, "\"");
+}
+
 /* Ends the text; one that found no room ends in dots.  The room for the NUL was kept. */
 static void
 finish(struct wire_out *out)
@@ -133,6 +141,13 @@ put_subject(struct wire_out *out, const struct config_diff *diff,
 	case CONFIG_DIFF_SERVICE_CHANGED:
 		put_name(out, &diff->after->services[entry->after]);
 		break;
+	case CONFIG_DIFF_GATEWAY_REMOVED:
+		put_gateway(out, &diff->before->gateways[entry->before]);
+		break;
+	case CONFIG_DIFF_GATEWAY_ADDED:
+	case CONFIG_DIFF_GATEWAY_CHANGED:
+		put_gateway(out, &diff->after->gateways[entry->after]);
+		break;
 	case CONFIG_DIFF_KIND_COUNT:
 		break;
 	}
@@ -175,6 +190,9 @@ put_part(struct wire_out *out, enum config_diff_part part, const struct config_h
 		put(out, "name ");
 		before = a->name, after = b->name;
 		break;
+	case CONFIG_DIFF_CREDENTIALS:
+		put(out, "what is in its ca, cert or key");
+		return;
 	}
 	put_printable(out, before);
 	put(out, " -> ");
@@ -217,7 +235,7 @@ put_changes(struct wire_out *out, const struct config_diff *diff,
 		put_part(out, parts[i], a, b);
 		between = ", ";
 	}
-	put_settings(out, entry->settings, between, &a->settings, &b->settings);
+	put_settings(out, entry->settings, between, &a->section, &b->section);
 }
 
 static void
@@ -275,6 +293,20 @@ put_service_added(struct wire_out *out, const struct config_service *service)
 	put_printable(out, connect != NULL ? connect : command);
 }
 
+static void
+put_gateway_changes(struct wire_out *out, const struct config_diff *diff,
+		    const struct config_diff_entry *entry)
+{
+	const char *between = " changed: ";
+
+	if ((entry->parts & CONFIG_DIFF_CREDENTIALS) != 0) {
+		put_format(out, "%swhat is in its ca, cert or key", between);
+		between = ", ";
+	}
+	put_settings(out, entry->settings, between, &diff->before->gateways[entry->before].settings,
+		     &diff->after->gateways[entry->after].settings);
+}
+
 void
 config_diff_text(const struct config_diff *diff, size_t index, char *text, size_t size)
 {
@@ -289,8 +321,8 @@ config_diff_text(const struct config_diff *diff, size_t index, char *text, size_
 			   &diff->after->relay);
 		break;
 	case CONFIG_DIFF_DEFAULT:
-		put_values(&out, &settings_table[entry->setting], &diff->before->defaults,
-			   &diff->after->defaults);
+		put_values(&out, &settings_table[entry->setting], &diff->before->defaults_section,
+			   &diff->after->defaults_section);
 		break;
 	case CONFIG_DIFF_VARIABLE:
 		put_variable(&out, diff, entry->variable);
@@ -316,12 +348,34 @@ config_diff_text(const struct config_diff *diff, size_t index, char *text, size_
 	case CONFIG_DIFF_SERVICE_CHANGED:
 		put_service_changes(&out, diff, entry);
 		break;
+	case CONFIG_DIFF_GATEWAY_REMOVED:
+		put(&out, " removed");
+		break;
+	case CONFIG_DIFF_GATEWAY_ADDED:
+		put(&out, " added: connect ");
+		put_printable(&out, diff->after->gateways[entry->after].settings.connect);
+		break;
+	case CONFIG_DIFF_GATEWAY_CHANGED:
+		put_gateway_changes(&out, diff, entry);
+		break;
 	case CONFIG_DIFF_KIND_COUNT:
 		break;
 	}
 	if (entry->restart)
 		put(&out, " (needs a restart)");
 	finish(&out);
+}
+
+static void
+put_gateway_counts(struct wire_out *out, const struct config_diff *diff)
+{
+	size_t added = diff->counts[CONFIG_DIFF_GATEWAY_ADDED];
+	size_t removed = diff->counts[CONFIG_DIFF_GATEWAY_REMOVED];
+	size_t changed = diff->counts[CONFIG_DIFF_GATEWAY_CHANGED];
+
+	if (added + removed + changed > 0)
+		put_format(out, "; gateways: %zu added, %zu removed, %zu changed", added, removed,
+			   changed);
 }
 
 /* Settings and variables come before all hosts and services. */
@@ -353,6 +407,7 @@ config_diff_summary(const struct config_diff *diff, char *text, size_t size)
 		   diff->counts[CONFIG_DIFF_ADDED], diff->counts[CONFIG_DIFF_REMOVED],
 		   diff->counts[CONFIG_DIFF_CHANGED], diff->counts[CONFIG_DIFF_UNCHANGED]);
 	put_service_counts(&out, diff);
+	put_gateway_counts(&out, diff);
 	for (size_t i = 0; i < diff->count && is_setting(&diff->entries[i]); i++) {
 		put(&out, between);
 		put_subject(&out, diff, &diff->entries[i]);

@@ -58,8 +58,8 @@ static bool
 is_own(const struct setting *setting, const struct config *config, const struct config_host *host)
 {
 	return setting->section == SETTING_SECTION_HOST &&
-	       !setting_equal(setting, setting_load(setting, &host->settings),
-			      setting_load(setting, &config->defaults));
+	       !setting_equal(setting, setting_load(setting, &host->section),
+			      setting_load(setting, &config->defaults_section));
 }
 
 static void
@@ -79,7 +79,7 @@ print_host(FILE *out, const struct config *config, const struct config_host *hos
 	fprintf(out, " {\n");
 	for (size_t i = 0; i < SETTING_COUNT; i++)
 		if (is_own(&settings_table[i], config, host))
-			print_setting(out, &settings_table[i], &host->settings);
+			print_setting(out, &settings_table[i], &host->section);
 	fprintf(out, "}\n");
 }
 
@@ -97,6 +97,18 @@ print_service(FILE *out, const struct config_service *service)
 	fprintf(out, "}\n\n");
 }
 
+static void
+print_gateway(FILE *out, const struct config_gateway *gateway)
+{
+	fprintf(out, "gateway ");
+	print_title(out, gateway->name);
+	fprintf(out, " {\n");
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (settings_table[i].section == SETTING_SECTION_GATEWAY)
+			print_setting(out, &settings_table[i], &gateway->settings);
+	fprintf(out, "}\n\n");
+}
+
 void
 config_print(FILE *out, const struct config *config)
 {
@@ -105,9 +117,11 @@ config_print(FILE *out, const struct config *config)
 	print_section(out, "exporter", SETTING_SECTION_EXPORTER, &config->relay);
 	print_section(out, "datagram", SETTING_SECTION_DATAGRAM, &config->relay);
 	print_section(out, "webpager", SETTING_SECTION_WEBPAGER, &config->relay);
-	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults);
+	print_section(out, "defaults", SETTING_SECTION_HOST, &config->defaults_section);
 	for (size_t i = 0; i < config->service_count; i++)
 		print_service(out, &config->services[i]);
+	for (size_t i = 0; i < config->gateway_count; i++)
+		print_gateway(out, &config->gateways[i]);
 	fprintf(out, "# %zu host%s\n", config->host_count, config->host_count == 1 ? "" : "s");
 	if (config->hosts_path != NULL) {
 		fprintf(out, "# of ");

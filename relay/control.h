@@ -11,6 +11,8 @@
  *                      control_query.c and control_request.c
  *   control_messages.h the message plane
  *   control_services.h services of fd-passing
+ *   control_credentials.h certificates and keys of secure links
+ *   control_tickets.h  keys of gateways' session tickets
  *   control_log.c      lonc.log, loncstatus.txt, standard error
  *   control_server.h   the control socket: connections, requests, the verbs
  */
@@ -24,9 +26,12 @@
 
 #include "relay/channel.h"
 #include "relay/config.h"
+#include "relay/control_credentials.h"
+#include "relay/control_gateways.h"
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
 #include "relay/control_services.h"
+#include "relay/control_tickets.h"
 #include "relay/text_file.h"
 
 #define CONTROL_INDEX_NONE  UINT32_MAX
@@ -76,6 +81,7 @@ struct control_host {
 	char *address;     /* text */
 	uint16_t port;
 	struct host_settings settings;
+	uint32_t credentials; /* their number for workers (control_credentials.h); 0 = none */
 	struct sockaddr_storage resolved;
 	uint32_t resolved_len; /* 0 = not known */
 	bool moving;           /* that is still what was resolved of the address before */
@@ -85,6 +91,7 @@ struct control_host {
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
 	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
+	uint64_t expiry_said_at; /* ms: that its peer's certificate expires; 0 = never */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -134,8 +141,17 @@ struct control {
 	struct control_asks asks; /* under way; control_ask.h */
 	uint64_t asks_token;      /* of the last one; 0 = none yet */
 	uint32_t asks_count;
-	uint32_t listings; /* of links or clients, under way */
-	uint32_t requests; /* of operators to peers, likewise */
+	uint32_t listings;                      /* of links or clients, under way */
+	uint32_t requests;                      /* of operators to peers, likewise */
+	struct control_credentials credentials; /* of TLS */
+	struct control_tickets tickets;         /* of gateways */
+
+	struct {
+		uint64_t look_at;     /* ms */
+		uint64_t own_said_at; /* likewise; 0 = never */
+	} expiry;                     /* control_expiry.h */
+
+	struct control_gateways gateways;
 	struct control_services services;
 	struct control_messages messages;
 	struct control_server *server;

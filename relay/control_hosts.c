@@ -99,6 +99,10 @@ describe(const struct control *control, const struct control_host *host,
 	message->host.address_len = host->resolved_len;
 	message->host.settings = host->settings;
 	message->host.hold = host->hold;
+	message->host.credentials = host->credentials;
+	if (host->settings.tls != HOST_TLS_OFF && host->settings.tls_name[0] == '\0')
+		snprintf(message->host.settings.tls_name, sizeof message->host.settings.tls_name,
+			 "%s", host->address);
 }
 
 /* Sends; what finds no room is told again, with all the rest, as soon as there is some. */
@@ -230,9 +234,12 @@ sync_begin(struct control *control, uint32_t number)
 	}
 	control_services_untell(control, number);
 	control_messages_untell(control, number);
+	control_gateways_untell(control, number);
+	control_tickets_untell(control, number);
 	worker->sync_next = 0;
 	worker->behind = false;
 	tell(worker->channel, &message, -1, &worker->behind);
+	control_credentials_tell(control, number);
 }
 
 static void
@@ -247,6 +254,7 @@ pump_worker(struct control *control, uint32_t number)
 		sync_begin(control, number);
 		control_services_run(control, child_clock_ms());
 	}
+	control_gateways_tell(control, number);
 	if (worker->sync_next == CONTROL_INDEX_NONE)
 		return;
 	while (worker->sync_next < control->hosts_cap &&
@@ -309,6 +317,7 @@ sync_keeper(struct control *control)
 			host->listed = false;
 	}
 	control_services_unlist(control);
+	control_gateways_unlist(control);
 	control->list_next = 0;
 	control->sync_sent = false;
 	control->behind = false;
@@ -333,8 +342,9 @@ pump_keeper(struct control *control)
 		memcpy(message.listen.id, host->id, sizeof message.listen.id);
 		host->listed = channel_send(control->keeper, &message, -1) == 0;
 	}
+	control_gateways_run(control, child_clock_ms());
 	if (control->sync_sent || !control->loaded || !control_services_listed(control) ||
-	    control->list_next < control->config.host_count)
+	    !control_gateways_listed(control) || control->list_next < control->config.host_count)
 		return;
 	control->sync_sent = true;
 	tell(control->keeper, &(struct channel_message){ .type = CHANNEL_SYNC_END }, -1,
@@ -434,6 +444,8 @@ control_on_resolved(struct control *control)
 	struct resolver_answer answer;
 
 	while (resolver_take(control->resolver, &answer)) {
+		if (control_gateways_on_resolved(control, &answer))
+			continue;
 		struct control_host *host =
 		    control_host_at(control, (uint32_t)(answer.token & 0xffffffffu));
 		if (host == NULL || !host->resolving || answer.token >> 32 != host->question)
@@ -452,7 +464,7 @@ control_on_resolved(struct control *control)
 /* --- load and apply --------------------------------------------------------------------------- */
 
 static bool
-take_config(struct control_host *host, const struct config_host *from)
+take_config(struct control *control, struct control_host *host, const struct config_host *from)
 {
 	char *address = strdup(from->address);
 
@@ -462,6 +474,7 @@ take_config(struct control_host *host, const struct config_host *from)
 	host->address = address;
 	host->port = from->port;
 	host->settings = from->settings;
+	host->credentials = control_credentials_number(control, from->credentials);
 	return true;
 }
 
@@ -491,7 +504,7 @@ host_create(struct control *control, const struct config_host *from)
 	host->index = CONTROL_INDEX_NONE;
 	host->listener = -1;
 	strncpy(host->id, from->id, sizeof host->id - 1);
-	if (!take_config(host, from) || tsearch(host, &control->by_id, compare) == NULL) {
+	if (!take_config(control, host, from) || tsearch(host, &control->by_id, compare) == NULL) {
 		free(host->address);
 		free(host);
 		return;
@@ -510,7 +523,7 @@ host_update(struct control *control, const struct config_host *from)
 		return;
 	}
 	bool moved = host->port != from->port || strcmp(host->address, from->address) != 0;
-	if (!take_config(host, from))
+	if (!take_config(control, host, from))
 		return;
 	if (moved) {
 		host->moving = true;
@@ -545,6 +558,9 @@ control_hosts_apply(struct control *control, const struct config_diff *diff)
 		case CONFIG_DIFF_SERVICE_REMOVED:
 		case CONFIG_DIFF_SERVICE_ADDED:
 		case CONFIG_DIFF_SERVICE_CHANGED:
+		case CONFIG_DIFF_GATEWAY_REMOVED:
+		case CONFIG_DIFF_GATEWAY_ADDED:
+		case CONFIG_DIFF_GATEWAY_CHANGED:
 		case CONFIG_DIFF_KIND_COUNT:
 			break;
 		}

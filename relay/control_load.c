@@ -225,9 +225,13 @@ control_take(struct control *control, struct control_candidate *candidate)
 	if (!control->loaded || !config_diff_is_empty(&candidate->diff))
 		next_generation(control);
 	control->loaded_us = control_now_us();
+	control_credentials_apply(control);
+	control_tickets_apply(control);
+	control_gateways_apply(control);
 	control_hosts_apply(control, &candidate->diff);
 	control_services_apply(control);
 	control_messages_apply(control);
+	control_credentials_settle(control);
 	log_taken(control, &candidate->diff, source_changed);
 	note_accepted(control);
 	config_diff_free(&candidate->diff);

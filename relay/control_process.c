@@ -8,6 +8,7 @@
 #include "relay/control.h"
 #include "relay/control_apply.h"
 #include "relay/control_ask.h"
+#include "relay/control_expiry.h"
 #include "relay/control_sandbox.h"
 #include "relay/control_server.h"
 #include "relay/keeper.h"
@@ -114,6 +115,9 @@ on_keeper(struct control *control, struct channel_message *message, int fd)
 		message->listen.id[sizeof message->listen.id - 1] = '\0';
 		control_on_listener(control, &message->listen, fd);
 		return;
+	case CHANNEL_GATEWAY_LISTENER:
+		control_gateways_on_listener(control, &message->gateway_listen, fd);
+		return;
 	case CHANNEL_WORKER:
 		control_on_worker(control, &message->worker, fd);
 		return;
@@ -198,6 +202,9 @@ on_worker(struct control *control, uint32_t number, struct channel_message *mess
 		host = control_host_at(control, message->name.index);
 		if (host != NULL)
 			control_resolve(control, host);
+		break;
+	case CHANNEL_GATEWAY_RESOLVE:
+		control_gateways_resolve(control, message->gateway_index.index);
 		break;
 	case CHANNEL_DELAYED_DONE:
 		control_on_delayed_done(control, &message->delayed);
@@ -377,10 +384,16 @@ wait_ms(struct control *control, uint64_t now)
 		next = watch_deadline(control->watch);
 	if (control_asks_deadline(control) < next)
 		next = control_asks_deadline(control);
+	if (control_gateways_deadline(control) < next)
+		next = control_gateways_deadline(control);
 	if (control_services_deadline(control) < next)
 		next = control_services_deadline(control);
 	if (control_services_watch_deadline(control) < next)
 		next = control_services_watch_deadline(control);
+	if (control_tickets_deadline(control) < next)
+		next = control_tickets_deadline(control);
+	if (control_expiry_deadline(control) < next)
+		next = control_expiry_deadline(control);
 	if (control_messages_deadline(control) < next)
 		next = control_messages_deadline(control);
 	if (control_server_deadline(control->server) < next)
@@ -444,6 +457,8 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	control_delayed_run(control, child_clock_ms());
 	control_asks_run(control, child_clock_ms());
 	control_messages_run(control, child_clock_ms());
+	control_tickets_run(control, child_clock_ms());
+	control_expiry_run(control, child_clock_ms());
 	return !control->stopping;
 }
 

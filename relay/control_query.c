@@ -138,6 +138,8 @@ on_rows(struct control_ask *ask, const struct channel_message *message)
 		listed->worker = listing->worker;
 		listed->row = rows->rows[i];
 		listed->row.host[HOST_ID_MAX] = '\0';
+		listed->row.tls_cipher[sizeof listed->row.tls_cipher - 1] = '\0';
+		listed->row.tls_name[sizeof listed->row.tls_name - 1] = '\0';
 	}
 	listing->index = rows->index;
 	listing->number = rows->number;

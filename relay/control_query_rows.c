@@ -59,6 +59,10 @@ make_link(struct control_call *call, const struct control_row *listed)
 	link->age_us = row->age_us;
 	link->out_bytes = row->out_bytes;
 	link->peer = peer_of(call, row);
+	link->tls = control_clean(call, row->tls_cipher);
+	link->tls_peer = control_clean(call, row->tls_name);
+	link->expires = row->tls_expiry * 1000000;
+	link->resumed = row->tls_resumed != 0;
 	return link;
 }
 

@@ -8,6 +8,7 @@
 #include "relay/control_sandbox.h"
 
 #include "relay/log.h"
+#include "relay/config_tls.h"
 #include "relay/sandbox.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 #include <sys/stat.h>
 
 enum {
-	PATHS_MAX = 40,
+	/* Three files, each where it is named and where it lies. */
+	PATHS_MAX = 40 + 2 * TLS_FILE_COUNT * CONFIG_CREDENTIALS_MAX,
 };
 
 struct paths {
@@ -53,6 +55,10 @@ add(struct paths *paths, const char *dir, const char *name, bool write)
 		return;
 	int len = snprintf(path, sizeof path, "%s%s%s", dir, name == NULL ? "" : "/",
 			   name == NULL ? "" : name);
+	/* Hosts mostly share a directory of certificates. */
+	for (size_t i = 0; i < paths->count; i++)
+		if (paths->all[i].write == write && strcmp(paths->own[i], path) == 0)
+			return;
 	char *copy = len < 0 || len >= (int)sizeof path ? NULL : strdup(path);
 	if (copy == NULL)
 		return;
@@ -114,6 +120,9 @@ control_sandbox(const struct config *started, const struct config_source *source
 	add_file(&paths, source->loncapa_dir, "loncapa_apache.conf");
 	add_file(&paths, relay->hosts_file, NULL);
 	add_file(&paths, relay->datagram_keys, NULL);
+	for (size_t i = 0; i < started->credential_count; i++)
+		for (size_t j = 0; j < TLS_FILE_COUNT; j++)
+			add_file(&paths, started->credentials[i].paths[j], NULL);
 	/* Itself, for delayed/ may be made later; that it may be a link. */
 	add(&paths, relay->socket_dir, NULL, true);
 	add(&paths, relay->socket_dir, "delayed", true);

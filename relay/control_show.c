@@ -1,5 +1,5 @@
 /*
- * control_show.c - the verbs that only look: info, limits, health, hosts list and show.
+ * control_show.c - the verbs that only look: info, limits, hosts list and show.
  *
  * Changes nothing and asks nobody: what is told here the control process knows.
  */
@@ -22,7 +22,6 @@
 enum {
 	PAGE_MAX = 1000,              /* hosts; of most rows a frame takes more, */
 	PAGE_BYTES = 2 * 1024 * 1024, /* but a line of the table may be long */
-	REASONS_MAX = 20,
 };
 
 /* --- info ------------------------------------------------------------------------------------- */
@@ -237,120 +236,6 @@ control_do_limits(struct control_call *call)
 	control_answer(call, &reply);
 }
 
-/* --- health ----------------------------------------------------------------------------------- */
-
-static void
-add_reason(Relay__Control__Health *health, char *reason)
-{
-	if (health->n_reason < REASONS_MAX && reason != NULL)
-		health->reason[health->n_reason++] = reason;
-}
-
-/* The workers that are missing; whether there are none. */
-static bool
-check_workers(struct control_call *call, Relay__Control__Health *health)
-{
-	const struct control *control = call->control;
-	bool all = true;
-
-	for (uint32_t i = 0; i < control->options->worker_count; i++) {
-		if (control_worker_ready(&control->workers[i]))
-			continue;
-		all = false;
-		add_reason(health,
-			   control_text(call,
-					control->loaded ? "worker-%" PRIu32 " is not serving"
-							: "worker-%" PRIu32 " was told of no host",
-					i));
-	}
-	return all;
-}
-
-/* Most lines of the log name the host they are about. */
-static char *
-down_text(struct control_call *call, const struct control_host *host)
-{
-	const char *last = host->last_log.text;
-
-	if (last[0] == '\0')
-		return control_text(call, "%s is down", host->id);
-	if (strstr(last, host->id) != NULL)
-		return control_clean(call, last);
-	return control_text(call, "%s is down: %s", host->id, last);
-}
-
-static void
-check_hosts(struct control_call *call, Relay__Control__Health *health)
-{
-	const struct control *control = call->control;
-	uint32_t more = 0;
-
-	for (uint32_t i = 0; i < control->hosts_cap; i++) {
-		const struct control_host *host = control->hosts[i];
-		bool held = host != NULL && control_host_held(host);
-		if (host == NULL || (!held && !control_host_down(host)))
-			continue;
-		if (health->n_reason < REASONS_MAX - 1 && held)
-			add_reason(
-			    health,
-			    control_text(call, "%s is %s by an operator", host->id,
-					 host->hold == HOST_HOLD_PAUSED ? "paused" : "drained"));
-		else if (health->n_reason < REASONS_MAX - 1)
-			add_reason(health, down_text(call, host));
-		else
-			more++;
-	}
-	if (more > 0)
-		add_reason(health,
-			   control_text(call, "%" PRIu32 " more hosts are down or held", more));
-}
-
-/* Those that cannot be called. */
-static void
-check_services(struct control_call *call, Relay__Control__Health *health)
-{
-	const struct control *control = call->control;
-
-	for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-		const struct control_service *service = control->services.table[i];
-		if (service != NULL && control_service_has_failed(service))
-			add_reason(health, control_text(call, "service %s: %s",
-							service->config->name, service->last));
-	}
-}
-
-void
-control_do_health(struct control_call *call)
-{
-	const struct control *control = call->control;
-	Relay__Control__Reply reply;
-	Relay__Control__Health health;
-	char *reasons[REASONS_MAX];
-
-	relay__control__reply__init(&reply);
-	relay__control__health__init(&health);
-	health.reason = reasons;
-	health.live = true;
-	bool serving = check_workers(call, &health) && control->listed;
-	if (!control->last_load_ok)
-		add_reason(&health, control_text(call, "the last reload was refused"));
-	check_services(call, &health);
-	if (control_messages_trouble(control) != NULL)
-		add_reason(&health, control_text(call, "nothing is kept for clients: %s",
-						 control_messages_trouble(control)));
-	check_hosts(call, &health);
-	/* If nothing could be read, the workers go on with what the process before this said. */
-	bool starts = !control->ready_once && control->last_load_ok;
-	health.ready = serving && control->loaded && !control->ending;
-	health.status = control_clean(call, control->ending       ? "stopping"
-					    : starts              ? "starting"
-					    : health.n_reason > 0 ? "degraded"
-								  : "ready");
-	reply.body_case = RELAY__CONTROL__REPLY__BODY_HEALTH;
-	reply.health = &health;
-	control_answer(call, &reply);
-}
-
 /* --- hosts ------------------------------------------------------------------------------------ */
 
 static const char *
@@ -403,12 +288,12 @@ fill_numbers(struct control_call *call, const struct control_host *source,
 }
 
 static void
-fill_settings(struct control_call *call, const struct host_settings *settings,
+fill_settings(struct control_call *call, const struct host_section *settings,
 	      Relay__Control__Host *host)
 {
 	Relay__Control__Setting *rows = control_alloc(call, SETTING_COUNT * sizeof *rows);
 	Relay__Control__Setting **list = control_alloc(call, SETTING_COUNT * sizeof(void *));
-	char text[256];
+	char text[2 * SETTINGS_TLS_PATH_MAX + 3]; /* each byte marked, in quotes */
 
 	if (rows == NULL || list == NULL)
 		return;
@@ -451,7 +336,7 @@ host_row(struct control_call *call, const struct config_host *config, bool whole
 		row->last_log = control_clean(call, host->last_log.text);
 	}
 	if (whole)
-		fill_settings(call, &config->settings, row);
+		fill_settings(call, &config->section, row);
 	return row;
 }
 

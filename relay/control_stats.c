@@ -7,11 +7,13 @@
 #include "relay/control_stats.h"
 
 #include "relay/control_messages_stats.h"
+#include "relay/config_tls.h"
 #include "relay/control_services.h"
 #include "relay/version.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -157,6 +159,8 @@ make_counters(struct answer *answer, const struct stats_host *sum)
 	counters->bytes_out = stats_get(&sum->bytes_out);
 	counters->connects = stats_get(&sum->connects);
 	counters->clients_accepted = stats_get(&sum->clients_accepted);
+	counters->tls_resumed = stats_get(&sum->tls_resumed);
+	counters->tls_handshakes = stats_get(&sum->tls_handshakes);
 	/* The first result is no failure. */
 	if (!fill_reasons(answer, REQUEST_RESULT_COUNT - 1, answer->names.results + 1,
 			  sum->results + 1, &counters->failures, &counters->n_failures) ||
@@ -191,6 +195,9 @@ control_stats_gauges(struct control_call *call, const struct control_host *host,
 	if (gauges->queue_length > 0 && since < now)
 		gauges->queue_age_us = (now - since) / 1000;
 	gauges->delayed = host->delayed.files;
+	/* What was shown before TLS was switched off is of no interest. */
+	if (host->settings.tls != HOST_TLS_OFF)
+		gauges->peer_expires = stats_get(&sum->tls_peer_expiry) * 1000000;
 	return gauges;
 }
 
@@ -302,6 +309,40 @@ fill_services(struct answer *answer)
 	}
 }
 
+/* A file that belongs to several keys or authorities is told of once. */
+static bool
+is_told(const Relay__Control__Stats *stats, const char *file)
+{
+	for (size_t i = 0; i < stats->n_certificate; i++)
+		if (strcmp(stats->certificate[i]->file, file) == 0)
+			return true;
+	return false;
+}
+
+static void
+fill_certificates(struct answer *answer)
+{
+	const struct config *config = &answer->call->control->config;
+	Relay__Control__Stats *stats = &answer->stats;
+
+	stats->certificate = control_alloc(answer->call, config->credential_count * sizeof(void *));
+	for (size_t i = 0; stats->certificate != NULL && i < config->credential_count; i++) {
+		const struct config_credentials *set = &config->credentials[i];
+		Relay__Control__Certificate *row;
+
+		if (is_told(stats, set->paths[TLS_FILE_CERT]) ||
+		    (row = control_alloc(answer->call, sizeof *row)) == NULL)
+			continue;
+		relay__control__certificate__init(row);
+		row->file = control_clean(answer->call, set->paths[TLS_FILE_CERT]);
+		row->name = control_clean(answer->call, set->found.name);
+		row->expires =
+		    set->found.not_after > 0 ? (uint64_t)set->found.not_after * 1000000 : 0;
+		if (row->file != NULL && row->name != NULL)
+			stats->certificate[stats->n_certificate++] = row;
+	}
+}
+
 /* The hosts from index `at` on; the index of the next page, or hosts_cap. */
 static uint32_t
 fill_hosts(struct answer *answer, uint32_t at, size_t page)
@@ -373,6 +414,7 @@ answer_page(struct answer *answer, uint32_t at)
 		fill_workers(answer);
 		fill_services(answer);
 		control_messages_fill_stats(call, &answer->stats);
+		fill_certificates(answer);
 	}
 	uint32_t next = fill_hosts(answer, at, page < PAGE_MAX ? page : PAGE_MAX);
 	if (next < call->control->hosts_cap)

@@ -51,7 +51,7 @@ is_moment(const char *name)
 	for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++)
 		if (strcmp(name, moments[i]) == 0)
 			return true;
-	return false;
+	return ctl_value_ends_with(name, "expires");
 }
 
 static bool

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,10 @@ link_failed(struct host *host, const char *why)
 	host->next_connect = worker_now(host->worker) + backoff(host);
 	if (host->usable > 0)
 		return;
+	/* It may be another thing that is wrong now. */
+	if (host->state == HOST_DOWN && strcmp(host->down_why, why) != 0)
+		log_warning(host->id, "%s still down: %s", host->id, why);
+	snprintf(host->down_why, sizeof host->down_why, "%s", why);
 	host_set_state(host, HOST_DOWN, why);
 	/* Its name may mean another address by now; the answer, if it changed, comes as
 	 * host_change. */
@@ -287,6 +292,7 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 	host->address_len = message->address_len;
 	host->hold = HOST_HOLD_NONE;
 	host->listener = listener;
+	host_tls_update(host, message);
 	for (int i = 0; i < HOST_ACCEPTS_MAX; i++) {
 		host->accepts[i].host = host;
 		host->accepts[i].op.done = on_accepted;
@@ -356,9 +362,18 @@ next_generation(struct host *host)
 	close_opening(host);
 }
 
+/* What it has is finished, nothing new goes over it. */
+static void
+retire(struct link *link)
+{
+	if (link->state == LINK_READY || link->state == LINK_FULL)
+		link_retire(link);
+}
+
 void
 host_change(struct host *host, const struct channel_host *message)
 {
+	enum host_security_change secured = host_tls_update(host, message);
 	bool moved = host->address_len != message->address_len ||
 		     memcmp(&host->address, &message->address, message->address_len) != 0;
 
@@ -368,8 +383,11 @@ host_change(struct host *host, const struct channel_host *message)
 	if (moved) {
 		host->address = message->address;
 		host->address_len = message->address_len;
-		next_generation(host);
 	}
+	if (moved || secured != HOST_SECURITY_SAME)
+		next_generation(host);
+	if (secured == HOST_SECURITY_SECURED)
+		host_each_link(host, retire);
 	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
 	if (host->settings.spread > 1)
@@ -463,5 +481,6 @@ host_free(struct host *host)
 	assert(host->courier == NULL);
 	uring_timer_clear(host->worker->ring, &host->timer);
 	uring_close(host->worker->ring, host->listener);
+	host_tls_fini(&host->tls);
 	free(host);
 }

@@ -9,6 +9,7 @@
 
 #include "relay/channel.h"
 #include "relay/farewell.h"
+#include "relay/host_tls.h"
 #include "relay/request.h"
 #include "relay/worker.h"
 #include "wire/wire.h"
@@ -70,8 +71,10 @@ struct host {
 	uint32_t failures;     /* in a row */
 	uint64_t next_connect; /* not before */
 	uint64_t down_since;
+	char down_why[LINK_WHY_SIZE]; /* as it was logged */
 	struct uring_timer timer;
 
+	struct host_security tls;
 	struct courier *courier; /* NULL = no delayed messages under way */
 	struct farewell farewell;
 };

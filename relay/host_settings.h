@@ -8,6 +8,12 @@
 #include <stdint.h>
 
 #define HOST_BUSY_LINE_SIZE 64
+#define HOST_TLS_NAME_SIZE  254 /* a DNS name, or a literal address */
+
+enum host_tls {
+	HOST_TLS_OFF,
+	HOST_TLS_REQUIRE,
+};
 
 struct host_settings {
 	uint32_t links_max;          /* TCP links to the peer, at most */
@@ -23,6 +29,17 @@ struct host_settings {
 	uint64_t idle_timeout_ms;    /* an unused link is closed after this */
 	uint64_t down_grace_ms;      /* how long clients of a host that is down wait */
 	char busy_line[HOST_BUSY_LINE_SIZE]; /* what stream clients get of one that is overloaded */
+	uint32_t tls;                        /* enum host_tls */
+	char tls_name[HOST_TLS_NAME_SIZE];   /* whom its certificate must name; "": its address */
+};
+
+/* A section `host` or `defaults` as a whole: with the files, whose contents workers get apart.  The
+ * strings belong to the structure; NULL = unset. */
+struct host_section {
+	struct host_settings settings;
+	char *ca;
+	char *cert;
+	char *key;
 };
 
 #endif

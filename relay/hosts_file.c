@@ -44,6 +44,7 @@ hosts_file_free_host(struct config_host *host)
 	free(host->role);
 	free(host->name);
 	free(host->address);
+	settings_fini(SETTING_SECTION_HOST, &host->section);
 	*host = (struct config_host){ .id = NULL };
 }
 
@@ -129,6 +130,7 @@ copy_entry(struct config_host *host, const struct hosts_tab_entry *entry, unsign
 		.name = copy(entry->name),
 		.address = copy(entry->address),
 		.line = line,
+		.credentials = CONFIG_CREDENTIALS_NONE,
 	};
 	if (host->id != NULL && host->domain != NULL && host->role != NULL && host->name != NULL &&
 	    host->address != NULL)

@@ -144,18 +144,22 @@ on_message(struct keeper *keeper, struct child *child, struct channel_message *m
 			break;
 		listener_table_mark(&keeper->listeners);
 		keeper_services_mark(&keeper->services);
+		keeper_gateways_mark(&keeper->gateways);
 		return;
 	case CHANNEL_SYNC_END:
 		if (!control)
 			break;
 		listener_table_sweep(&keeper->listeners);
 		keeper_services_sweep(&keeper->services);
+		keeper_gateways_sweep(&keeper->gateways);
 		channel_send(child->channel, &(struct channel_message){ .type = CHANNEL_SYNC_END },
 			     -1);
 		return;
 	default:
 		if (control && (on_control_message(keeper, message) ||
-				keeper_services_on_message(&keeper->services, message)))
+				keeper_services_on_message(&keeper->services, message) ||
+				keeper_gateways_on_message(&keeper->gateways, message,
+							   child->channel, child_clock_ms())))
 			return;
 		break;
 	}
@@ -519,6 +523,7 @@ fini(struct keeper *keeper)
 	listener_close_path(&keeper->control_socket, keeper->settings->control_socket);
 	listener_table_fini(&keeper->listeners);
 	keeper_services_fini(&keeper->services);
+	keeper_gateways_fini(&keeper->gateways);
 	keeper_datagram_fini(&keeper->datagram);
 	channel_free(keeper->control.channel);
 	for (uint32_t i = 0; keeper->workers != NULL && i < keeper->worker_count; i++) {
@@ -577,6 +582,7 @@ keeper_run(const struct keeper_options *options)
 	keeper_exporter_init(&keeper.exporter, keeper.settings);
 	keeper_services_init(&keeper.services, keeper.settings, options->source, &keeper.control,
 			     options->daemonize != NULL);
+	keeper_gateways_init(&keeper.gateways, options->source);
 	keeper.signals = take_signals();
 	keeper.clients_max = clients_limit(options->config);
 	bool ok = init_workers(&keeper) && keeper.signals >= 0;

@@ -5,6 +5,7 @@
  *   keeper_children.c  starting them and making them known to each other
  *   keeper_exporter.c  the exporter, which is a program of its own
  *   keeper_datagram.c  sockets of the message plane
+ *   keeper_gateways.c  sockets of gateways
  *   keeper_services.c  services of fd-passing: their sockets and processes
  *   keeper_definitions.c  what relay.conf says of them
  */
@@ -18,6 +19,7 @@
 #include "relay/keeper.h"
 #include "relay/keeper_datagram.h"
 #include "relay/keeper_exporter.h"
+#include "relay/keeper_gateways.h"
 #include "relay/keeper_services.h"
 #include "relay/listener.h"
 #include "relay/listener_table.h"
@@ -44,6 +46,7 @@ struct keeper {
 	struct keeper_exporter exporter;
 	struct keeper_services services;
 	struct keeper_datagram datagram;
+	struct keeper_gateways gateways;
 	char boot_id[17];
 	uint64_t started_us;
 	uint64_t generation; /* of the configuration in force, for the next control process */

@@ -30,6 +30,9 @@
 /* A link that lived this long, or was sent a request, was a good one: its end starts no backoff. */
 #define LINK_GOOD_MS 1000u
 
+/* Words why a link ended. */
+#define LINK_WHY_SIZE 160
+
 /* How often accepting is tried again after descriptors or memory ran out. */
 #define ACCEPT_PAUSE_MS 100u
 

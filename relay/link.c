@@ -165,6 +165,8 @@ on_due(struct uring_timer *timer)
 
 	if (link->state == LINK_CLOSING)
 		return;
+	if (link->tls != NULL && link_tls_on_due(link))
+		return;
 	if (worker_now(link_worker(link)) < deadline(link)) {
 		link_arm(link);
 		return;
@@ -202,6 +204,8 @@ link_finish(struct link *link)
 	TAILQ_REMOVE(&host->others, link, entry);
 	host->links_count--;
 	stats_uncount(&host->stats->links);
+	tls_session_free(link->tls);
+	link->tls = NULL;
 	buffer_release(&link->in, &host->worker->memory);
 	buffer_release(&link->out, &host->worker->memory);
 	idea_key_wipe(&link->key);
@@ -244,7 +248,7 @@ requeue_untouched(struct link *link)
 	struct request *request;
 
 	while ((request = TAILQ_LAST(&link->in_flight, request_list)) != NULL &&
-	       request->out_start >= link->out_given) {
+	       request->out_start >= link_touched(link)) {
 		/* An abandoned one has nobody left to serve. */
 		if (request->reply != NULL && !recover_body(link, request)) {
 			buffer_release(&request->body, link_memory(link));
@@ -298,6 +302,12 @@ result_of(enum link_reason reason)
 	case LINK_REASON_DISORDER:
 	case LINK_REASON_TOO_LONG:
 	case LINK_REASON_NO_MEMORY:
+	case LINK_REASON_TLS_UNTRUSTED:
+	case LINK_REASON_TLS_WRONG_NAME:
+	case LINK_REASON_TLS_EXPIRED:
+	case LINK_REASON_TLS_REFUSED:
+	case LINK_REASON_TLS_PROTOCOL:
+	case LINK_REASON_TLS_CLOSED_EARLY:
 	case LINK_REASON_COUNT:
 		break;
 	}
@@ -335,6 +345,8 @@ end_link(struct link *link, enum link_end end, enum link_reason reason, const ch
 	if (courier == NULL)
 		requeue_untouched(link);
 	lose_in_flight(link, result_of(reason));
+	if (link->tls != NULL)
+		link_tls_say_goodbye(link);
 	link_finish(link);
 	if (courier != NULL)
 		courier_on_link_closed(courier);
@@ -349,7 +361,7 @@ link_close(struct link *link, enum link_reason reason, const char *why)
 	const struct request *first = TAILQ_FIRST(&link->in_flight);
 	/* Lost with a request on it: what a client asked for must not cost the other clients a
 	 * pause. */
-	bool carried = first != NULL && first->out_start < link->out_given;
+	bool carried = first != NULL && first->out_start < link_touched(link);
 	bool worked =
 	    link->ready_at != 0 && (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
@@ -434,28 +446,37 @@ link_on_handshake_line(struct link *link, struct wire_span line)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+bool
+link_greet(struct link *link)
+{
+	uint8_t *room = buffer_room(&link->out, link_memory(link), LOND_OUT_MAX);
+
+	if (room == NULL)
+		return false;
+	struct wire_out out = wire_out(room, LOND_OUT_MAX);
+	lond_start(&link->lond, false, &out);
+	return say(link, &out);
+}
+
 static void
 on_connected(struct uring_op *op, int res, const uint8_t *data)
 {
 	struct link *link = uring_container_of(op, struct link, connect);
-	struct worker *worker = link_worker(link);
 
 	(void)data;
 	if (link->state == LINK_CLOSING) {
 		link_finish(link);
 		return;
 	}
-	uint8_t *room = res == 0 ? buffer_room(&link->out, &worker->memory, LOND_OUT_MAX) : NULL;
-	if (room == NULL) {
-		link_close(link, res < 0 ? LINK_REASON_CONNECT_FAILED : LINK_REASON_NO_MEMORY,
-			   res < 0 ? strerror(-res) : "no memory");
+	if (res < 0) {
+		link_close(link, LINK_REASON_CONNECT_FAILED, strerror(-res));
 		return;
 	}
 	link_set_state(link, LINK_HANDSHAKE);
-	struct wire_out out = wire_out(room, LOND_OUT_MAX);
-	lond_start(&link->lond, false, &out);
-	say(link, &out);
-	uring_recv(worker->ring, &link->recv, link->fd);
+	if (link->host->tls.required ? link_tls_begin(link) : link_greet(link))
+		uring_recv(link_worker(link)->ring, &link->recv, link->fd);
+	else
+		link_close(link, LINK_REASON_NO_MEMORY, "no memory");
 }
 
 struct link *
@@ -464,7 +485,9 @@ link_open(struct host *host, struct courier *courier)
 	struct worker *worker = host->worker;
 	int fd = -EADDRNOTAVAIL; /* as long as its name is not resolved */
 
-	if (host->address_len > 0)
+	if (host->tls.required && host->tls.context == NULL)
+		fd = -ENOKEY;
+	else if (host->address_len > 0)
 		fd = uring_tcp_socket(worker->ring, host->address.ss_family);
 	struct link *link = fd < 0 ? NULL : slab_get(&worker->links);
 	if (link == NULL) {

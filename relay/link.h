@@ -16,6 +16,7 @@
 #include "relay/host.h"
 #include "relay/link_reason.h"
 #include "relay/request.h"
+#include "relay/tls.h"
 #include "uring/uring.h"
 #include "wire/idea.h"
 #include "wire/lond.h"
@@ -57,6 +58,10 @@ struct link {
 	size_t scanned;     /* of it known to hold no LF */
 	struct buffer out;  /* not yet given to the socket */
 	uint64_t out_given; /* stream offset of out's head: bytes that the socket took */
+
+	struct tls_session *tls; /* NULL = there is none; in link_tls.c: */
+	size_t sealed;           /* of out, from its head: waits as ciphertext */
+	bool sealed_given;       /* of that the socket took some */
 
 	struct request_list in_flight; /* oldest first */
 	uint32_t in_flight_count;

@@ -20,6 +20,13 @@ link_memory(const struct link *link)
 	return &link->host->worker->memory;
 }
 
+/* The stream offset up to which bytes may have left, in plain or as a part of ciphertext. */
+static inline uint64_t
+link_touched(const struct link *link)
+{
+	return link->out_given + (link->sealed_given ? link->sealed : 0);
+}
+
 /* Why a link that retires ends. */
 static inline enum link_reason
 link_retired(const struct link *link)
@@ -41,6 +48,8 @@ void link_arm(struct link *link);
 /* CLOSING: frees the link if none of its operations is in flight any more. */
 void link_finish(struct link *link);
 
+/* Begins lond's handshake.  false = no memory. */
+bool link_greet(struct link *link);
 void link_on_handshake_line(struct link *link, struct wire_span line);
 
 /* --- link_traffic.c */
@@ -48,5 +57,28 @@ void link_mark_dirty(struct link *link);
 void link_on_sent(struct uring_op *op, int res, const uint8_t *data);
 void link_on_writable(struct uring_op *op, int res, const uint8_t *data);
 void link_on_recv(struct uring_op *op, int res, const uint8_t *data);
+
+/* What the peer said, without TLS. */
+void link_on_input(struct link *link, const uint8_t *data, size_t len);
+
+/* --- link_tls.c, of links that have a session; each may end the link */
+
+/* Begins it, on a link that has just connected.  false = no memory, or nothing to begin it with. */
+bool link_tls_begin(struct link *link);
+void link_tls_on_input(struct link *link, const uint8_t *data, size_t len);
+void link_tls_on_end(struct link *link);
+
+/* Seals what there is and sends it; no send or wait for room is under way.  Never ends the link:
+ * that is the next turn's, by its clock. */
+void link_tls_flush(struct link *link);
+
+/* Its clock is due: whether that was to end it. */
+bool link_tls_on_due(struct link *link);
+
+/* The socket took n bytes of ciphertext; whether that was all. */
+bool link_tls_on_taken(struct link *link, size_t n);
+
+/* Of a link that closes: its last words, if they would arrive. */
+void link_tls_say_goodbye(struct link *link);
 
 #endif

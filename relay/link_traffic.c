@@ -28,14 +28,27 @@ link_flush(struct link *link)
 {
 	size_t len = buffer_len(&link->out);
 
-	if (link->state == LINK_CLOSING || len == 0 || link->writable.in_flight ||
-	    link->send.op.in_flight)
+	if (link->state == LINK_CLOSING || link->writable.in_flight || link->send.op.in_flight)
 		return;
-	uring_send(link_worker(link)->ring, &link->send, link->fd, buffer_at(&link->out),
-		   len > INT32_MAX ? INT32_MAX : len);
+	if (link->tls != NULL)
+		link_tls_flush(link);
+	else if (len > 0)
+		uring_send(link_worker(link)->ring, &link->send, link->fd, buffer_at(&link->out),
+			   len > INT32_MAX ? INT32_MAX : len);
 	/* It has room for requests again once this is taken. */
 	if (link->state == LINK_FULL && link->in_flight_count < link->host->settings.pipeline)
 		worker_hurry(link_worker(link));
+}
+
+/* Whether the socket took all that it was given. */
+static bool
+taken(struct link *link, size_t n)
+{
+	if (link->tls != NULL)
+		return link_tls_on_taken(link, n);
+	buffer_consume(&link->out, n);
+	link->out_given += n;
+	return buffer_len(&link->out) == 0;
 }
 
 void
@@ -52,15 +65,12 @@ link_on_sent(struct uring_op *op, int res, const uint8_t *data)
 		link_close(link, LINK_REASON_RESET, strerror(-res));
 		return;
 	}
-	if (res > 0) {
-		buffer_consume(&link->out, (size_t)res);
-		link->out_given += (uint64_t)res;
-	}
-	if (buffer_len(&link->out) > 0) {
+	if (!taken(link, res > 0 ? (size_t)res : 0)) {
 		uring_poll(link_worker(link)->ring, &link->writable, link->fd, POLLOUT);
 		return;
 	}
-	buffer_release(&link->out, link_memory(link));
+	if (buffer_len(&link->out) == 0)
+		buffer_release(&link->out, link_memory(link));
 	if (link->state == LINK_FULL) {
 		link_update_room(link);
 		host_pump(link->host);
@@ -244,8 +254,8 @@ take_lines(struct link *link, const uint8_t *data, size_t len, size_t scanned, b
 	return (size_t)(src - data);
 }
 
-static void
-on_input(struct link *link, const uint8_t *data, size_t len)
+void
+link_on_input(struct link *link, const uint8_t *data, size_t len)
 {
 	struct memory *memory = link_memory(link);
 	bool stashed = buffer_len(&link->in) > 0;
@@ -282,8 +292,12 @@ link_on_recv(struct uring_op *op, int res, const uint8_t *data)
 		link_finish(link);
 		return;
 	}
-	if (res > 0)
-		on_input(link, data, (size_t)res);
+	if (res > 0 && link->tls != NULL)
+		link_tls_on_input(link, data, (size_t)res);
+	else if (res > 0)
+		link_on_input(link, data, (size_t)res);
+	else if (res == 0 && link->tls != NULL)
+		link_tls_on_end(link);
 	else if (res == 0)
 		link_close(link, LINK_REASON_PEER_CLOSED, "closed by the peer");
 	else

@@ -9,6 +9,7 @@
 #include "relay/metrics_datagrams.h"
 #include "relay/metrics_family.h"
 #include "relay/metrics_services.h"
+#include "relay/metrics_tls.h"
 
 #include <string.h>
 
@@ -75,6 +76,10 @@ static const struct row_family {
 	    "Clients that connected."),
 	ROW("relay_received_bytes_total", "counter", bytes_in, false,
 	    "Bytes received from clients."),
+	ROW("relay_tls_handshakes_total", "counter", tls_handshakes, false,
+	    "Links to the peer that were secured."),
+	ROW("relay_tls_resumed_total", "counter", tls_resumed, false,
+	    "Of these, those by a session of before."),
 	ROW("relay_sent_bytes_total", "counter", bytes_out, false, "Bytes sent to clients."),
 #undef ROW
 };
@@ -373,6 +378,8 @@ metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 		write_loop_lag(text, daemon->stats);
 		metrics_services_write(text, daemon->stats);
 		metrics_datagrams_write(text, daemon->stats);
+		if (daemon->info != NULL)
+			metrics_tls_write(text, hosts, daemon->stats, daemon->info->now);
 	}
 	write_self(text, self);
 }

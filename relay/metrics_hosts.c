@@ -144,6 +144,13 @@ reasons_add(uint64_t *counts, const struct metrics_reasons *reasons,
 /* --- rows */
 
 static void
+add_expiry(struct metrics_row *row, uint64_t expires)
+{
+	if (expires != 0 && (row->peer_expires == 0 || expires < row->peer_expires))
+		row->peer_expires = expires;
+}
+
+static void
 add_counters(struct metrics_sets *sets, struct metrics_row *row,
 	     const Relay__Control__Counters *counters)
 {
@@ -153,6 +160,8 @@ add_counters(struct metrics_sets *sets, struct metrics_row *row,
 	row->bytes_out += counters->bytes_out;
 	row->connects += counters->connects;
 	row->clients_accepted += counters->clients_accepted;
+	row->tls_handshakes += counters->tls_handshakes;
+	row->tls_resumed += counters->tls_resumed;
 	row->failed +=
 	    reasons_add(row->failures, &sets->failures, counters->failures, counters->n_failures);
 	reasons_add(row->closes, &sets->closes, counters->closes, counters->n_closes);
@@ -174,6 +183,7 @@ add_gauges(struct metrics_row *row, const Relay__Control__Gauges *gauges)
 	row->queue_length += gauges->queue_length;
 	row->queue_bytes += gauges->queue_bytes;
 	row->delayed += gauges->delayed;
+	add_expiry(row, gauges->peer_expires);
 	if (gauges->queue_age_us > row->queue_age_us)
 		row->queue_age_us = gauges->queue_age_us;
 }
@@ -218,6 +228,9 @@ add_row(struct metrics_row *to, const struct metrics_row *from, bool times)
 	to->queue_length += from->queue_length;
 	to->queue_bytes += from->queue_bytes;
 	to->delayed += from->delayed;
+	to->tls_handshakes += from->tls_handshakes;
+	to->tls_resumed += from->tls_resumed;
+	add_expiry(to, from->peer_expires);
 	if (from->queue_age_us > to->queue_age_us)
 		to->queue_age_us = from->queue_age_us;
 	add_numbers(to->failures, from->failures, METRICS_REASONS_MAX);

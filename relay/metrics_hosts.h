@@ -71,6 +71,9 @@ struct metrics_row {
 	uint64_t queue_bytes;
 	uint64_t queue_age_us;
 	uint64_t delayed;
+	uint64_t tls_handshakes;
+	uint64_t tls_resumed;
+	uint64_t peer_expires; /* us since 1970, the first of all; 0 = there is none */
 	uint64_t failures[METRICS_REASONS_MAX];
 	uint64_t closes[METRICS_REASONS_MAX];
 	struct metrics_times times[METRICS_CLOCK_COUNT];

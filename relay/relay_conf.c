@@ -55,6 +55,8 @@ relay_conf_section(const char *name, enum setting_section *section)
 		*section = SETTING_SECTION_HOST;
 	else if (strcmp(name, SECTION_SERVICE) == 0)
 		*section = SETTING_SECTION_SERVICE;
+	else if (strcmp(name, SECTION_GATEWAY) == 0)
+		*section = SETTING_SECTION_GATEWAY;
 	else
 		return false;
 	return true;
@@ -96,7 +98,7 @@ on_syntax_error(cfg_t *cfg, const char *format, va_list args)
 			   "%s: allowed are the sections " SECTION_RELAY ", " SECTION_CONTROL
 			   ", " SECTION_EXPORTER ", " SECTION_DATAGRAM ", " SECTION_WEBPAGER
 			   ", " SECTION_DEFAULTS ", " SECTION_HOST " \"ID\", " SECTION_SERVICE
-			   " \"NAME\"",
+			   " \"NAME\", " SECTION_GATEWAY " \"NAME\"",
 			   text);
 	}
 }
@@ -207,9 +209,16 @@ check_lists(cfg_t *section, unsigned line)
 bool
 relay_conf_add_origin(struct relay_conf *conf, const char *name, struct conf_origin origin)
 {
-	bool host = strcmp(name, SECTION_HOST) == 0;
-	struct conf_origin **list = host ? &conf->hosts : &conf->services;
-	size_t *count = host ? &conf->host_count : &conf->service_count;
+	struct conf_origin **list = &conf->services;
+	size_t *count = &conf->service_count;
+
+	if (strcmp(name, SECTION_HOST) == 0) {
+		list = &conf->hosts;
+		count = &conf->host_count;
+	} else if (strcmp(name, SECTION_GATEWAY) == 0) {
+		list = &conf->gateways;
+		count = &conf->gateway_count;
+	}
 
 	/* Grows at 0, 1, 2, 4, 8 ... entries. */
 	if ((*count & (*count - 1)) == 0) {
@@ -310,6 +319,7 @@ new_tree(const char *path)
 	cfg_opt_t webpager[SETTING_COUNT + 1];
 	cfg_opt_t host[SETTING_COUNT + 1];
 	cfg_opt_t service[SETTING_COUNT + 1];
+	cfg_opt_t gateway[SETTING_COUNT + 1];
 
 	describe_section(relay, SETTING_SECTION_RELAY);
 	describe_section(control, SETTING_SECTION_CONTROL);
@@ -318,6 +328,7 @@ new_tree(const char *path)
 	describe_section(webpager, SETTING_SECTION_WEBPAGER);
 	describe_section(host, SETTING_SECTION_HOST);
 	describe_section(service, SETTING_SECTION_SERVICE);
+	describe_section(gateway, SETTING_SECTION_GATEWAY);
 	cfg_opt_t root[] = {
 		CFG_SEC(SECTION_RELAY, relay, CFGF_NONE),
 		CFG_SEC(SECTION_CONTROL, control, CFGF_NONE),
@@ -327,6 +338,7 @@ new_tree(const char *path)
 		CFG_SEC(SECTION_DEFAULTS, host, CFGF_NONE),
 		CFG_SEC(SECTION_HOST, host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC(SECTION_SERVICE, service, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC(SECTION_GATEWAY, gateway, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_END(),
 	};
 	for (size_t i = 0; root[i].name != NULL; i++)
@@ -411,6 +423,7 @@ relay_conf_fini(struct relay_conf *conf)
 		cfg_free(conf->tree);
 	free(conf->hosts);
 	free(conf->services);
+	free(conf->gateways);
 	*conf = (struct relay_conf){ .tree = NULL };
 }
 
@@ -463,13 +476,13 @@ relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings *rel
 }
 
 bool
-relay_conf_apply_defaults(const struct relay_conf *conf, struct host_settings *host)
+relay_conf_apply_defaults(const struct relay_conf *conf, struct host_section *host)
 {
 	return apply_section(cfg_getsec(conf->tree, SECTION_DEFAULTS), SETTING_SECTION_HOST, host);
 }
 
 bool
-relay_conf_apply_host(const struct relay_conf *conf, size_t index, struct host_settings *host)
+relay_conf_apply_host(const struct relay_conf *conf, size_t index, struct host_section *host)
 {
 	return apply_section(cfg_getnsec(conf->tree, SECTION_HOST, (unsigned)index),
 			     SETTING_SECTION_HOST, host);
@@ -493,6 +506,20 @@ const char *
 relay_conf_service_name(const struct relay_conf *conf, size_t index)
 {
 	return cfg_title(cfg_getnsec(conf->tree, SECTION_SERVICE, (unsigned)index));
+}
+
+bool
+relay_conf_apply_gateway(const struct relay_conf *conf, size_t index,
+			 struct gateway_settings *gateway)
+{
+	return apply_section(cfg_getnsec(conf->tree, SECTION_GATEWAY, (unsigned)index),
+			     SETTING_SECTION_GATEWAY, gateway);
+}
+
+const char *
+relay_conf_gateway_name(const struct relay_conf *conf, size_t index)
+{
+	return cfg_title(cfg_getnsec(conf->tree, SECTION_GATEWAY, (unsigned)index));
 }
 
 void

@@ -2,10 +2,10 @@
  * relay_conf.h - relay.conf and the `-o` options: what they set, each value already checked.
  *
  * Sections: `relay`, `control`, `exporter`, `datagram`, `webpager`, `defaults`, `host "ID"`,
- * `service "NAME"`; the keys are those of settings.def.  An option is SECTION.KEY=VALUE, split at
- * the first `=`, then at the last dot before it, with SECTION being `relay`, `host ID` and so on.
- * A list in it has commas between its texts: `service hello.command=perl,/srv/hello.pl`
- * (setting_list_split).
+ * `service "NAME"`, `gateway "NAME"`; the keys are those of settings.def.  An option is
+ * SECTION.KEY=VALUE, split at the first `=`, then at the last dot before it, with SECTION being
+ * `relay`, `host ID` and so on. A list in it has commas between its texts: `service
+ * hello.command=perl,/srv/hello.pl` (setting_list_split).
  */
 #ifndef RELAY_RELAY_CONF_H
 #define RELAY_RELAY_CONF_H
@@ -31,6 +31,8 @@ struct relay_conf {
 	size_t host_count;
 	struct conf_origin *services; /* likewise */
 	size_t service_count;
+	struct conf_origin *gateways; /* likewise */
+	size_t gateway_count;
 };
 
 /*
@@ -45,15 +47,18 @@ void relay_conf_fini(struct relay_conf *conf);
 
 /* Each stores the values that are given, leaving the others alone.  False: no memory. */
 bool relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings *relay);
-bool relay_conf_apply_defaults(const struct relay_conf *conf, struct host_settings *host);
-bool relay_conf_apply_host(const struct relay_conf *conf, size_t index, struct host_settings *host);
+bool relay_conf_apply_defaults(const struct relay_conf *conf, struct host_section *host);
+bool relay_conf_apply_host(const struct relay_conf *conf, size_t index, struct host_section *host);
 
 bool relay_conf_apply_service(const struct relay_conf *conf, size_t index,
 			      struct service_settings *service);
+bool relay_conf_apply_gateway(const struct relay_conf *conf, size_t index,
+			      struct gateway_settings *gateway);
 
-/* The id of a host section; the name of a service section, as it was written. */
+/* The id of a host section; the name of a service or gateway section, as it was written. */
 const char *relay_conf_host_id(const struct relay_conf *conf, size_t index);
 const char *relay_conf_service_name(const struct relay_conf *conf, size_t index);
+const char *relay_conf_gateway_name(const struct relay_conf *conf, size_t index);
 
 /* Adds a finding about a section, under the name of the file or the option that it comes from. */
 void relay_conf_say(const struct relay_conf *conf, struct conf_origin origin,

@@ -13,6 +13,7 @@
 #define SECTION_HOST     "host"
 #define SECTION_CONTROL  "control"
 #define SECTION_SERVICE  "service"
+#define SECTION_GATEWAY  "gateway"
 #define SECTION_DATAGRAM "datagram"
 #define SECTION_WEBPAGER "webpager"
 

@@ -28,7 +28,8 @@ struct option {
 static bool
 has_title(const char *name)
 {
-	return strcmp(name, SECTION_HOST) == 0 || strcmp(name, SECTION_SERVICE) == 0;
+	return strcmp(name, SECTION_HOST) == 0 || strcmp(name, SECTION_SERVICE) == 0 ||
+	       strcmp(name, SECTION_GATEWAY) == 0;
 }
 
 /* NULL, or what is wrong with its shape. */
@@ -37,7 +38,7 @@ split_option(struct option *option, char *text)
 {
 	static const char shape[] =
 	    "write SECTION.KEY=VALUE, with relay, control, exporter, datagram, webpager, defaults, "
-	    "host ID or service NAME as the section";
+	    "host ID, service NAME or gateway NAME as the section";
 	char *equal = strchr(text, '=');
 
 	if (equal == NULL)
@@ -83,13 +84,19 @@ check_option(struct option *option, char *why, size_t why_size)
 	return false;
 }
 
+/* How many sections with a title there are of that kind. */
+static size_t *
+section_count(struct relay_conf *conf, enum setting_section section)
+{
+	if (section == SETTING_SECTION_HOST)
+		return &conf->host_count;
+	return section == SETTING_SECTION_GATEWAY ? &conf->gateway_count : &conf->service_count;
+}
+
 /* The section of the tree that the option means; one with a title is made if need be. */
 static cfg_t *
 option_section(struct relay_conf *conf, const struct option *option)
 {
-	size_t *count =
-	    option->section == SETTING_SECTION_HOST ? &conf->host_count : &conf->service_count;
-
 	if (option->title == NULL) {
 		struct conf_origin *origin = relay_conf_origin(conf, option->name);
 
@@ -105,7 +112,7 @@ option_section(struct relay_conf *conf, const struct option *option)
 		return NULL;
 	section = cfg_addtsec(conf->tree, option->name, option->title);
 	if (section == NULL)
-		--*count;
+		--*section_count(conf, option->section);
 	return section;
 }
 

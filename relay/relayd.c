@@ -3,6 +3,7 @@
  */
 #include "relay/config.h"
 #include "relay/config_datagram.h"
+#include "relay/config_tls.h"
 #include "relay/daemonize.h"
 #include "relay/keeper.h"
 #include "relay/log.h"
@@ -200,6 +201,7 @@ serve(const struct command_line *line, struct config *config, struct service_man
 	if (take_pid_file(&pid_file, config, &status)) {
 		/* Only control has to know them, and it reads them itself. */
 		config_datagram_drop(config);
+		config_tls_wipe(config);
 		struct keeper_options options = {
 			.config = config,
 			.source = &line->source,

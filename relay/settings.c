@@ -29,8 +29,9 @@
 #define STRUCT_OF_exporter  struct relay_settings
 #define STRUCT_OF_datagram  struct relay_settings
 #define STRUCT_OF_webpager  struct relay_settings
-#define STRUCT_OF_host      struct host_settings
+#define STRUCT_OF_host      struct host_section
 #define STRUCT_OF_service   struct service_settings
+#define STRUCT_OF_gateway   struct gateway_settings
 #define SECTION_OF_relay    SETTING_SECTION_RELAY
 #define SECTION_OF_control  SETTING_SECTION_CONTROL
 #define SECTION_OF_exporter SETTING_SECTION_EXPORTER
@@ -38,6 +39,7 @@
 #define SECTION_OF_webpager SETTING_SECTION_WEBPAGER
 #define SECTION_OF_host     SETTING_SECTION_HOST
 #define SECTION_OF_service  SETTING_SECTION_SERVICE
+#define SECTION_OF_gateway  SETTING_SECTION_GATEWAY
 
 const struct setting settings_table[SETTING_COUNT] = {
 #define SETTING(section_, key_, type_, unit_, field_, fallback_, min_, max_, apply_, help_) \
@@ -86,7 +88,8 @@ is_text(const struct setting *setting)
 bool
 setting_section_is_single(enum setting_section section)
 {
-	return section != SETTING_SECTION_HOST && section != SETTING_SECTION_SERVICE;
+	return section != SETTING_SECTION_HOST && section != SETTING_SECTION_SERVICE &&
+	       section != SETTING_SECTION_GATEWAY;
 }
 
 const char *
@@ -105,6 +108,8 @@ setting_section_name(enum setting_section section)
 		return "webpager";
 	case SETTING_SECTION_SERVICE:
 		return "service";
+	case SETTING_SECTION_GATEWAY:
+		return "gateway";
 	case SETTING_SECTION_HOST:
 		break;
 	}
@@ -187,10 +192,37 @@ parse_bool(const char *text, uint64_t *number)
 	return false;
 }
 
+/* The place of a word in `words`, which has a bar between each two. */
 static bool
-parse_number(enum setting_type type, const char *text, uint64_t *number)
+parse_choice(const char *words, const char *text, uint64_t *number)
 {
-	switch (type) {
+	size_t len = strlen(text);
+
+	for (uint64_t i = 0;; i++) {
+		size_t word = strcspn(words, "|");
+
+		if (word == len && memcmp(words, text, len) == 0) {
+			*number = i;
+			return true;
+		}
+		if (words[word] == '\0')
+			return false;
+		words += word + 1;
+	}
+}
+
+static void
+format_choice(const char *words, uint64_t number, char *out, size_t size)
+{
+	for (; number > 0 && strchr(words, '|') != NULL; number--)
+		words = strchr(words, '|') + 1;
+	snprintf(out, size, "%.*s", (int)strcspn(words, "|"), words);
+}
+
+static bool
+parse_number(const struct setting *setting, const char *text, uint64_t *number)
+{
+	switch (setting->type) {
 	case SETTING_UINT:
 		return parse_digits(&text, 10, number) && *text == '\0';
 	case SETTING_MODE:
@@ -203,6 +235,8 @@ parse_number(enum setting_type type, const char *text, uint64_t *number)
 				       number);
 	case SETTING_BOOL:
 		return parse_bool(text, number);
+	case SETTING_CHOICE:
+		return parse_choice(setting->unit, text, number);
 	case SETTING_STRING:
 	case SETTING_PATH:
 	case SETTING_LINE:
@@ -228,6 +262,8 @@ type_text(enum setting_type type)
 		return "an octal mode such as 0755";
 	case SETTING_BOOL:
 		return "yes or no";
+	case SETTING_CHOICE:
+		return "one of the words";
 	case SETTING_STRING:
 	case SETTING_LINE:
 		return "a text without control characters";
@@ -279,7 +315,7 @@ setting_parse(const struct setting *setting, const char *text, struct setting_va
 		measure = strlen(text);
 		found.text = text;
 	} else {
-		form = parse_number(setting->type, text, &found.number);
+		form = parse_number(setting, text, &found.number);
 		measure = found.number;
 	}
 	if (form && measure >= setting->min && measure <= setting->max) {
@@ -350,6 +386,9 @@ setting_format(const struct setting *setting, struct setting_value value, char *
 		break;
 	case SETTING_BOOL:
 		snprintf(out, size, "%s", value.number != 0 ? "yes" : "no");
+		break;
+	case SETTING_CHOICE:
+		format_choice(setting->unit, value.number, out, size);
 		break;
 	case SETTING_STRING:
 	case SETTING_PATH:
@@ -485,9 +524,11 @@ clear(enum setting_section section, void *structure)
 	size_t size = sizeof(struct relay_settings);
 
 	if (section == SETTING_SECTION_HOST)
-		size = sizeof(struct host_settings);
+		size = sizeof(struct host_section);
 	else if (section == SETTING_SECTION_SERVICE)
 		size = sizeof(struct service_settings);
+	else if (section == SETTING_SECTION_GATEWAY)
+		size = sizeof(struct gateway_settings);
 	memset(structure, 0, size);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "relay/datagram_settings.h"
+#include "relay/gateway_settings.h"
 #include "relay/host_settings.h"
 #include "relay/service_settings.h"
 #include "wire/hosts_tab.h"
@@ -25,9 +26,13 @@
 #define SETTINGS_PEOPLE_MAX          1000 /* bytes of a list of names */
 
 #define SETTINGS_SERVICE_SOCKET_MAX HOSTS_TAB_PATH_MAX
-#define SETTINGS_CALLERS_MAX        32   /* users who may call a service */
-#define SETTINGS_LIST_MAX           64   /* texts of a list */
-#define SETTINGS_LIST_BYTES_MAX     4000 /* of all of them, an end for each */
+#define SETTINGS_CALLERS_MAX        32 /* users who may call a service */
+
+#define SETTINGS_GATEWAY_LISTEN_MAX  8   /* addresses of one gateway */
+#define SETTINGS_GATEWAY_CONNECT_MAX 260 /* a name and a port */
+#define SETTINGS_TLS_PATH_MAX        1000
+#define SETTINGS_LIST_MAX            64   /* texts of a list */
+#define SETTINGS_LIST_BYTES_MAX      4000 /* of all of them, an end for each */
 /* A value as it is printed: each byte marked, and the quotes, commas and braces of a list. */
 #define SETTINGS_VALUE_TEXT_MAX (2 * SETTINGS_LIST_BYTES_MAX + 8 * SETTINGS_LIST_MAX)
 
@@ -38,6 +43,7 @@ struct relay_settings {
 	uint32_t port;
 	uint32_t socket_mode;
 	bool hosts_watch;
+	uint64_t tls_expiry_warn_ms; /* 0: nothing is warned of */
 	bool sandbox;
 	char *socket_owner;
 	uint64_t memory_max;
@@ -78,8 +84,9 @@ enum setting_section {
 	SETTING_SECTION_EXPORTER, /* likewise */
 	SETTING_SECTION_DATAGRAM, /* likewise */
 	SETTING_SECTION_WEBPAGER, /* likewise */
-	SETTING_SECTION_HOST,     /* struct host_settings: `defaults` and `host` */
+	SETTING_SECTION_HOST,     /* struct host_section: `defaults` and `host` */
 	SETTING_SECTION_SERVICE,  /* struct service_settings */
+	SETTING_SECTION_GATEWAY,  /* struct gateway_settings */
 };
 
 enum setting_type {
@@ -88,6 +95,7 @@ enum setting_type {
 	SETTING_DURATION,
 	SETTING_MODE,
 	SETTING_BOOL,
+	SETTING_CHOICE, /* one of the words in `unit` */
 	SETTING_STRING,
 	SETTING_PATH,  /* absolute */
 	SETTING_LINE,  /* a text that is an array in the structure */

@@ -17,7 +17,7 @@
 #define QUEUE_SINCE (offsetof(struct stats_host, queue_since) / sizeof(uint64_t))
 
 static_assert(offsetof(struct stats_host, id) % sizeof(uint64_t) == 0, "words up to the id");
-static_assert(QUEUE_SINCE == BLOCK_WORDS - 1, "the only one that cannot be added is the last");
+static_assert(QUEUE_SINCE == BLOCK_WORDS - 2, "those that cannot be added are the last");
 static_assert(HOSTS_MAX % 64 == 0, "whole words of bits");
 
 /* A reader that meets a change this often takes what it gets. */
@@ -82,6 +82,10 @@ add_block(struct stats_host *sum, const struct stats_host *block)
 	uint64_t oldest = stats_get(&sum->queue_since);
 	if (stats_get(&block->queue_length) > 0 && (oldest == 0 || since < oldest))
 		stats_set(&sum->queue_since, since);
+	uint64_t expiry = stats_get(&block->tls_peer_expiry);
+	uint64_t first = stats_get(&sum->tls_peer_expiry);
+	if (expiry != 0 && (first == 0 || expiry < first))
+		stats_set(&sum->tls_peer_expiry, expiry);
 }
 
 static uint64_t
@@ -145,6 +149,7 @@ stats_begin(struct worker_stats *stats, uint64_t memory_max)
 	}
 	bury(&stats->past);
 	stats_services_begin(&stats->services);
+	stats_gateways_begin(&stats->gateways);
 	stats_set(&stats->memory_used, 0);
 	stats_set(&stats->datagrams_online, 0);
 	stats_set(&stats->datagrams_running, 0);
@@ -223,6 +228,19 @@ stats_add_host(const struct worker_stats *stats, uint32_t index, const char *id,
 	if (found)
 		add_block(sum, &copy);
 	return found;
+}
+
+uint64_t
+stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id)
+{
+	const struct stats_host *block = &stats->hosts[index < HOSTS_MAX ? index : 0];
+	uint64_t sequence = read_begin(stats);
+
+	if (index >= HOSTS_MAX || !is_used(stats, index) ||
+	    strncmp(block->id, id, sizeof block->id) != 0)
+		return 0;
+	uint64_t expiry = stats_get(&block->tls_peer_expiry);
+	return read_whole(stats, sequence) ? expiry : 0;
 }
 
 static void

@@ -17,6 +17,7 @@
 #include "relay/limits.h"
 #include "relay/link_reason.h"
 #include "relay/request.h"
+#include "relay/stats_gateway.h"
 #include "relay/stats_service.h"
 
 /*
@@ -30,9 +31,11 @@ struct stats_host {
 	_Atomic uint64_t bytes_out; /* to clients */
 	_Atomic uint64_t clients_accepted;
 	_Atomic uint64_t closes[LINK_REASON_COUNT];
-	_Atomic uint64_t connects;   /* = sum of closes + links that are open */
-	struct histogram queue_wait; /* of answered requests: until a link took them, */
-	struct histogram upstream;   /* from then to the reply, */
+	_Atomic uint64_t tls_resumed;    /* of the handshakes of TLS, */
+	_Atomic uint64_t tls_handshakes; /* those that came to their end */
+	_Atomic uint64_t connects;       /* = sum of closes + links that are open */
+	struct histogram queue_wait;     /* of answered requests: until a link took them, */
+	struct histogram upstream;       /* from then to the reply, */
 	_Atomic uint64_t duration[HISTOGRAM_BUCKETS]; /* and both together; so is their sum */
 	struct histogram handshake;   /* of links: from the connect until they were ready */
 	_Atomic uint64_t clients;     /* gauges, from here on */
@@ -42,6 +45,8 @@ struct stats_host {
 	_Atomic uint64_t queue_bytes;
 	_Atomic uint64_t queue_since; /* of the oldest, ns of the monotonic clock; queue_length = 0:
 					 means nothing */
+	_Atomic uint64_t tls_peer_expiry; /* of the certificate that the peer showed last, seconds
+					     since 1970; 0: none yet */
 	char id[HOST_ID_MAX + 1];
 };
 
@@ -64,6 +69,7 @@ struct worker_stats {
 	 * at them. */
 	_Atomic uint64_t used[HOSTS_MAX / 64];
 	struct stats_services services;
+	struct stats_gateways gateways;
 	struct stats_host past; /* of hosts whose block is another's by now */
 	struct stats_host hosts[HOSTS_MAX];
 };
@@ -78,6 +84,9 @@ int stats_create(void);
 struct worker_stats *stats_map(int fd, bool writable);
 
 void stats_unmap(struct worker_stats *stats);
+
+/* Only the block's tls_peer_expiry, if it is this host's. */
+uint64_t stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id);
 
 /* --- the writer ------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include "relay/call.h"
 #include "relay/client.h"
 #include "relay/datagrams.h"
+#include "relay/gateway.h"
 #include "relay/host.h"
 #include "relay/link.h"
 #include "relay/log.h"
@@ -156,6 +157,7 @@ on_accept_again(struct uring_timer *timer)
 			host_arm_accepts(worker->hosts[i]);
 	}
 	worker_arm_services(worker);
+	worker_arm_gateways(worker);
 }
 
 /*
@@ -181,6 +183,7 @@ on_look(struct uring_timer *timer)
 	}
 	if (all)
 		worker_look_at_services(worker);
+	shared |= worker_look_at_gateways(worker);
 	worker->look_ms *= 4;
 	if (worker->look_ms > LOOK_MAX_MS)
 		worker->look_ms = 0;
@@ -225,6 +228,7 @@ worker_stop(struct worker *worker, uint64_t timeout_ms)
 			worker_now(worker) + ms_to_ns(timeout_ms));
 	worker_leave_all(worker);
 	worker_leave_services(worker);
+	worker_leave_gateways(worker);
 	if (worker->datagrams != NULL)
 		datagrams_stop(worker->datagrams);
 }
@@ -233,7 +237,8 @@ static void
 stop_if_done(struct worker *worker)
 {
 	if (worker->state != WORKER_STOPPING || worker->hosts_count > 0 ||
-	    !TAILQ_EMPTY(&worker->leaving) || worker_has_services(worker))
+	    !TAILQ_EMPTY(&worker->leaving) || worker_has_services(worker) ||
+	    worker_has_gateways(worker))
 		return;
 	if (worker->datagrams != NULL && !datagrams_end(worker->datagrams))
 		return;
@@ -276,6 +281,8 @@ flush_output(struct worker *worker)
 	}
 	if (worker->datagrams != NULL)
 		datagrams_flush(worker->datagrams);
+	if (worker->gateways != NULL)
+		worker_flush_gateways(worker);
 }
 
 /* Apart, so that the turns without it are not slowed down by room made for it. */
@@ -316,6 +323,8 @@ worker_turn(struct worker *worker)
 	slab_turn(&worker->clients);
 	slab_turn(&worker->exchanges);
 	slab_turn(&worker->links);
+	if (worker->gateways != NULL)
+		worker_turn_gateways(worker);
 	count_turn(worker);
 	return error;
 }
@@ -373,11 +382,12 @@ void
 worker_fini(struct worker *worker)
 {
 	bool over = worker->hosts_count == 0 && TAILQ_EMPTY(&worker->leaving) &&
-		    !worker_has_services(worker);
+		    !worker_has_services(worker) && !worker_has_gateways(worker);
 
 	log_set_sink(NULL, NULL);
 	if (over)
 		datagrams_free(worker->datagrams); /* its timers are the ring's */
+	worker_free_credentials(worker);
 	uring_free(worker->ring);
 	port_abandon(worker->keeper);
 	port_abandon(worker->control);
@@ -385,6 +395,7 @@ worker_fini(struct worker *worker)
 		return;
 	free(worker->hosts);
 	free(worker->services);
+	worker_free_gateways(worker);
 	slab_fini(&worker->calls);
 	slab_fini(&worker->clients);
 	slab_fini(&worker->exchanges);

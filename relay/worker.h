@@ -17,6 +17,7 @@
 #include "relay/memory.h"
 #include "relay/request.h"
 #include "relay/slab.h"
+#include "relay/worker_credentials.h"
 #include "uring/uring.h"
 
 #define WORKER_STATES(X)               \
@@ -43,6 +44,7 @@ struct link;
 struct host;
 struct service;
 struct datagrams;
+struct gateways;
 struct stats_host;
 struct worker_stats;
 TAILQ_HEAD(exchange_list, exchange);
@@ -96,9 +98,12 @@ struct worker {
 	struct service_list leaving_services; /* not in the table any more */
 	struct slab calls;
 	uint32_t calls_count;
-	uint32_t call_fds; /* of calls: from the same stock as clients_max */
+	uint32_t call_fds; /* of calls and tunnels: from the same stock as clients_max */
 
 	struct datagrams *datagrams; /* the message plane; NULL = there is none */
+	struct gateways *gateways;   /* relay/gateway.h; NULL = there never was one */
+
+	struct credentials_list credentials; /* of TLS */
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "relay/courier.h"
 #include "relay/datagrams.h"
+#include "relay/gateway.h"
 #include "relay/host.h"
 #include "relay/log.h"
 #include "relay/port.h"
@@ -189,7 +190,8 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	struct host *host;
 
 	if (worker_on_question(worker, message, fd) || worker_on_service(worker, message, fd) ||
-	    datagrams_on_control(worker, message, fd))
+	    worker_on_credentials(worker, message, fd) ||
+	    datagrams_on_control(worker, message, fd) || worker_on_gateway(worker, message, fd))
 		return; /* the descriptor went with it */
 	switch (message->type) {
 	case CHANNEL_HOST_ADD:
@@ -214,11 +216,15 @@ worker_on_control(void *context, const struct channel_message *message, int fd)
 	case CHANNEL_SYNC_BEGIN:
 		sync_begin(worker);
 		worker_sync_services(worker, false);
+		worker_sync_gateways(worker, false);
+		worker_sync_credentials(worker, false);
 		elsewhere_sync(worker, false);
 		break;
 	case CHANNEL_SYNC_END:
 		sync_end(worker);
 		worker_sync_services(worker, true);
+		worker_sync_gateways(worker, true);
+		worker_sync_credentials(worker, true);
 		elsewhere_sync(worker, true);
 		break;
 	case CHANNEL_RENEW:

@@ -8,6 +8,7 @@
 #include "relay/keeper.h"
 #include "relay/sandbox.h"
 #include "relay/stats.h"
+#include "relay/tls.h"
 #include "uring/explain.h"
 
 #include <stdlib.h>
@@ -52,6 +53,10 @@ worker_process(int keeper_fd, int stats_fd, const char *name, const struct worke
 	int error = uring_new(&ring, &ring_options);
 	if (error != 0) {
 		say_why(keeper, error);
+		_exit(EXIT_UNAVAILABLE);
+	}
+	if (!tls_prepare()) {
+		log_error(NULL, "there is no source of random numbers for TLS");
 		_exit(EXIT_UNAVAILABLE);
 	}
 	if (sandbox)

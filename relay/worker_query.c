@@ -12,6 +12,7 @@
 #include "relay/link.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Hosts or services looked at for one answer. */
@@ -98,6 +99,17 @@ set_peer(struct channel_row *row, const struct sockaddr_storage *address)
 }
 
 static void
+set_tls(struct channel_row *row, const struct tls_session *tls)
+{
+	int64_t expiry = tls_peer_expiry(tls);
+
+	snprintf(row->tls_cipher, sizeof row->tls_cipher, "%s", tls_cipher(tls));
+	snprintf(row->tls_name, sizeof row->tls_name, "%s", tls_peer_name(tls));
+	row->tls_expiry = expiry > 0 ? (uint64_t)expiry : 0;
+	row->tls_resumed = tls_resumed(tls);
+}
+
+static void
 add_link(struct channel_rows *rows, const struct link *link)
 {
 	struct channel_row *row = add_row(rows, link->host, link->number);
@@ -109,6 +121,8 @@ add_link(struct channel_rows *rows, const struct link *link)
 	row->in_bytes = buffer_len(&link->in);
 	row->out_bytes = buffer_len(&link->out);
 	set_peer(row, &link->address);
+	if (link->tls != NULL)
+		set_tls(row, link->tls);
 }
 
 /* In the order of their numbers, from behind *number on.  true = not all had room. */

@@ -335,6 +335,29 @@ uring_hung_up(struct uring *u, int fd)
 }
 
 void
+uring_shutdown(struct uring *u, int fd)
+{
+	struct fake_file *file = fake_file(u, fd, "shutdown");
+
+	if (file->kind != FAKE_STREAM)
+		return;
+	file->end->to_outside.ended = true;
+	notify(file->end);
+}
+
+void
+uring_reset(struct uring *u, int fd)
+{
+	struct fake_file *file = fake_file(u, fd, "reset");
+
+	if (file->kind == FAKE_STREAM) {
+		file->end->outside_error = -ECONNRESET;
+		file->end->to_outside.len = 0;
+	}
+	uring_close(u, fd);
+}
+
+void
 uring_peer(struct uring *u, int fd, uint32_t *uid, uint32_t *pid)
 {
 	fake_file(u, fd, "peer");

@@ -189,6 +189,8 @@ structure_of(const struct setting *setting)
 		return &config.hosts[1].settings;
 	if (setting->section == SETTING_SECTION_SERVICE)
 		return &config.services[0].settings;
+	if (setting->section == SETTING_SECTION_GATEWAY)
+		return &config.gateways[0].settings;
 	return &config.relay;
 }
 
@@ -199,7 +201,21 @@ kind_of(const struct setting *setting)
 		return CONFIG_DIFF_CHANGED;
 	if (setting->section == SETTING_SECTION_SERVICE)
 		return CONFIG_DIFF_SERVICE_CHANGED;
+	if (setting->section == SETTING_SECTION_GATEWAY)
+		return CONFIG_DIFF_GATEWAY_CHANGED;
 	return CONFIG_DIFF_RELAY;
+}
+
+/* One as no file could give it: without any of what it needs. */
+static void
+add_gateway(struct config *to)
+{
+	to->gateways = calloc(1, sizeof *to->gateways);
+	cr_assert_not_null(to->gateways);
+	to->gateways[0].name = strdup("g");
+	to->gateways[0].credentials = CONFIG_CREDENTIALS_NONE;
+	settings_init(SETTING_SECTION_GATEWAY, &to->gateways[0].settings);
+	to->gateway_count = 1;
 }
 
 /* Every setting is compared, whichever the table holds. */
@@ -211,6 +227,8 @@ Test(config_diff, every_setting_counts)
 	write_text("relay.conf", "service a { ident = i connect = /c }\n");
 	keep();
 	cr_assert(load());
+	add_gateway(&before);
+	add_gateway(&config);
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
 		enum config_diff_kind kind = kind_of(setting);
@@ -384,7 +402,7 @@ Test(config_diff, texts_are_printable_and_bounded)
 static struct config_host
 make_host(size_t number, const char *address)
 {
-	struct config_host host = { .port = 5663 };
+	struct config_host host = { .port = 5663, .credentials = CONFIG_CREDENTIALS_NONE };
 
 	cr_assert_gt(asprintf(&host.id, "host%zu", number), 0);
 	host.domain = strdup("d");

@@ -264,10 +264,12 @@ Test(settings, table)
 
 Test(settings, defaults)
 {
+	struct host_section section;
 	struct host_settings h;
 	struct relay_settings r;
 
-	settings_init(SETTING_SECTION_HOST, &h);
+	settings_init(SETTING_SECTION_HOST, &section);
+	h = section.settings;
 	cr_assert_eq(h.links_max, 5);
 	cr_assert_eq(h.pipeline, 1);
 	cr_assert_eq(h.spread, 1);
@@ -304,7 +306,7 @@ Test(settings, line)
 {
 	const struct setting *setting = host("busy_line");
 	struct setting_value value;
-	struct host_settings h, copy;
+	struct host_section h, copy;
 	char longest[HOST_BUSY_LINE_SIZE + 1], why[256];
 
 	memset(longest, 'x', sizeof longest);
@@ -316,15 +318,15 @@ Test(settings, line)
 	longest[HOST_BUSY_LINE_SIZE - 1] = '\0';
 	cr_assert(setting_parse(setting, longest, &value, why, sizeof why));
 	cr_assert(setting_store(setting, &h, value));
-	cr_assert_str_eq(h.busy_line, longest);
+	cr_assert_str_eq(h.settings.busy_line, longest);
 	copy = h;
 	cr_assert(setting_store(setting, &h, (struct setting_value){ .text = "busy" }));
 	cr_assert_str_eq(setting_load(setting, &h).text, "busy");
-	cr_assert_str_eq(copy.busy_line, longest, "a copy is a value of its own");
+	cr_assert_str_eq(copy.settings.busy_line, longest, "a copy is a value of its own");
 	cr_assert_not(
 	    setting_equal(setting, setting_load(setting, &h), setting_load(setting, &copy)));
 	settings_fini(SETTING_SECTION_HOST, &h);
-	cr_assert_str_eq(h.busy_line, "");
+	cr_assert_str_eq(h.settings.busy_line, "");
 }
 
 Test(settings, defaults_of_a_service)
@@ -397,7 +399,7 @@ Test(settings, store_and_load_a_service)
 Test(settings, store_and_load)
 {
 	struct relay_settings r;
-	struct host_settings h;
+	struct host_section h;
 
 	settings_init(SETTING_SECTION_RELAY, &r);
 	cr_assert(setting_store(relay("user"), &r, (struct setting_value){ .text = "www" }));
@@ -414,7 +416,8 @@ Test(settings, store_and_load)
 	/* Every number goes to its own member and nowhere else. */
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		if (settings_table[i].section != SETTING_SECTION_HOST ||
-		    settings_table[i].type == SETTING_LINE)
+		    settings_table[i].type == SETTING_LINE ||
+		    settings_table[i].type == SETTING_PATH)
 			continue;
 		memset(&h, 0, sizeof h);
 		cr_assert(

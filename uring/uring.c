@@ -647,6 +647,22 @@ uring_hung_up(struct uring *u, int fd)
 }
 
 void
+uring_shutdown(struct uring *u, int fd)
+{
+	(void)u;
+	shutdown(fd, SHUT_WR); /* of one that is gone by now: that shows in its receive */
+}
+
+void
+uring_reset(struct uring *u, int fd)
+{
+	const struct linger none = { .l_onoff = 1 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	uring_close(u, fd);
+}
+
+void
 uring_peer(struct uring *u, int fd, uint32_t *uid, uint32_t *pid)
 {
 	struct ucred peer;

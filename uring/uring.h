@@ -103,6 +103,12 @@ int uring_tcp_socket(struct uring *ring, int family);
 /* Whether the other side of a stream socket is gone altogether, not only its writing half. */
 bool uring_hung_up(struct uring *ring, int fd);
 
+/* Says that no more is sent on a stream whose sends are settled.  Cheap to say twice. */
+void uring_shutdown(struct uring *ring, int fd);
+
+/* As uring_close, but the other side gets a reset, and what was not sent yet is lost. */
+void uring_reset(struct uring *ring, int fd);
+
 /* Who is at the other side of a UNIX socket; UINT32_MAX if that cannot be told, 0 if the pid cannot
  * (another PID namespace). */
 void uring_peer(struct uring *ring, int fd, uint32_t *uid, uint32_t *pid);
