@@ -33,7 +33,7 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c \
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c bench/tls_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
 	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
@@ -271,6 +271,11 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
+# Its certificates are those of the tests.
+$(BUILD)/tls-bench: $(call obj,bench/tls_bench.c tests/tls_stage.c) $(BUILD)/libbench.a $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGTLS)
+
 # The worker's own code on a ring and channels in memory.
 $(BUILD)/relay-sim: $(call obj,$(SIM_SRC)) $(LIBS)
 	$(call say,LD)
@@ -303,6 +308,9 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(WIRE_SRC) $(BUILD)/gen/control.pb-c.c $(wildca
 
 # Beside the codec, the library's own reading.
 $(BUILD)/fuzz/fuzz_prefork: $(PREFORK_SRC) $(wildcard relay/prefork/*.h)
+
+$(BUILD)/fuzz/fuzz_tls: BORINGSSL += -lssl
+$(BUILD)/fuzz/fuzz_tls: tests/tls_stage.c relay/tls.c relay/tls_context.c relay/tls_verify.c relay/buffer.c relay/memory.c $(wildcard relay/tls*.h)
 
 # What stands behind the control socket is all of the daemon, without the programs that ask it.
 DAEMON_SRC = $(filter-out relay/ctl_% relay/exporter% relay/prefork_client_%,$(RELAY_SRC))
@@ -365,6 +373,9 @@ idea-bench: $(BUILD)/idea-bench ## nanoseconds per encrypted line, every way, be
 stats-bench: $(BUILD)/stats-bench ## nanoseconds per request counted, microseconds per reading of the statistics
 	@$(BUILD)/stats-bench
 
+bench-tls: all $(BUILD)/tls-bench ## links in TLS beside plain ones: processor time per request; handshakes per second of one core
+	@bench/tls $(BUILD)
+
 install: all ## into $(DESTDIR)$(prefix)
 	install -d $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/doc/relay
 	install -m 755 $(BUILD)/relayd $(BUILD)/relay-exporter $(DESTDIR)$(prefix)/sbin
@@ -422,5 +433,5 @@ help: ## this list
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all man programs demo check mutants asan asan-check fuzz tidy format bench bench-quick bench-calls bench-guard \
-	idea-bench stats-bench install clean help
+	idea-bench stats-bench bench-tls install clean help
 .SECONDARY:

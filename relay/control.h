@@ -91,6 +91,7 @@ struct control_host {
 	uint64_t up;           /* bit N: worker N has a usable link */
 	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
 	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
+	uint64_t expiry_said_at; /* ms: that its peer's certificate expires; 0 = never */
 	struct control_text status;
 	struct control_text last_log;
 	struct control_delayed delayed;
@@ -144,6 +145,12 @@ struct control {
 	uint32_t requests;                      /* of operators to peers, likewise */
 	struct control_credentials credentials; /* of TLS */
 	struct control_tickets tickets;         /* of gateways */
+
+	struct {
+		uint64_t look_at;     /* ms */
+		uint64_t own_said_at; /* likewise; 0 = never */
+	} expiry;                     /* control_expiry.h */
+
 	struct control_gateways gateways;
 	struct control_services services;
 	struct control_messages messages;

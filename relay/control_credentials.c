@@ -5,6 +5,7 @@
  */
 #include "relay/control_credentials.h"
 
+#include "relay/child.h"
 #include "relay/config_tls.h"
 #include "relay/control.h"
 #include "relay/log.h"
@@ -110,6 +111,7 @@ control_credentials_apply(struct control *control)
 		all->numbers[i] = one->message.number;
 	}
 	config_tls_wipe(&control->config);
+	control->expiry.own_said_at = child_clock_ms(); /* while they were read */
 }
 
 void

@@ -6,14 +6,11 @@
  */
 #include "relay/control_call.h"
 
-#include "relay/config_tls.h"
 #include "relay/control.h"
+#include "relay/control_expiry.h"
 #include "relay/control_services.h"
-#include "relay/stats.h"
 
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -86,70 +83,35 @@ check_hosts(struct control_call *call, Relay__Control__Health *health)
 			   control_text(call, "%" PRIu32 " more hosts are down or held", more));
 }
 
-/* Certificates, own ones and those of peers, that are soon over or already. */
+struct certificates {
+	struct control_call *call;
+	Relay__Control__Health *health;
+	uint32_t more;
+};
+
 static void
-add_expiry(struct control_call *call, Relay__Control__Health *health, const char *whose,
-	   uint64_t expires, uint32_t *more)
+add_certificate(void *context, const char *host, const char *text)
 {
-	uint64_t early = call->control->config.relay.tls_expiry_warn_ms * 1000;
-	uint64_t now = control_now_us();
-	uint64_t day = UINT64_C(86400) * 1000000;
+	struct certificates *all = context;
 
-	if (early == 0 || expires == 0 || expires > now + early)
-		return;
-	if (health->n_reason >= REASONS_MAX - 1)
-		++*more;
-	else if (expires <= now)
-		add_reason(health, control_text(call, "%s has expired", whose));
-	else if (expires - now < day)
-		add_reason(health, control_text(call, "%s expires within a day", whose));
+	if (all->health->n_reason >= REASONS_MAX / 2)
+		all->more++;
+	else if (host == NULL)
+		add_reason(all->health, control_clean(all->call, text));
 	else
-		add_reason(health, control_text(call, "%s expires in %" PRIu64 " days", whose,
-						(expires - now) / day));
+		add_reason(all->health, control_text(all->call, "%s: %s", host, text));
 }
 
-static uint64_t
-peer_expires(const struct control *control, const struct control_host *host)
-{
-	uint64_t first = 0;
-
-	for (uint32_t i = 0; i < control->options->worker_count; i++) {
-		const struct worker_stats *stats = control->workers[i].stats;
-		uint64_t expires =
-		    stats == NULL ? 0 : stats_peer_expiry(stats, host->index, host->id);
-
-		if (expires != 0 && (first == 0 || expires < first))
-			first = expires;
-	}
-	return first * 1000000;
-}
-
+/* Own ones and those of peers that are soon over, or already; hosts have their room too. */
 static void
 check_certificates(struct control_call *call, Relay__Control__Health *health)
 {
-	const struct control *control = call->control;
-	char whose[PATH_MAX + HOST_ID_MAX];
-	uint32_t more = 0;
+	struct certificates all = { .call = call, .health = health };
 
-	for (size_t i = 0; i < control->config.credential_count; i++) {
-		const struct config_credentials *set = &control->config.credentials[i];
-
-		snprintf(whose, sizeof whose, "certificate %s", set->paths[TLS_FILE_CERT]);
-		add_expiry(call, health, whose,
-			   set->found.not_after > 0 ? (uint64_t)set->found.not_after * 1000000 : 1,
-			   &more);
-	}
-	for (uint32_t i = 0; i < control->hosts_cap; i++) {
-		const struct control_host *host = control->hosts[i];
-
-		if (host == NULL || host->settings.tls == HOST_TLS_OFF)
-			continue;
-		snprintf(whose, sizeof whose, "the certificate of %s's peer", host->id);
-		add_expiry(call, health, whose, peer_expires(control, host), &more);
-	}
-	if (more > 0)
+	control_expiry_each(call->control, add_certificate, &all);
+	if (all.more > 0)
 		add_reason(health,
-			   control_text(call, "%" PRIu32 " more certificates expire", more));
+			   control_text(call, "%" PRIu32 " more certificates expire", all.more));
 }
 
 /* Those that cannot be called. */

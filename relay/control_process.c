@@ -8,6 +8,7 @@
 #include "relay/control.h"
 #include "relay/control_apply.h"
 #include "relay/control_ask.h"
+#include "relay/control_expiry.h"
 #include "relay/control_sandbox.h"
 #include "relay/control_server.h"
 #include "relay/keeper.h"
@@ -390,6 +391,8 @@ wait_ms(struct control *control, uint64_t now)
 		next = control_services_watch_deadline(control);
 	if (control_tickets_deadline(control) < next)
 		next = control_tickets_deadline(control);
+	if (control_expiry_deadline(control) < next)
+		next = control_expiry_deadline(control);
 	if (control_messages_deadline(control) < next)
 		next = control_messages_deadline(control);
 	if (control_server_deadline(control->server) < next)
@@ -453,6 +456,7 @@ round_once(struct control *control, struct pollfd slots[SLOTS])
 	control_asks_run(control, child_clock_ms());
 	control_messages_run(control, child_clock_ms());
 	control_tickets_run(control, child_clock_ms());
+	control_expiry_run(control, child_clock_ms());
 	return !control->stopping;
 }
 
