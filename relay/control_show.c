@@ -7,7 +7,6 @@
 
 #include "relay/child.h"
 #include "relay/control.h"
-#include "relay/control_messages_stats.h"
 #include "relay/control_server.h"
 #include "relay/control_stats.h"
 #include "relay/hosts_table.h"
