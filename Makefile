@@ -33,7 +33,7 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
-MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c bench/tls_bench.c \
+MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c tests/tls_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
 	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
@@ -272,7 +272,7 @@ $(BUILD)/stats-bench: $(call obj,bench/stats_bench.c) $(LIBS)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^
 
 # Its certificates are those of the tests.
-$(BUILD)/tls-bench: $(call obj,bench/tls_bench.c tests/tls_stage.c) $(BUILD)/libbench.a $(LIBS)
+$(BUILD)/tls-bench: $(call obj,tests/tls_bench.c tests/tls_stage.c) $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGTLS)
 
@@ -294,6 +294,12 @@ $(BUILD)/tests/test_uring_contract_fake: $(BUILD)/obj/tests/test_uring_contract_
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -lcriterion
+# A worker on the ring in memory.
+$(BUILD)/tests/test_link_tls: $(call obj,tests/test_link_tls.c tests/fake_channel.c tests/fake_net.c tests/fake_submit.c tests/fake_uring.c) \
+    $(BUILD)/libstage.a $(LIBS)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lcriterion
 $(BUILD)/libstage.a: $(call obj,$(STAGE_SRC))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libstage.a $(BUILD)/libbench.a $(LIBS)
 	$(call say,LD)

@@ -165,6 +165,8 @@ on_due(struct uring_timer *timer)
 
 	if (link->state == LINK_CLOSING)
 		return;
+	if (link->tls != NULL && link_tls_on_due(link))
+		return;
 	if (worker_now(link_worker(link)) < deadline(link)) {
 		link_arm(link);
 		return;

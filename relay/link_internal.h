@@ -68,8 +68,12 @@ bool link_tls_begin(struct link *link);
 void link_tls_on_input(struct link *link, const uint8_t *data, size_t len);
 void link_tls_on_end(struct link *link);
 
-/* Seals what there is and sends it; no send or wait for room is under way. */
+/* Seals what there is and sends it; no send or wait for room is under way.  Never ends the link:
+ * that is the next turn's, by its clock. */
 void link_tls_flush(struct link *link);
+
+/* Its clock is due: whether that was to end it. */
+bool link_tls_on_due(struct link *link);
 
 /* The socket took n bytes of ciphertext; whether that was all. */
 bool link_tls_on_taken(struct link *link, size_t n);

@@ -136,6 +136,15 @@ link_tls_on_end(struct link *link)
 	look(link);
 }
 
+bool
+link_tls_on_due(struct link *link)
+{
+	if (tls_state(link->tls) != TLS_FAILED)
+		return false;
+	fail(link);
+	return true;
+}
+
 /* One piece at a time: what is taken of its ciphertext is known as one. */
 static bool
 seal(struct link *link)
@@ -155,7 +164,9 @@ void
 link_tls_flush(struct link *link)
 {
 	if (!seal(link)) {
-		fail(link);
+		/* Sends of other links are on their way, so nothing may be moved to these now. */
+		uring_timer_set(link_worker(link)->ring, &link->timer,
+				worker_now(link_worker(link)));
 		return;
 	}
 	struct wire_span out = tls_output(link->tls);

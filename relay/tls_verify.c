@@ -118,6 +118,7 @@ tls_verify(struct tls_session *session)
 		session->detail = "the peer has no certificate";
 		return TLS_UNTRUSTED;
 	}
+	session->detail = NULL;
 	X509 *cert = sk_X509_value(chain, 0);
 	X509_STORE_CTX *store = X509_STORE_CTX_new();
 	if (store != NULL && X509_STORE_CTX_init(store, context->trusted, cert, chain) == 1 &&
@@ -125,6 +126,8 @@ tls_verify(struct tls_session *session)
 		failure = judge(session, store, cert);
 	X509_STORE_CTX_free(store);
 	ERR_clear_error();
+	if (failure != TLS_OK && session->detail == NULL)
+		session->detail = "no memory to judge the certificate";
 	return failure;
 }
 
