@@ -9,6 +9,7 @@
 #include "relay/control.h"
 #include "relay/control_expiry.h"
 #include "relay/control_services.h"
+#include "relay/resolve.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -128,6 +129,28 @@ check_services(struct control_call *call, Relay__Control__Health *health)
 	}
 }
 
+/* Those that nobody can come in by. */
+static void
+check_gateways(struct control_call *call, Relay__Control__Health *health)
+{
+	const struct control *control = call->control;
+
+	for (size_t i = 0; i < GATEWAYS_MAX; i++) {
+		const struct control_gateway *gateway = &control->gateways.table[i];
+
+		for (uint32_t k = 0; gateway->config != NULL && k < gateway->doors_count; k++) {
+			const struct control_gateway_door *door = &gateway->doors[k];
+			char text[RESOLVE_TEXT_MAX];
+
+			if (door->error == 0 || door->fd >= 0)
+				continue;
+			resolve_text(&door->address, text);
+			add_reason(health, control_text(call, "gateway %s: %s: %s", gateway->name,
+							text, strerror(-door->error)));
+		}
+	}
+}
+
 void
 control_do_health(struct control_call *call)
 {
@@ -145,6 +168,7 @@ control_do_health(struct control_call *call)
 		add_reason(&health, control_text(call, "the last reload was refused"));
 	check_services(call, &health);
 	check_certificates(call, &health);
+	check_gateways(call, &health);
 	check_hosts(call, &health);
 	/* If nothing could be read, the workers go on with what the process before this said. */
 	bool starts = !control->ready_once && control->last_load_ok;

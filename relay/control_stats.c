@@ -413,6 +413,7 @@ answer_page(struct answer *answer, uint32_t at)
 		fill_workers(answer);
 		fill_services(answer);
 		fill_certificates(answer);
+		answer->stats.n_gateway = control_gateways_rows(call, &answer->stats.gateway);
 	}
 	uint32_t next = fill_hosts(answer, at, page < PAGE_MAX ? page : PAGE_MAX);
 	if (next < call->control->hosts_cap)

@@ -16,6 +16,9 @@ void control_stats_host(const struct control *control, const struct control_host
 Relay__Control__Histogram *control_stats_histogram(struct control_call *call, uint64_t *bounds_us,
 						   const _Atomic uint64_t *counts, uint64_t sum_ns);
 
+/* All gateways in the order of their names, in memory of the call; how many there are. */
+size_t control_gateways_rows(struct control_call *call, Relay__Control__Gateway ***rows);
+
 /* Of the host and that sum, in memory of the call; NULL: there was none. */
 Relay__Control__Gauges *control_stats_gauges(struct control_call *call,
 					     const struct control_host *host,

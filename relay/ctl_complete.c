@@ -234,6 +234,8 @@ name_at(const Relay__Control__Reply *reply, size_t i)
 		return i < reply->services->n_service ? reply->services->service[i]->name : NULL;
 	case RELAY__CONTROL__REPLY__BODY_CALLS:
 		return i < reply->calls->n_call ? reply->calls->call[i]->id : NULL;
+	case RELAY__CONTROL__REPLY__BODY_GATEWAYS:
+		return i < reply->gateways->n_gateway ? reply->gateways->gateway[i]->name : NULL;
 	default: /* an error, or what was not asked for */
 		return NULL;
 	}

@@ -457,6 +457,9 @@ ctl_table_print(FILE *out, const Relay__Control__Reply *reply, const char *verb,
 	case RELAY__CONTROL__REPLY__BODY_CALLS:
 		print_list(out, &reply->calls->base, detail, width);
 		return;
+	case RELAY__CONTROL__REPLY__BODY_GATEWAYS:
+		print_list(out, &reply->gateways->base, detail, width);
+		return;
 	case RELAY__CONTROL__REPLY__BODY_HEALTH:
 		print_health(out, reply->health);
 		return;

@@ -15,6 +15,7 @@
 
 enum {
 	TUNNEL_FDS = 2,
+	RESOLVE_MS = 1000,        /* between two questions where it is */
 	UNREACHABLE_MS = 10000,   /* between two warnings of it */
 	FAILURES_PER_SECOND = 20, /* that are told; all are counted */
 };
@@ -181,8 +182,11 @@ gateway_on_unreachable(struct gateway *gateway, const char *why)
 					   .gateway_index = { .index = gateway->index } };
 
 	/* The index of one that leaves may be another's by now. */
-	if (!gateway->leaving)
+	if (!gateway->leaving &&
+	    (gateway->asked_at == 0 || now - gateway->asked_at >= ms_to_ns(RESOLVE_MS))) {
+		gateway->asked_at = now;
 		worker_tell_control(worker, &message);
+	}
 	if (gateway->warned_at != 0 && now - gateway->warned_at < ms_to_ns(UNREACHABLE_MS))
 		return;
 	gateway->warned_at = now;

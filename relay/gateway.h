@@ -44,6 +44,7 @@ struct gateway {
 	struct stats_gateway *stats;
 	uint64_t log_second; /* in which log_count failures of clients were told */
 	uint32_t log_count;
+	uint64_t asked_at;  /* control to look the local lond up again; 0 = never */
 	uint64_t warned_at; /* that the local lond cannot be reached; 0 = it can, for all we know */
 
 	/* What contexts are made of (gateway_context.c). */

@@ -7,6 +7,7 @@
 #include "relay/metrics.h"
 
 #include "relay/metrics_family.h"
+#include "relay/metrics_gateways.h"
 #include "relay/metrics_services.h"
 #include "relay/metrics_tls.h"
 
@@ -376,6 +377,7 @@ metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 			write_worker_family(text, daemon->stats, &worker_families[i]);
 		write_loop_lag(text, daemon->stats);
 		metrics_services_write(text, daemon->stats);
+		metrics_gateways_write(text, daemon->stats);
 		if (daemon->info != NULL)
 			metrics_tls_write(text, hosts, daemon->stats, daemon->info->now);
 	}

@@ -262,13 +262,12 @@ type_text(enum setting_type type)
 		return "an octal mode such as 0755";
 	case SETTING_BOOL:
 		return "yes or no";
-	case SETTING_CHOICE:
-		return "one of the words";
 	case SETTING_STRING:
 	case SETTING_LINE:
 		return "a text without control characters";
 	case SETTING_PATH:
 		return "an absolute path without control characters";
+	case SETTING_CHOICE:
 	case SETTING_LIST:
 	case SETTING_PATHS:
 		break;
@@ -323,7 +322,9 @@ setting_parse(const struct setting *setting, const char *text, struct setting_va
 		return true;
 	}
 	format_range(setting, range, sizeof range);
-	if (form)
+	if (setting->type == SETTING_CHOICE)
+		snprintf(why, why_size, "\"%.80s\" is none of %s", text, setting->unit);
+	else if (form)
 		snprintf(why, why_size, "\"%.80s\" is out of range: allowed %s", text, range);
 	else
 		snprintf(why, why_size, "\"%.80s\" is not %s: allowed %s", text,

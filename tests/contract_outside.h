@@ -26,7 +26,8 @@
 
 typedef struct fake_end *far_end;
 
-static int far_server_state; /* 0 = accepts, 1 = refuses, 2 = never answers */
+static int far_server_state;    /* 0 = accepts, 1 = refuses, 2 = never answers */
+static far_end far_server_last; /* the other side of the connect that came last */
 
 static void
 far_on_connected(void *context, struct fake_end *end)
@@ -37,14 +38,12 @@ far_on_connected(void *context, struct fake_end *end)
 static void
 far_on_connect(void *context, const struct sockaddr *address, struct fake_answer *answer)
 {
-	static far_end accepted;
-
 	(void)context;
 	(void)address;
 	answer->result = far_server_state == 1 ? -ECONNREFUSED : 0;
 	answer->never = far_server_state == 2;
 	answer->connected = far_on_connected;
-	answer->context = &accepted;
+	answer->context = &far_server_last;
 }
 
 static struct uring *
@@ -117,6 +116,12 @@ far_server(int state)
 {
 	far_server_state = state;
 	return (struct sockaddr_in){ .sin_family = AF_INET };
+}
+
+static far_end
+far_server_accepted(void)
+{
+	return far_server_last;
 }
 
 static void
@@ -262,6 +267,15 @@ far_server(int state)
 	if (state == 2)
 		far_fill(&address);
 	return address;
+}
+
+static far_end
+far_server_accepted(void)
+{
+	int fd = accept4(far_server_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	far_must(fd >= 0, "accept");
+	return fd;
 }
 
 static void

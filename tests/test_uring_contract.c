@@ -436,6 +436,53 @@ Test(contract, connects)
 	seen_free(seen);
 }
 
+/* The other side sees the end behind all that was sent, and may go on writing. */
+Test(contract, shutdown_ends_one_direction)
+{
+	struct seen *reader = seen_new();
+	struct seen *sender = seen_new();
+	uint8_t room[16];
+	int fd;
+	far_end far = far_stream(ring, &fd);
+
+	uring_recv(ring, &reader->op, fd);
+	uring_send(ring, &sender->send, fd, "bye", 3);
+	turn_for(1);
+	uring_shutdown(ring, fd);
+	uring_shutdown(ring, fd);
+	cr_assert_eq(far_read(far, room, sizeof room), 3);
+	cr_assert_eq(far_read(far, room, sizeof room), 0);
+	cr_assert_eq(far_write(far, "more", 4), 4);
+	turn_until(&reader->count, 1);
+	cr_assert_eq(reader->results[0], 4);
+	far_close(far);
+	turn_until(&reader->finals, 1);
+	cr_assert_eq(reader->results[1], 0);
+	uring_close(ring, fd);
+	turn_for(1);
+	seen_free(reader);
+	seen_free(sender);
+}
+
+Test(contract, reset_is_no_end_in_order)
+{
+	struct seen *seen = seen_new();
+	struct sockaddr_in address = far_server(0);
+	int fd = connect_to(seen, &address);
+	uint8_t room[16];
+
+	turn_until(&seen->finals, 1);
+	cr_assert_eq(seen->results[0], 0);
+	far_end far = far_server_accepted();
+	cr_assert_eq(far_read(far, room, sizeof room), -EAGAIN);
+	uring_reset(ring, fd);
+	turn_for(1);
+	cr_assert_eq(far_read(far, room, sizeof room), -ECONNRESET);
+	far_close(far);
+	far_server_end();
+	seen_free(seen);
+}
+
 Test(contract, a_connect_is_refused)
 {
 	struct seen *seen = seen_new();
