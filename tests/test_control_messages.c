@@ -540,6 +540,50 @@ Test(control_messages, what_was_given_up_comes_again)
 	expect_silence(1);
 }
 
+/* What waits for 60 clients whose worker does not read stays on the disk, but for a little; and all
+ * of it comes when it reads. */
+Test(control_messages, a_worker_that_reads_nothing)
+{
+	enum {
+		CLIENTS = 60,
+		ALL = CLIENTS * CHANNEL_NOTICES_OPEN_MAX
+	};
+	struct channel *channel;
+	unsigned came = 0;
+	int fd;
+
+	expect_start(0);
+	expect_start(1);
+	channel = control->workers[0].channel;
+	control->config.relay.datagram.sessions_max = CLIENTS;
+	for (uint64_t client = 1; client <= CLIENTS; client++) {
+		for (uint8_t i = 1; i <= CHANNEL_NOTICES_OPEN_MAX; i++) {
+			struct notice notice = notice_to(client, i, "text");
+			notice.id[0] = (uint8_t)client;
+			accept_notice(1, i, &notice);
+		}
+		for (uint8_t i = 1; i <= CHANNEL_NOTICES_OPEN_MAX; i++)
+			expect(1, CHANNEL_COMMITTED);
+	}
+	for (uint64_t client = 1; client <= CLIENTS; client++) {
+		presence(0, CHANNEL_ONLINE, client, 1);
+		run_round(1);
+	}
+	for (int i = 0; i < 20; i++)
+		run_round(5);
+	cr_assert_leq(channel_queued(channel), 100);
+	uint32_t asked = control->messages.use;
+	for (int i = 0; i < 1000; i++)
+		run_round(0);
+	cr_assert_lt(control->messages.use - asked, 1000, "read over and over");
+	for (; came < ALL; came++) {
+		cr_assert_eq(told(0, &fd).type, CHANNEL_NOTICE);
+		close(fd);
+		cr_assert_eq(channel_flush(channel), 0);
+	}
+	expect_silence(0);
+}
+
 Test(control_messages, what_waits_for_a_client_is_counted)
 {
 	struct channel_notice first, second;
