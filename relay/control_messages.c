@@ -438,8 +438,9 @@ expire(struct control *control, uint64_t now_ms)
 
 	if (control->messages.expire_at > now_ms)
 		return;
-	if (control_messages_order(control, &nobody, &order) == 0)
-		control->messages.expire_at = now_ms + EXPIRE_EVERY_MS;
+	bool taken = control_messages_order(control, &nobody, &order) == 0;
+	/* Without room it is not asked for in every round of the loop. */
+	control->messages.expire_at = now_ms + (taken ? EXPIRE_EVERY_MS : AGAIN_MS);
 }
 
 void
