@@ -322,6 +322,67 @@ Test(msg_session, what_is_held_is_bounded)
 	end();
 }
 
+/* The relay puts request number 2 of the session off, for longer than the client waits. */
+static void
+say_busy(uint64_t of_session)
+{
+	uint8_t bytes[DATAGRAM_SIZE_DEFAULT];
+	struct wire_out out = wire_out(bytes, sizeof bytes);
+	const struct datagram_header header = { .client = CLIENT,
+						.kind = DATAGRAM_BUSY,
+						.session = of_session,
+						.flags = DATAGRAM_RELAY,
+						.about = 2,
+						.value = 10000 };
+
+	datagram_put_bare(&out, &header);
+	session_take(session, out.data, out.len, now_ms);
+}
+
+/* How a request ends of which so many copies were sent, and so many were answered by busy. */
+static enum relay_msg_outcome
+put_off(unsigned copies, unsigned answered)
+{
+	struct session_settings settings = settings_of(false);
+	struct relay_msg_event event = { 0 };
+	uint64_t id, of_session, end_ms;
+
+	settings.timeout_ms = 2000;
+	begin(1, 0, &settings);
+	while (!session_next(session, 0, &event, now_ms) || event.what != RELAY_MSG_ONLINE)
+		step(now_ms + 10000);
+	of_session = event.session;
+	loss = 1000; /* the test answers */
+	cr_assert_eq(
+	    session_request(session, wire_span_str("h"), wire_span_str("x"), false, now_ms, &id),
+	    0);
+	session_tick(session, now_ms);
+	end_ms = now_ms + 10000;
+	while (copies-- > 1) {
+		now_ms += 600; /* more than the longest wait for a repeat */
+		session_tick(session, now_ms);
+	}
+	while (answered-- > 0)
+		say_busy(of_session);
+	while (now_ms < end_ms && event.what != RELAY_MSG_ANSWER) {
+		step(end_ms);
+		(void)session_next(session, 0, &event, now_ms);
+	}
+	cr_assert_eq(event.what, RELAY_MSG_ANSWER);
+	cr_assert_eq(event.number, 2);
+	enum relay_msg_outcome outcome = event.outcome;
+	end();
+	return outcome;
+}
+
+/* Busy means that it was not run: not of one of which another copy is on its way, or was taken. */
+Test(msg_session, busy_is_not_said_of_what_may_be_run)
+{
+	cr_assert_eq(put_off(1, 1), RELAY_MSG_BUSY);
+	cr_assert_eq(put_off(2, 1), RELAY_MSG_GIVEN_UP);
+	cr_assert_eq(put_off(1, 2), RELAY_MSG_GIVEN_UP, "the network has made copies");
+}
+
 /* --- notices */
 
 #define NOTICES 40
