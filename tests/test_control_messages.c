@@ -9,8 +9,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -282,6 +284,35 @@ Test(control_messages, workers_know_their_settings)
 }
 
 /* A client's worker must know where the hosts of the others are. */
+/* Without descriptors there is no way to give a worker its keys: that is tried again soon. */
+Test(control_messages, settings_that_could_not_be_told)
+{
+	struct rlimit limit, none;
+	int fd;
+
+	expect_start(0);
+	expect_start(1);
+	expect_silence(0);
+	control->messages.store.changed = false; /* or its totals are asked for within a second */
+	cr_assert_gt(control_messages_deadline(control), child_clock_ms() + 2000);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	control->config.keys = calloc(1, sizeof *control->config.keys);
+	control->config.key_count = 1;
+	control_messages_untell(control, 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	control_messages_run(control, child_clock_ms());
+	uint64_t deadline = control_messages_deadline(control);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_lt(deadline, child_clock_ms() + 1000);
+	expect(0, CHANNEL_DATAGRAM); /* the half of it */
+	expect(0, CHANNEL_DATAGRAM);
+	cr_assert_eq(told(0, &fd).type, CHANNEL_CLIENT_KEYS);
+	cr_assert_geq(fd, 0);
+	close(fd);
+}
+
 Test(control_messages, hosts_that_are_elsewhere)
 {
 	const struct channel_listen listen = { .index = 1, .id = "msul1" };
