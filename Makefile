@@ -214,7 +214,7 @@ $(BUILD)/obj/msg/%.o: %.c | $(BUILD)/deps-build
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/libmsg.a: $(MSG_OBJ)
-$(BUILD)/tests/test_msg_session: $(BUILD)/libmsg.a
+$(BUILD)/tests/test_msg_session $(BUILD)/tests/test_msg_client: $(BUILD)/libmsg.a
 $(BUILD)/fuzz/fuzz_msg_session: $(filter relay/msg/session%,$(MSG_SRC)) $(wildcard relay/msg/*.h)
 $(BUILD)/librelay-msg.a: $(MSG_OBJ)
 	$(call say,AR)

@@ -438,8 +438,9 @@ expire(struct control *control, uint64_t now_ms)
 
 	if (control->messages.expire_at > now_ms)
 		return;
-	if (control_messages_order(control, &nobody, &order) == 0)
-		control->messages.expire_at = now_ms + EXPIRE_EVERY_MS;
+	bool taken = control_messages_order(control, &nobody, &order) == 0;
+	/* Without room it is not asked for in every round of the loop. */
+	control->messages.expire_at = now_ms + (taken ? EXPIRE_EVERY_MS : AGAIN_MS);
 }
 
 void
@@ -456,6 +457,17 @@ control_messages_run(struct control *control, uint64_t now_ms)
 	control_webpager_read(control, now_ms);
 }
 
+/* What a worker could not be told, for want of room or descriptors, is told again. */
+static bool
+is_untold(const struct control *control)
+{
+	for (uint32_t i = 0; control->listed && i < control->options->worker_count; i++) {
+		if (control->workers[i].channel != NULL && (control->messages.told >> i & 1) == 0)
+			return true;
+	}
+	return false;
+}
+
 uint64_t
 control_messages_deadline(const struct control *control)
 {
@@ -464,7 +476,7 @@ control_messages_deadline(const struct control *control)
 	if (!messages->on || !control->loaded)
 		return UINT64_MAX;
 	if (!messages->bounds_told || messages->seen_count > 0 || messages->webpager.holding ||
-	    !TAILQ_EMPTY(&messages->wanting))
+	    !TAILQ_EMPTY(&messages->wanting) || is_untold(control))
 		return child_clock_ms() + AGAIN_MS;
 	uint64_t at = messages->expire_at;
 	if (messages->retry_at != 0 && messages->retry_at < at)

@@ -142,7 +142,7 @@ struct control_messages {
 	struct control_seen *seen; /* not yet ordered */
 	size_t seen_count, seen_cap;
 	uint64_t expire_at; /* ms */
-	uint64_t retry_at;  /* ms: the store could not be read; 0 = it could */
+	uint64_t retry_at;  /* ms: who waits is looked at again; 0 = no need */
 	struct control_webpager webpager;
 	struct control_store_counts store;
 	LIST_HEAD(, control_messages_call) calls; /* of operators, that wait for the store */

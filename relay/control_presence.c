@@ -19,7 +19,10 @@
 
 enum {
 	SEEN_MAX = 65536,
-	RETRY_MS = 1000, /* after the store could not be read */
+	RETRY_MS = 1000,  /* after the store could not be read */
+	CROWDED_MS = 50,  /* after a worker took nothing more */
+	BACKLOG_MAX = 64, /* NOTICEs are no reason to have more than this wait for a worker: each
+			   * has a descriptor, and answers to its tokens must find room */
 };
 
 static int
@@ -259,8 +262,11 @@ send_one(struct control *control, struct control_client *client, const struct me
 {
 	uint8_t bytes[NOTICE_SIZE_MAX];
 	struct channel_message message = { .type = CHANNEL_NOTICE };
+	struct channel *channel = control->workers[client->worker].channel;
 	struct wire_span body = stored->text;
 
+	if (channel == NULL || channel_queued(channel) >= BACKLOG_MAX)
+		return false;
 	if (stored->kind == MESSAGE_NOTICE) {
 		body = wire_span(bytes, encode(stored, bytes));
 		if (body.len == 0) { /* nothing that came by us; it would stand in the way */
@@ -275,8 +281,7 @@ send_one(struct control *control, struct control_client *client, const struct me
 	if (stored->kind == MESSAGE_REPLY)
 		message_reply_number(stored->id, &message.notice.session, &message.notice.number);
 	int fd = control_messages_memfd("notice", body.data, body.len);
-	bool sent =
-	    fd >= 0 && channel_send(control->workers[client->worker].channel, &message, fd) == 0;
+	bool sent = fd >= 0 && channel_send(channel, &message, fd) == 0;
 	if (fd >= 0)
 		close(fd);
 	if (!sent)
@@ -286,6 +291,16 @@ send_one(struct control *control, struct control_client *client, const struct me
 	memcpy(open->id, stored->id, sizeof open->id);
 	client->cursor = stored->cursor;
 	return true;
+}
+
+/* All for whom something may wait are looked at again then. */
+static void
+look_again(struct control *control, uint64_t after_ms)
+{
+	uint64_t at = child_clock_ms() + after_ms;
+
+	if (control->messages.retry_at == 0 || control->messages.retry_at > at)
+		control->messages.retry_at = at;
 }
 
 void
@@ -302,17 +317,20 @@ control_presence_on_page(struct control *control, const struct control_order *or
 	client->reading = false;
 	if (view->status != MESSAGE_DONE) {
 		client->more = true;
-		if (control->messages.retry_at == 0)
-			control->messages.retry_at = child_clock_ms() + RETRY_MS;
+		look_again(control, RETRY_MS);
 		return;
 	}
 	client->waiting = view->totals.count;
 	while (sent < view->page.count && client->open_count < CHANNEL_NOTICES_OPEN_MAX &&
-	       control->workers[client->worker].channel != NULL &&
 	       send_one(control, client, &view->page.messages[sent]))
 		sent++;
-	if (view->page.more || sent < view->page.count || client->more)
+	if (sent < view->page.count && client->open_count < CHANNEL_NOTICES_OPEN_MAX) {
+		/* Reading it over and over would not make room. */
+		client->more = true;
+		look_again(control, CROWDED_MS);
+	} else if (view->page.more || sent < view->page.count || client->more) {
 		want(control, client);
+	}
 }
 
 static int

@@ -293,6 +293,8 @@ run_send(struct arguments *arguments, struct relay_msg *client)
 
 /* --- listening */
 
+#define NO_REQUEST UINT64_MAX
+
 static void
 print_escaped(const void *bytes, size_t len)
 {
@@ -342,16 +344,17 @@ clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* After the last one: until the relay says that it will not send it again, for a while. */
+/* After the last one: until the relay says that it will not send it again, for a while.  Waits for
+ * the end of a request that is none: what else has come would be confirmed without being shown. */
 static int
 settle(struct relay_msg *client, int timeout_ms)
 {
 	struct relay_msg_event event;
 	uint64_t end_ms = clock_ms() + (uint64_t)(timeout_ms < 0 ? 30000 : timeout_ms);
-	int got = relay_msg_next(client, &event);
+	int got = relay_msg_wait_for(client, NO_REQUEST, &event, 0);
 
 	while (got >= 0 && relay_msg_unconfirmed(client) > 0 && clock_ms() < end_ms)
-		got = relay_msg_wait(client, &event, 10);
+		got = relay_msg_wait_for(client, NO_REQUEST, &event, 10);
 	return got < 0 ? complain(got, "confirming") : STATUS_FINE;
 }
 

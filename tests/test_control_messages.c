@@ -9,8 +9,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -282,6 +284,35 @@ Test(control_messages, workers_know_their_settings)
 }
 
 /* A client's worker must know where the hosts of the others are. */
+/* Without descriptors there is no way to give a worker its keys: that is tried again soon. */
+Test(control_messages, settings_that_could_not_be_told)
+{
+	struct rlimit limit, none;
+	int fd;
+
+	expect_start(0);
+	expect_start(1);
+	expect_silence(0);
+	control->messages.store.changed = false; /* or its totals are asked for within a second */
+	cr_assert_gt(control_messages_deadline(control), child_clock_ms() + 2000);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	control->config.keys = calloc(1, sizeof *control->config.keys);
+	control->config.key_count = 1;
+	control_messages_untell(control, 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	control_messages_run(control, child_clock_ms());
+	uint64_t deadline = control_messages_deadline(control);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_lt(deadline, child_clock_ms() + 1000);
+	expect(0, CHANNEL_DATAGRAM); /* the half of it */
+	expect(0, CHANNEL_DATAGRAM);
+	cr_assert_eq(told(0, &fd).type, CHANNEL_CLIENT_KEYS);
+	cr_assert_geq(fd, 0);
+	close(fd);
+}
+
 Test(control_messages, hosts_that_are_elsewhere)
 {
 	const struct channel_listen listen = { .index = 1, .id = "msul1" };
@@ -538,6 +569,53 @@ Test(control_messages, what_was_given_up_comes_again)
 	}
 	expect_notice(1, 5, "number 9");
 	expect_silence(1);
+}
+
+/* What waits for 60 clients whose worker does not read stays on the disk, but for a little; and all
+ * of it comes when it reads. */
+Test(control_messages, a_worker_that_reads_nothing)
+{
+	enum {
+		CLIENTS = 60,
+		ALL = CLIENTS * CHANNEL_NOTICES_OPEN_MAX
+	};
+	struct channel *channel;
+	unsigned came = 0;
+	int fd;
+
+	expect_start(0);
+	expect_start(1);
+	channel = control->workers[0].channel;
+	control->config.relay.datagram.sessions_max = CLIENTS;
+	for (uint64_t client = 1; client <= CLIENTS; client++) {
+		for (uint8_t i = 1; i <= CHANNEL_NOTICES_OPEN_MAX; i++) {
+			struct notice notice = notice_to(client, i, "text");
+			notice.id[0] = (uint8_t)client;
+			accept_notice(1, i, &notice);
+		}
+		for (uint8_t i = 1; i <= CHANNEL_NOTICES_OPEN_MAX; i++)
+			expect(1, CHANNEL_COMMITTED);
+	}
+	for (uint64_t client = 1; client <= CLIENTS; client++) {
+		presence(0, CHANNEL_ONLINE, client, 1);
+		run_round(1);
+	}
+	for (int i = 0; i < 20; i++)
+		run_round(5);
+	cr_assert_leq(channel_queued(channel), 100);
+	cr_assert_neq(control->messages.retry_at, 0);
+	control->messages.retry_at = UINT64_MAX;
+	uint32_t asked = control->messages.use;
+	for (int i = 0; i < 200; i++)
+		run_round(0);
+	cr_assert_lt(control->messages.use - asked, 100, "read over and over");
+	control->messages.retry_at = child_clock_ms();
+	for (; came < ALL; came++) {
+		cr_assert_eq(told(0, &fd).type, CHANNEL_NOTICE);
+		close(fd);
+		cr_assert_eq(channel_flush(channel), 0);
+	}
+	expect_silence(0);
 }
 
 Test(control_messages, what_waits_for_a_client_is_counted)

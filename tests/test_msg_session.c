@@ -322,6 +322,137 @@ Test(msg_session, what_is_held_is_bounded)
 	end();
 }
 
+/* The relay puts request number 2 of the session off, for longer than the client waits. */
+static void
+say_busy(uint64_t of_session)
+{
+	uint8_t bytes[DATAGRAM_SIZE_DEFAULT];
+	struct wire_out out = wire_out(bytes, sizeof bytes);
+	const struct datagram_header header = { .client = CLIENT,
+						.kind = DATAGRAM_BUSY,
+						.session = of_session,
+						.flags = DATAGRAM_RELAY,
+						.about = 2,
+						.value = 10000 };
+
+	datagram_put_bare(&out, &header);
+	session_take(session, out.data, out.len, now_ms);
+}
+
+/* How a request ends of which so many copies were sent, and so many were answered by busy. */
+static enum relay_msg_outcome
+put_off(unsigned copies, unsigned answered)
+{
+	struct session_settings settings = settings_of(false);
+	struct relay_msg_event event = { 0 };
+	uint64_t id, of_session, end_ms;
+
+	settings.timeout_ms = 2000;
+	begin(1, 0, &settings);
+	while (!session_next(session, 0, &event, now_ms) || event.what != RELAY_MSG_ONLINE)
+		step(now_ms + 10000);
+	of_session = event.session;
+	loss = 1000; /* the test answers */
+	cr_assert_eq(
+	    session_request(session, wire_span_str("h"), wire_span_str("x"), false, now_ms, &id),
+	    0);
+	session_tick(session, now_ms);
+	end_ms = now_ms + 10000;
+	while (copies-- > 1) {
+		now_ms += 600; /* more than the longest wait for a repeat */
+		session_tick(session, now_ms);
+	}
+	while (answered-- > 0)
+		say_busy(of_session);
+	while (now_ms < end_ms && event.what != RELAY_MSG_ANSWER) {
+		step(end_ms);
+		(void)session_next(session, 0, &event, now_ms);
+	}
+	cr_assert_eq(event.what, RELAY_MSG_ANSWER);
+	cr_assert_eq(event.number, 2);
+	enum relay_msg_outcome outcome = event.outcome;
+	end();
+	return outcome;
+}
+
+/* Busy means that it was not run: not of one of which another copy is on its way, or was taken. */
+Test(msg_session, busy_is_not_said_of_what_may_be_run)
+{
+	cr_assert_eq(put_off(1, 1), RELAY_MSG_BUSY);
+	cr_assert_eq(put_off(2, 1), RELAY_MSG_GIVEN_UP);
+	cr_assert_eq(put_off(1, 2), RELAY_MSG_GIVEN_UP, "the network has made copies");
+}
+
+/* A whole reply in one part. */
+static void
+say_reply(const struct datagram_header *about, struct wire_span whole)
+{
+	uint8_t bytes[DATAGRAM_SIZE_DEFAULT];
+	struct wire_out out = wire_out(bytes, sizeof bytes);
+	struct datagram_header header = *about;
+
+	header.client = CLIENT;
+	header.kind = DATAGRAM_REPLY;
+	header.flags |= DATAGRAM_RELAY | DATAGRAM_LAST;
+	datagram_begin(&out, &header);
+	datagram_part_put(&out, &(struct datagram_part){ .total = (uint32_t)whole.len,
+							 .bytes = whole,
+							 .is_last = true });
+	datagram_end(&out, &header);
+	session_take(session, out.data, out.len, now_ms);
+}
+
+/* The session ends while the caller has not taken a durable reply, and it comes out of the store.
+ */
+Test(msg_session, a_durable_reply_is_shown_once)
+{
+	static const uint8_t line[] = "done";
+	struct session_settings settings = settings_of(false);
+	struct datagram_header over = { .client = CLIENT,
+					.kind = DATAGRAM_ERROR,
+					.flags = DATAGRAM_RELAY,
+					.code = DATAGRAM_NEW_SESSION };
+	uint8_t bytes[DATAGRAM_SIZE_DEFAULT];
+	struct wire_out out = wire_out(bytes, sizeof bytes);
+	struct relay_msg_event event = { 0 };
+	unsigned answers = 0, late = 0;
+	uint64_t id, before, end_ms;
+
+	begin(1, 0, &settings);
+	while (!session_next(session, 0, &event, now_ms) || event.what != RELAY_MSG_ONLINE)
+		step(now_ms + 10000);
+	before = event.session;
+	loss = 1000;
+	cr_assert_eq(
+	    session_request(session, wire_span_str("h"), wire_span_str("x"), true, now_ms, &id), 0);
+	session_tick(session, now_ms);
+	say_reply(&(struct datagram_header){ .session = before, .number = 1000, .about = 2 },
+		  wire_span(line, 4));
+	loss = 0;
+	over.session = before;
+	over.about = 3;
+	datagram_put_bare(&out, &over);
+	session_take(session, out.data, out.len, now_ms);
+	for (end_ms = now_ms + 1000; now_ms < end_ms;)
+		step(end_ms);
+	cr_assert_neq(relay.session, before);
+	uint8_t stored[20];
+	struct wire_out whole = wire_out(stored, sizeof stored);
+	datagram_stored_put(&whole, &(struct datagram_stored){ before, 2, wire_span(line, 4) });
+	say_reply(&(struct datagram_header){ .session = relay.session,
+					     .flags = DATAGRAM_DURABLE,
+					     .number = 1000,
+					     .about = 1000 },
+		  wire_span(stored, whole.len));
+	while (session_next(session, 0, &event, now_ms)) {
+		answers += event.what == RELAY_MSG_ANSWER && event.outcome == RELAY_MSG_ANSWERED;
+		late += event.what == RELAY_MSG_LATE;
+	}
+	cr_assert_eq(answers, 1);
+	cr_assert_eq(late, 0);
+	end();
+}
+
 /* --- notices */
 
 #define NOTICES 40

@@ -25,6 +25,7 @@
 
 #define ADDRESS_MAX 64
 #define BATCH       64 /* datagrams between two looks at the clock */
+#define BATCHES     16 /* in one call: who sends faster than they are read does not keep it */
 
 struct relay_msg {
 	int epoll_fd, socket_fd, timer_fd;
@@ -248,6 +249,29 @@ relay_msg_descriptor(const struct relay_msg *client)
 	return client->epoll_fd;
 }
 
+/* Told of a datagram before, perhaps by anybody on its way: nobody is there, no way, too long for
+ * the way.  It is sent again. */
+static bool
+is_of_network(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case ENETDOWN:
+	case ENONET:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+	case EMSGSIZE:
+	case EACCES:
+	case EPROTO:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Up to BATCH datagrams.  True: there may be more. */
 static int
 receive(struct relay_msg *client, uint64_t now_ms, bool *more)
@@ -261,9 +285,7 @@ receive(struct relay_msg *client, uint64_t now_ms, bool *more)
 				session_take(client->session, client->receive, (size_t)n, now_ms);
 			continue;
 		}
-		/* Told of a datagram before: nobody is there, or no way.  It is sent again. */
-		if (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH ||
-		    errno == EINTR)
+		if (errno == EINTR || is_of_network(errno))
 			continue;
 		*more = false;
 		return errno == EAGAIN ? 0 : -errno;
@@ -287,11 +309,11 @@ next(struct relay_msg *client, uint64_t only_id, struct relay_msg_event *event)
 {
 	bool more = true;
 
-	for (;;) {
+	for (int batches = 0;; batches++) {
 		uint64_t now_ms = clock_ms();
 		if (session_next(client->session, only_id, event, now_ms))
 			return 1;
-		if (!more)
+		if (!more || batches == BATCHES)
 			break;
 		int error = receive(client, now_ms, &more);
 		if (error != 0)

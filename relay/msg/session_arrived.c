@@ -105,6 +105,22 @@ is_waiting(const struct session *s, const struct session_arrived *but,
 	return false;
 }
 
+/* Whether it is the reply to a request whose answer the caller has not taken yet: it came in the
+ * session before, and its confirm has ended with that. */
+static bool
+is_answered(const struct session *s, const struct session_arrived *arrived,
+	    const uint8_t id[NOTICE_ID_SIZE])
+{
+	const struct session_open *open;
+
+	TAILQ_FOREACH(open, &s->ended, next)
+		if (arrived->kind == DATAGRAM_REPLY && open->held != 0 &&
+		    open->session == datagram_get_u64(id) &&
+		    open->number == datagram_get_u64(id + 8))
+			return true;
+	return false;
+}
+
 /* --- from the relay */
 
 static void
@@ -149,7 +165,7 @@ complete(struct session *s, struct session_arrived *arrived, uint64_t number)
 		drop(s, arrived);
 		return;
 	}
-	if (is_waiting(s, arrived, id)) {
+	if (is_waiting(s, arrived, id) || is_answered(s, arrived, id)) {
 		/* It came in the session before as well: its repeat after that is confirmed. */
 		drop(s, arrived);
 		return;

@@ -239,7 +239,9 @@ static void
 again(struct session *s, struct session_open *open, uint64_t now_ms)
 {
 	if (now_ms >= open->deadline_ms) {
-		open_end(s, open, open->state == OPEN_BUSY ? RELAY_MSG_BUSY : RELAY_MSG_GIVEN_UP);
+		open_end(s, open,
+			 open->state == OPEN_BUSY && !open->is_loose ? RELAY_MSG_BUSY
+								     : RELAY_MSG_GIVEN_UP);
 		return;
 	}
 	if (open->state == OPEN_SENT && !open->is_received && open->tries >= s->settings.tries) {

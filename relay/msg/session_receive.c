@@ -114,7 +114,9 @@ on_busy(struct session *s, const struct datagram_header *header, uint64_t now_ms
 
 	if (open == NULL)
 		return;
-	/* Was not queued, so it is not under way either. */
+	/* The copy that this answers was not queued, so it is not under way either. */
+	if (open->tries != 1 || open->is_received)
+		open->is_loose = true;
 	open->is_received = false;
 	open->state = OPEN_BUSY;
 	open->tries = 0;

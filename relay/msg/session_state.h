@@ -46,6 +46,7 @@ struct session_open {
 	uint8_t kind; /* DATAGRAM_REQUEST or DATAGRAM_NOTICE */
 	bool is_durable;
 	bool is_received; /* says the relay */
+	bool is_loose;    /* was put off, but a copy of it may yet be run */
 	uint64_t id;
 	uint64_t session, number; /* where it was first sent */
 	uint64_t deadline_ms;
