@@ -69,6 +69,20 @@ offer_make(struct datagrams *plane, const struct offer *wanted)
 	return oldest;
 }
 
+/* A datagram in an older offer, recorded or late, would end the session that begins now. */
+void
+offer_use(struct datagrams *plane, const struct offer *offer)
+{
+	struct offer *ways = offer_ways(plane, offer->client);
+	uint64_t client = offer->client;
+	uint64_t made = offer->made;
+
+	for (unsigned i = 0; i < OFFER_WAYS; i++) {
+		if (ways[i].client == client && ways[i].made <= made)
+			ways[i].client = 0;
+	}
+}
+
 struct offer *
 offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
 	   const union dgram_address *address)

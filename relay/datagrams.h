@@ -298,6 +298,8 @@ void session_watch(struct datagrams *plane);
 
 /* An offer for this hello: the same one as before, if it is remembered. */
 struct offer *offer_make(struct datagrams *plane, const struct offer *wanted);
+/* The offer began: it does so once, and what this client was offered before is void. */
+void offer_use(struct datagrams *plane, const struct offer *offer);
 /* The offer of this session to this address, or NULL. */
 struct offer *offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
 			 const union dgram_address *address);

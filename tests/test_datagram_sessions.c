@@ -113,6 +113,30 @@ Test(datagram_sessions, a_new_session_ends_the_one_before)
 	cr_assert_eq(peer_lines_count, 1u);
 }
 
+/* It may have been recorded on its way, or be late. */
+Test(datagram_sessions, an_offer_before_the_session_begins_nothing)
+{
+	udp_open(&alice, SITE_CLIENT);
+	udp_hello(&alice, 77);
+	udp_expect(&alice, DATAGRAM_WELCOME, 77);
+	uint64_t older = alice.got.header.session;
+	udp_hello(&alice, 78);
+	udp_expect(&alice, DATAGRAM_WELCOME, 78);
+	alice.session = alice.got.header.session;
+	uint64_t number = udp_ask(&alice, "msul1", "first", 0);
+	udp_expect_reply(&alice, number, "re:first");
+	udp_confirm(&alice);
+	uint64_t current = alice.session;
+	alice.session = older;
+	number = udp_ask(&alice, "msul1", "old", 9);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_NEW_SESSION);
+	alice.session = current;
+	number = udp_ask(&alice, "msul1", "second", 10);
+	udp_expect_reply(&alice, number, "re:second");
+	cr_assert_eq(peer_lines_count, 2u);
+}
+
 Test(datagram_sessions, from_another_address_it_is_no_session)
 {
 	begin(&alice, SITE_CLIENT);
