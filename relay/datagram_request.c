@@ -140,7 +140,7 @@ start(struct inquiry *inquiry, struct wire_span line)
 	if (inquiry->host == NULL) {
 		if (inquiry->index < plane->elsewhere_cap)
 			elsewhere = plane->elsewhere[inquiry->index];
-		if (elsewhere == NULL || !peer_ask(inquiry, elsewhere->worker, line))
+		if (elsewhere == NULL || !peer_ask(inquiry, elsewhere, line))
 			conclude(inquiry, DATAGRAM_CON_LOST);
 		return;
 	}

@@ -328,7 +328,7 @@ void peer_attach(struct datagrams *plane, uint32_t number, struct channel *chann
 /* A reply of an errand for another worker. */
 void peer_tell(struct worker *worker, uint64_t origin, const struct channel_message *reply);
 /* Hands the line to the host's home.  false = it has no room, or is not there. */
-bool peer_ask(struct inquiry *inquiry, uint32_t worker, struct wire_span line);
+bool peer_ask(struct inquiry *inquiry, const struct elsewhere *where, struct wire_span line);
 bool peer_has_room(const struct datagrams *plane, uint32_t worker);
 void peer_forget(struct inquiry *inquiry);
 void peers_close(struct datagrams *plane);
