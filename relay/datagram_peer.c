@@ -224,7 +224,8 @@ peer_has_room(const struct datagrams *plane, uint32_t worker)
 {
 	const struct peer *peer = worker < DATAGRAM_PEERS ? plane->peers[worker] : NULL;
 
-	return peer == NULL || peer->asked < DATAGRAM_PEER_MAX;
+	/* None: it is just being started again. */
+	return peer != NULL && peer->asked < DATAGRAM_PEER_MAX;
 }
 
 static int

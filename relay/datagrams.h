@@ -23,6 +23,8 @@
 
 /* Sessions offered to who has not answered yet; the oldest of four makes room for a new one. */
 #define DATAGRAM_OFFERS 4096u
+/* Buckets remembered of sessions that ended. */
+#define DATAGRAM_LEFTOVERS 4096u
 /* Received datagrams that wait for their turn. */
 #define DATAGRAM_BUFFERS 256u
 /* Bytes of these buffers at most: with long datagrams there are fewer. */
@@ -79,6 +81,13 @@ struct offer {
 	union dgram_address address;
 };
 
+/* What a session that ended left in its bucket. */
+struct leftover {
+	uint64_t client;
+	uint64_t tokens;
+	uint64_t tokens_at;
+};
+
 /* A host whose home is another worker. */
 struct elsewhere {
 	uint32_t worker;
@@ -132,6 +141,7 @@ struct datagrams {
 	uint32_t tokens_count;
 	struct offer *offers;
 	uint64_t offers_made;
+	struct leftover *leftovers;         /* by a hash of the client, the last one there */
 	uint64_t salt;                      /* of the table's hash: unknown outside */
 	uint32_t inquiries;                 /* under way */
 	struct peer *peers[DATAGRAM_PEERS]; /* by number; NULL: none */

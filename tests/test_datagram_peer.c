@@ -207,6 +207,18 @@ Test(datagram_peer, a_home_that_has_just_begun_is_asked_again)
 	channel_free(home);
 }
 
+Test(datagram_peer, a_home_that_is_being_started_again_is_asked_later)
+{
+	struct channel_message elsewhere = { .type = CHANNEL_ELSEWHERE,
+					     .elsewhere = { .index = 4, .worker = 2 } };
+
+	snprintf(elsewhere.elsewhere.id, sizeof elsewhere.elsewhere.id, "far2");
+	site_say_to(&site, &elsewhere, -1);
+	turn_for_nothing();
+	uint64_t number = udp_ask(&alice, "far2", "ping", 0);
+	udp_expect(&alice, DATAGRAM_BUSY, number);
+}
+
 Test(datagram_peer, an_empty_line_is_one_too)
 {
 	uint64_t number = udp_ask(&alice, "far1", "", 0);

@@ -244,6 +244,30 @@ Test(datagram_sessions, beyond_its_bucket_a_client_is_told_to_wait)
 	udp_expect_reply(&alice, number, "re:more");
 }
 
+Test(datagram_sessions, a_new_session_fills_no_bucket)
+{
+	site_settings.rate = 0;
+	site_settings.burst = 2;
+	site_give_settings(&site);
+	udp_begin(&alice, SITE_CLIENT);
+	for (int i = 0; i < 2; i++) {
+		uint64_t number = udp_ask(&alice, "msul1", "ping", 0);
+		udp_expect_reply(&alice, number, "re:ping");
+		udp_confirm(&alice);
+	}
+	/* In place of the one before, and after its end. */
+	for (uint64_t hello = 100; hello < 102; hello++) {
+		udp_hello(&alice, hello);
+		udp_expect(&alice, DATAGRAM_WELCOME, hello);
+		alice.session = alice.got.header.session;
+		uint64_t number = udp_ask(&alice, "msul1", "more", 1);
+		udp_expect(&alice, DATAGRAM_BUSY, number);
+		number = udp_say(&alice, DATAGRAM_BYE, 2, wire_span(NULL, 0));
+		udp_expect(&alice, DATAGRAM_BYE, number);
+	}
+	cr_assert_eq(peer_lines_count, 2u);
+}
+
 Test(datagram_sessions, a_host_whose_queue_is_slow_is_busy_until_it_is_quick_again)
 {
 	peer_silent = true;
