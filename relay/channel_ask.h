@@ -122,6 +122,8 @@ struct channel_request {
 	uint64_t reply_max; /* a longer reply is not written; `length` still says how long it was */
 	uint32_t index;
 	uint32_t result; /* enum request_result */
+	/* W -> W: whom it is for.  Control tells each worker for itself what an index means. */
+	char host[HOST_ID_MAX + 1];
 };
 
 #endif

@@ -64,16 +64,35 @@ on_reply(struct peer *peer, const struct channel_request *reply)
 
 /* --- requests of the peer --------------------------------------------------------------------- */
 
+/* It was not run.  OVERLOAD: it may come again. */
 static void
-refuse(struct peer *peer, const struct channel_request *request, int memfd)
+refuse(struct peer *peer, const struct channel_request *request, int memfd, enum request_result why)
 {
 	struct channel_message reply = { .type = CHANNEL_REPLY, .request = *request };
 
 	reply.request.length = 0;
-	reply.request.result = REQUEST_OVERLOAD;
+	reply.request.result = why;
 	(void)port_send(peer->port, &reply, -1);
 	if (memfd >= 0)
 		uring_close(peer->plane->worker->ring, memfd);
+}
+
+/* Who asks may know other hosts than this worker: of the table before or after a reload, or all of
+ * them when this one was just started. */
+static bool
+is_known_later(const struct worker *worker, const struct host *host,
+	       const struct channel_request *request)
+{
+	if (host == NULL)
+		return !worker->hosts_known;
+	return strncmp(host->id, request->host, sizeof request->host) != 0;
+}
+
+static bool
+has_no_room(struct host *host, uint64_t length)
+{
+	return host->queue_count >= host->settings.queue_max ||
+	       host->queue_bytes + length > host->settings.queue_bytes_max || host_overloaded(host);
 }
 
 static void
@@ -83,10 +102,16 @@ on_request(struct peer *peer, const struct channel_request *request, int memfd)
 	struct host *host =
 	    request->index < worker->hosts_cap ? worker->hosts[request->index] : NULL;
 
-	if (peer->serving >= DATAGRAM_PEER_MAX ||
-	    (host != NULL &&
-	     (host->queue_count >= host->settings.queue_max || host_overloaded(host)))) {
-		refuse(peer, request, memfd);
+	if (peer->serving >= DATAGRAM_PEER_MAX || is_known_later(worker, host, request)) {
+		refuse(peer, request, memfd, REQUEST_OVERLOAD);
+		return;
+	}
+	if (host != NULL && request->length > host->settings.line_max) {
+		refuse(peer, request, memfd, REQUEST_TOO_LONG);
+		return;
+	}
+	if (host != NULL && has_no_room(host, request->length)) {
+		refuse(peer, request, memfd, REQUEST_OVERLOAD);
 		return;
 	}
 	peer->serving++;
@@ -199,7 +224,8 @@ peer_has_room(const struct datagrams *plane, uint32_t worker)
 {
 	const struct peer *peer = worker < DATAGRAM_PEERS ? plane->peers[worker] : NULL;
 
-	return peer == NULL || peer->asked < DATAGRAM_PEER_MAX;
+	/* None: it is just being started again. */
+	return peer != NULL && peer->asked < DATAGRAM_PEER_MAX;
 }
 
 static int
@@ -214,10 +240,10 @@ make_memfd(struct wire_span line)
 }
 
 bool
-peer_ask(struct inquiry *inquiry, uint32_t worker, struct wire_span line)
+peer_ask(struct inquiry *inquiry, const struct elsewhere *where, struct wire_span line)
 {
 	struct datagrams *plane = inquiry->plane;
-	struct peer *peer = worker < DATAGRAM_PEERS ? plane->peers[worker] : NULL;
+	struct peer *peer = where->worker < DATAGRAM_PEERS ? plane->peers[where->worker] : NULL;
 	struct channel_message message = {
 		.type = CHANNEL_REQUEST,
 		.request = { .length = line.len,
@@ -225,8 +251,10 @@ peer_ask(struct inquiry *inquiry, uint32_t worker, struct wire_span line)
 			     .index = inquiry->index },
 	};
 
-	if (peer == NULL || peer->asked >= DATAGRAM_PEER_MAX || line.len == 0)
+	static_assert(sizeof message.request.host == sizeof where->id, "both end alike");
+	if (peer == NULL || peer->asked >= DATAGRAM_PEER_MAX)
 		return false;
+	memcpy(message.request.host, where->id, sizeof where->id);
 	int memfd = make_memfd(line);
 	if (memfd < 0)
 		return false;

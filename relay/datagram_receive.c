@@ -153,7 +153,7 @@ find_session(struct arrival *arrival)
 	if (session == NULL)
 		route_busy(&arrival->route, header);
 	else
-		offer->client = 0; /* it begins once */
+		offer_use(plane, offer);
 	return session;
 }
 

@@ -140,7 +140,7 @@ start(struct inquiry *inquiry, struct wire_span line)
 	if (inquiry->host == NULL) {
 		if (inquiry->index < plane->elsewhere_cap)
 			elsewhere = plane->elsewhere[inquiry->index];
-		if (elsewhere == NULL || !peer_ask(inquiry, elsewhere->worker, line))
+		if (elsewhere == NULL || !peer_ask(inquiry, elsewhere, line))
 			conclude(inquiry, DATAGRAM_CON_LOST);
 		return;
 	}
@@ -367,13 +367,17 @@ on_new(struct session *session, const struct datagram *datagram)
 		route_error(&session->route, header, DATAGRAM_MALFORMED);
 		return;
 	}
+	/* First: a name that is not known is looked for among all hosts. */
+	if (!session_has_slot(session) || !session_may_ask(session) ||
+	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX) {
+		route_busy(&session->route, header);
+		return;
+	}
 	bool known = find_target(&target, session->plane, wanted.host);
 	bool fits = target.host == NULL || wanted.line.len <= target.host->settings.line_max;
 	/* A worker that begins has not heard of all hosts yet. */
 	bool later = !known && !session->plane->worker->hosts_known;
-	if (later || !session_has_slot(session) || !session_may_ask(session) ||
-	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX ||
-	    (known && is_busy(session, &target, wanted.line.len))) {
+	if (later || (known && is_busy(session, &target, wanted.line.len))) {
 		route_busy(&session->route, header);
 		return;
 	}

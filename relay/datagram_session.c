@@ -69,6 +69,20 @@ offer_make(struct datagrams *plane, const struct offer *wanted)
 	return oldest;
 }
 
+/* A datagram in an older offer, recorded or late, would end the session that begins now. */
+void
+offer_use(struct datagrams *plane, const struct offer *offer)
+{
+	struct offer *ways = offer_ways(plane, offer->client);
+	uint64_t client = offer->client;
+	uint64_t made = offer->made;
+
+	for (unsigned i = 0; i < OFFER_WAYS; i++) {
+		if (ways[i].client == client && ways[i].made <= made)
+			ways[i].client = 0;
+	}
+}
+
 struct offer *
 offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
 	   const union dgram_address *address)
@@ -251,6 +265,36 @@ session_may_ask(struct session *session)
 	return true;
 }
 
+static struct leftover *
+leftover_of(const struct session *session)
+{
+	const struct datagrams *plane = session->plane;
+
+	return &plane->leftovers[mix(session->client + plane->salt) & (DATAGRAM_LEFTOVERS - 1)];
+}
+
+static void
+leave_bucket(const struct session *session)
+{
+	*leftover_of(session) = (struct leftover){ .client = session->client,
+						   .tokens = session->tokens,
+						   .tokens_at = session->tokens_at };
+}
+
+/* A full one, but not again and again for who begins sessions only to get it. */
+static void
+take_bucket(struct session *session)
+{
+	const struct leftover *left = leftover_of(session);
+
+	session->tokens = (uint64_t)session->plane->settings.burst * MILLI;
+	session->tokens_at = worker_now(session->plane->worker);
+	if (left->client != session->client)
+		return;
+	session->tokens = left->tokens;
+	session->tokens_at = left->tokens_at;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 static void
@@ -273,6 +317,7 @@ session_end(struct session *session, bool say_bye)
 	struct worker *worker = session->plane->worker;
 	size_t block = session->block;
 
+	leave_bucket(session);
 	inquiry_orphan_all(session);
 	outbox_end(session);
 	if (say_bye)
@@ -333,9 +378,7 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 	struct session *before = session_find(plane, offer->client);
 	size_t block;
 
-	if (before != NULL)
-		session_end(before, false);
-	if (plane->sessions_count >= plane->settings.sessions_max)
+	if (before == NULL && plane->sessions_count >= plane->settings.sessions_max)
 		return NULL;
 	struct session *session =
 	    memory_resize(&worker->memory, NULL, 0, 0, sizeof *session, &block);
@@ -353,8 +396,6 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 			   .came = SIZE_MAX },
 		.size = offer->receive_max,
 		.next_number = 1,
-		.tokens = (uint64_t)plane->settings.burst * MILLI,
-		.tokens_at = worker_now(worker),
 		.block = block,
 	};
 	TAILQ_INIT(&session->inquiries);
@@ -363,6 +404,10 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 		memory_put(&worker->memory, session, block);
 		return NULL;
 	}
+	/* Not before: what the client gets instead is sealed by the one that it has. */
+	if (before != NULL)
+		session_end(before, false);
+	take_bucket(session);
 	insert(session);
 	session->told = tell_presence(session, CHANNEL_ONLINE);
 	if (!session->told)

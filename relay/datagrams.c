@@ -144,8 +144,9 @@ make_tables(struct datagrams *plane)
 		size *= 2;
 	plane->table = calloc(size, sizeof(struct session *));
 	plane->offers = calloc(DATAGRAM_OFFERS, sizeof *plane->offers);
+	plane->leftovers = calloc(DATAGRAM_LEFTOVERS, sizeof *plane->leftovers);
 	plane->table_size = size;
-	return plane->table != NULL && plane->offers != NULL;
+	return plane->table != NULL && plane->offers != NULL && plane->leftovers != NULL;
 }
 
 static bool
@@ -423,6 +424,7 @@ datagrams_free(struct datagrams *plane)
 	drop_keys(plane);
 	free(plane->table);
 	free(plane->offers);
+	free(plane->leftovers);
 	datagram_wipe(plane, sizeof *plane);
 	free(plane);
 }

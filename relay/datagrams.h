@@ -23,6 +23,8 @@
 
 /* Sessions offered to who has not answered yet; the oldest of four makes room for a new one. */
 #define DATAGRAM_OFFERS 4096u
+/* Buckets remembered of sessions that ended. */
+#define DATAGRAM_LEFTOVERS 4096u
 /* Received datagrams that wait for their turn. */
 #define DATAGRAM_BUFFERS 256u
 /* Bytes of these buffers at most: with long datagrams there are fewer. */
@@ -79,6 +81,13 @@ struct offer {
 	union dgram_address address;
 };
 
+/* What a session that ended left in its bucket. */
+struct leftover {
+	uint64_t client;
+	uint64_t tokens;
+	uint64_t tokens_at;
+};
+
 /* A host whose home is another worker. */
 struct elsewhere {
 	uint32_t worker;
@@ -132,6 +141,7 @@ struct datagrams {
 	uint32_t tokens_count;
 	struct offer *offers;
 	uint64_t offers_made;
+	struct leftover *leftovers;         /* by a hash of the client, the last one there */
 	uint64_t salt;                      /* of the table's hash: unknown outside */
 	uint32_t inquiries;                 /* under way */
 	struct peer *peers[DATAGRAM_PEERS]; /* by number; NULL: none */
@@ -298,6 +308,8 @@ void session_watch(struct datagrams *plane);
 
 /* An offer for this hello: the same one as before, if it is remembered. */
 struct offer *offer_make(struct datagrams *plane, const struct offer *wanted);
+/* The offer began: it does so once, and what this client was offered before is void. */
+void offer_use(struct datagrams *plane, const struct offer *offer);
 /* The offer of this session to this address, or NULL. */
 struct offer *offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
 			 const union dgram_address *address);
@@ -326,7 +338,7 @@ void peer_attach(struct datagrams *plane, uint32_t number, struct channel *chann
 /* A reply of an errand for another worker. */
 void peer_tell(struct worker *worker, uint64_t origin, const struct channel_message *reply);
 /* Hands the line to the host's home.  false = it has no room, or is not there. */
-bool peer_ask(struct inquiry *inquiry, uint32_t worker, struct wire_span line);
+bool peer_ask(struct inquiry *inquiry, const struct elsewhere *where, struct wire_span line);
 bool peer_has_room(const struct datagrams *plane, uint32_t worker);
 void peer_forget(struct inquiry *inquiry);
 void peers_close(struct datagrams *plane);

@@ -66,9 +66,12 @@ on_done(struct request *request, enum request_result result)
 
 	if (result == REQUEST_ANSWERED) {
 		length = buffer_len(&errand->reply) - 1; /* without LF */
+		/* The reply is lost, and not by overload: that would say that nothing was run. */
 		if (length <= errand->message.reply_max &&
-		    !write_all(errand->memfd, buffer_at(&errand->reply), length))
-			result = REQUEST_OVERLOAD;
+		    !write_all(errand->memfd, buffer_at(&errand->reply), length)) {
+			length = 0;
+			result = REQUEST_LINK_LOST;
+		}
 	}
 	report(worker, &errand->message, errand->origin, length, result);
 	buffer_release(&errand->reply, &worker->memory);
@@ -87,8 +90,11 @@ submit(struct errand *errand, enum request_result *why)
 	size_t length = errand->message.length;
 	struct stat st;
 
+	if (length == 0) /* which cannot be mapped */
+		return host_wait(errand->host, &errand->request, wire_span("", 0), why) ==
+		       HOST_TAKEN;
 	/* A mapping beyond the end of the file would be deadly. */
-	if (length == 0 || fstat(errand->memfd, &st) != 0 || (uint64_t)st.st_size < length)
+	if (fstat(errand->memfd, &st) != 0 || (uint64_t)st.st_size < length)
 		return false;
 	void *at = mmap(NULL, length, PROT_READ, MAP_PRIVATE, errand->memfd, 0);
 	if (at == MAP_FAILED)

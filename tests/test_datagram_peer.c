@@ -126,3 +126,111 @@ Test(datagram_peer, a_host_that_is_gone_elsewhere_too)
 	udp_expect(&alice, DATAGRAM_REPLY, number);
 	cr_assert_eq(alice.got.header.code, DATAGRAM_UNKNOWN_HOST);
 }
+
+/* --- what the home makes of it: its peer is this test -------------------------------------------
+ */
+
+static struct channel *
+join_home(void)
+{
+	struct channel_message message = { .type = CHANNEL_PEER, .peer = { .number = 5 } };
+	int ends[2];
+
+	cr_assert_eq(channel_pair(ends), 0);
+	cr_assert_eq(channel_send(other.keeper, &message, ends[1]), 0);
+	close(ends[1]);
+	turn_for_nothing();
+	return channel_new(ends[0]);
+}
+
+/* What `home` says to a request for `host`, which has index 3. */
+static enum request_result
+ask_home(struct channel *home, const char *host, int memfd, uint64_t length)
+{
+	struct channel_message message = {
+		.type = CHANNEL_REQUEST,
+		.request = { .token = 1, .length = length, .reply_max = 1000, .index = 3 }
+	};
+	int fd;
+
+	snprintf(message.request.host, sizeof message.request.host, "%s", host);
+	cr_assert_eq(channel_send(home, &message, memfd), 0);
+	TURN_UNTIL(channel_receive(home, &message, &fd) == 1);
+	cr_assert_eq(message.type, CHANNEL_REPLY);
+	return (enum request_result)message.request.result;
+}
+
+/* Its writer fails, as without memory: who hears "overload" would ask again. */
+Test(datagram_peer, a_reply_that_cannot_be_passed_on_is_not_as_if_nothing_was_run)
+{
+	struct channel *home = join_home();
+	int writable = site_memfd("ping", 4);
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", writable);
+	int memfd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert_geq(memfd, 0);
+	cr_assert_eq(ask_home(home, "far1", memfd, 4), REQUEST_LINK_LOST);
+	cr_assert_eq(peer_lines_count, 1u);
+	close(memfd);
+	close(writable);
+	channel_free(home);
+}
+
+Test(datagram_peer, an_index_that_is_another_hosts_by_now_is_not_asked)
+{
+	struct channel *home = join_home();
+	int memfd = site_memfd("ping", 4);
+
+	cr_assert_eq(ask_home(home, "far0", memfd, 4), REQUEST_OVERLOAD);
+	cr_assert_eq(peer_lines_count, 0u);
+	cr_assert_eq(ask_home(home, "far1", memfd, 4), REQUEST_ANSWERED);
+	cr_assert_eq(peer_lines_count, 1u);
+	close(memfd);
+	channel_free(home);
+}
+
+Test(datagram_peer, a_home_that_has_just_begun_is_asked_again)
+{
+	struct channel_message message = { .type = CHANNEL_HOST_REMOVE, .name = { .index = 3 } };
+	struct channel *home = join_home();
+	int memfd = site_memfd("ping", 4);
+
+	site_say_to(&other, &message, -1);
+	turn_for_nothing();
+	cr_assert_eq(ask_home(home, "far1", memfd, 4), REQUEST_OVERLOAD);
+	message.type = CHANNEL_SYNC_END;
+	site_say_to(&other, &message, -1);
+	turn_for_nothing();
+	cr_assert_eq(ask_home(home, "far1", memfd, 4), REQUEST_STOPPED);
+	close(memfd);
+	channel_free(home);
+}
+
+Test(datagram_peer, a_home_that_is_being_started_again_is_asked_later)
+{
+	struct channel_message elsewhere = { .type = CHANNEL_ELSEWHERE,
+					     .elsewhere = { .index = 4, .worker = 2 } };
+
+	snprintf(elsewhere.elsewhere.id, sizeof elsewhere.elsewhere.id, "far2");
+	site_say_to(&site, &elsewhere, -1);
+	turn_for_nothing();
+	uint64_t number = udp_ask(&alice, "far2", "ping", 0);
+	udp_expect(&alice, DATAGRAM_BUSY, number);
+}
+
+Test(datagram_peer, an_empty_line_is_one_too)
+{
+	uint64_t number = udp_ask(&alice, "far1", "", 0);
+
+	udp_expect_reply(&alice, number, "re:");
+}
+
+Test(datagram_peer, a_line_that_its_host_does_not_take)
+{
+	other.worker.hosts[3]->settings.line_max = 3;
+	uint64_t number = udp_ask(&alice, "far1", "ping", 0);
+	udp_expect(&alice, DATAGRAM_REPLY, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_TOO_LONG);
+	cr_assert_eq(peer_lines_count, 0u);
+}

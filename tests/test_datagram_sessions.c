@@ -113,6 +113,30 @@ Test(datagram_sessions, a_new_session_ends_the_one_before)
 	cr_assert_eq(peer_lines_count, 1u);
 }
 
+/* It may have been recorded on its way, or be late. */
+Test(datagram_sessions, an_offer_before_the_session_begins_nothing)
+{
+	udp_open(&alice, SITE_CLIENT);
+	udp_hello(&alice, 77);
+	udp_expect(&alice, DATAGRAM_WELCOME, 77);
+	uint64_t older = alice.got.header.session;
+	udp_hello(&alice, 78);
+	udp_expect(&alice, DATAGRAM_WELCOME, 78);
+	alice.session = alice.got.header.session;
+	uint64_t number = udp_ask(&alice, "msul1", "first", 0);
+	udp_expect_reply(&alice, number, "re:first");
+	udp_confirm(&alice);
+	uint64_t current = alice.session;
+	alice.session = older;
+	number = udp_ask(&alice, "msul1", "old", 9);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_NEW_SESSION);
+	alice.session = current;
+	number = udp_ask(&alice, "msul1", "second", 10);
+	udp_expect_reply(&alice, number, "re:second");
+	cr_assert_eq(peer_lines_count, 2u);
+}
+
 Test(datagram_sessions, from_another_address_it_is_no_session)
 {
 	begin(&alice, SITE_CLIENT);
@@ -218,6 +242,30 @@ Test(datagram_sessions, beyond_its_bucket_a_client_is_told_to_wait)
 	turn_for_nothing();
 	udp_ask(&alice, "msul1", "more", number);
 	udp_expect_reply(&alice, number, "re:more");
+}
+
+Test(datagram_sessions, a_new_session_fills_no_bucket)
+{
+	site_settings.rate = 0;
+	site_settings.burst = 2;
+	site_give_settings(&site);
+	udp_begin(&alice, SITE_CLIENT);
+	for (int i = 0; i < 2; i++) {
+		uint64_t number = udp_ask(&alice, "msul1", "ping", 0);
+		udp_expect_reply(&alice, number, "re:ping");
+		udp_confirm(&alice);
+	}
+	/* In place of the one before, and after its end. */
+	for (uint64_t hello = 100; hello < 102; hello++) {
+		udp_hello(&alice, hello);
+		udp_expect(&alice, DATAGRAM_WELCOME, hello);
+		alice.session = alice.got.header.session;
+		uint64_t number = udp_ask(&alice, "msul1", "more", 1);
+		udp_expect(&alice, DATAGRAM_BUSY, number);
+		number = udp_say(&alice, DATAGRAM_BYE, 2, wire_span(NULL, 0));
+		udp_expect(&alice, DATAGRAM_BYE, number);
+	}
+	cr_assert_eq(peer_lines_count, 2u);
 }
 
 Test(datagram_sessions, a_host_whose_queue_is_slow_is_busy_until_it_is_quick_again)
