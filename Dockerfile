@@ -32,7 +32,8 @@ VOLUME ["/etc/relay", "/run/sockets", "/run/relay", "/var/lib/relay"]
 # A number, so that a runtime can check that it is not root.
 USER 65532:65532
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/bin/relayctl", "health"]
+# Whether it serves: a peer that is down is no reason to keep clients waiting, or to start the relay again.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/bin/relayctl", "health", "--ready"]
 ENTRYPOINT ["/usr/sbin/relayd"]
 CMD ["-F", "--loncapa", "/etc/relay"]
 

@@ -7,6 +7,8 @@
 #include "relay/config.h"
 
 #include <assert.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -344,6 +346,23 @@ check_dir(struct builder *builder, enum setting_id id)
 	return true;
 }
 
+/* Of a socket that has a path of its own; once, where it lies in a directory that is looked at. */
+static bool
+check_socket(struct builder *builder, enum setting_id id, const char *name)
+{
+	const struct relay_settings *relay = &builder->config->relay;
+	const char *path = setting_load(&settings_table[id], relay).text;
+	const char *slash = path == NULL ? NULL : strrchr(path, '/');
+	char dir[PATH_MAX];
+
+	if (slash == NULL || slash - path >= (ptrdiff_t)sizeof dir)
+		return true;
+	snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	if (strcmp(dir, relay->run_dir) == 0 || strcmp(dir, relay->socket_dir) == 0)
+		return true;
+	return permissions_check_dir(dir, name, builder->report);
+}
+
 /* What others may change, they rule: relay.conf names commands, the directories hold sockets and
  * the table of hosts.  Not `&&`: one look shows all that is wrong. */
 static bool
@@ -355,6 +374,8 @@ check_places(struct builder *builder)
 	good &= check_dir(builder, SETTING_relay_socket_dir);
 	good &= check_dir(builder, SETTING_relay_run_dir);
 	good &= check_dir(builder, SETTING_relay_state_dir);
+	good &= check_socket(builder, SETTING_control_socket, "directory of control.socket");
+	good &= check_socket(builder, SETTING_webpager_socket, "directory of webpager.socket");
 	return good;
 }
 

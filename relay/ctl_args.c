@@ -31,6 +31,7 @@ enum option_value {
 	OPTION_IF_GENERATION,
 	OPTION_CLIENT,
 	OPTION_OLDER,
+	OPTION_READY,
 };
 
 const struct option ctl_options[] = {
@@ -42,6 +43,7 @@ const struct option ctl_options[] = {
 	{ "if-generation", required_argument, NULL, OPTION_IF_GENERATION },
 	{ "client", required_argument, NULL, OPTION_CLIENT },
 	{ "older", required_argument, NULL, OPTION_OLDER },
+	{ "ready", no_argument, NULL, OPTION_READY },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -80,6 +82,7 @@ static const char intro[] =
     "      --if-generation N  only if the configuration is at N  verbs marked *\n"
     "      --client ID        those of this client               messages drop\n"
     "      --older TIME       those that wait for longer (30d)   messages drop\n"
+    "      --ready            degraded is no failure             health\n"
     "  -h, --help             this, or of one noun: relayctl hosts --help\n"
     "  -V, --version\n";
 
@@ -193,6 +196,9 @@ take_option(struct ctl_args *args, int option, const char *given)
 	case OPTION_OLDER:
 		if (!parse_duration(optarg, AGE_MS, &args->older_ms) || args->older_ms == 0)
 			return wrong(args, "--older %s: it is a time like 90s, 1h, 30d", optarg);
+		return true;
+	case OPTION_READY:
+		args->ready = true;
 		return true;
 	case OPTION_HELP:
 		args->action = CTL_ACTION_HELP;
@@ -345,6 +351,8 @@ check_options(struct ctl_args *args)
 	    !(args->verb && args->verb->options & CONTROL_OPTION_SELECTS))
 		return wrong(args, "%s makes no sense with %s",
 			     args->client ? "--client" : "--older", name);
+	if (args->ready && !(args->verb && strcmp(name, "health") == 0))
+		return wrong(args, "--ready makes no sense with %s", name);
 	if (!args->verb && args->json)
 		return wrong(args, "top has no json: use stats");
 	return true;

@@ -49,6 +49,7 @@ struct ctl_args {
 	uint32_t wait_ms;            /* likewise */
 	const char *client;          /* NULL = not said */
 	uint64_t older_ms;           /* 0 = not said */
+	bool ready;                  /* of health: only whether it serves */
 	const struct ctl_verb *verb; /* ACTION_VERB */
 	const char *noun;            /* ACTION_HELP: of these verbs; NULL = all */
 	char **arguments;            /* views into argv, without what becomes the body */

@@ -273,7 +273,9 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 		return on_single_section(opt, &parsing->control_seen, line);
 	if (strcmp(name, SECTION_EXPORTER) == 0)
 		return on_single_section(opt, &parsing->exporter_seen, line);
-	struct conf_origin *origin = relay_conf_origin(parsing->conf, name);
+	struct relay_conf *conf = parsing->conf;
+	assert(conf != NULL);
+	struct conf_origin *origin = relay_conf_origin(conf, name);
 	if (origin != NULL && origin->line == 0)
 		origin->line = line;
 	if (strcmp(name, SECTION_DATAGRAM) == 0)
@@ -282,7 +284,7 @@ on_section_end(cfg_t *cfg, cfg_opt_t *opt)
 		return on_single_section(opt, &parsing->webpager_seen, line);
 	if (strcmp(name, SECTION_DEFAULTS) == 0)
 		return on_single_section(opt, &parsing->defaults_seen, line);
-	if (!relay_conf_add_origin(parsing->conf, name, (struct conf_origin){ .line = line })) {
+	if (!relay_conf_add_origin(conf, name, (struct conf_origin){ .line = line })) {
 		report_add(parsing->report, REPORT_FATAL, parsing->path, line, "out of memory");
 		return -1;
 	}

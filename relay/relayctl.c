@@ -93,12 +93,14 @@ status_of_code(Relay__Control__Code code)
 }
 
 static int
-status_of_reply(const Relay__Control__Reply *reply)
+status_of_reply(const struct ctl_args *args, const Relay__Control__Reply *reply)
 {
 	if (reply->code == RELAY__CONTROL__CODE__OK &&
-	    reply->body_case == RELAY__CONTROL__REPLY__BODY_HEALTH &&
-	    strcmp(reply->health->status, "ready") != 0)
-		return EXIT_DEGRADED;
+	    reply->body_case == RELAY__CONTROL__REPLY__BODY_HEALTH) {
+		bool well = args->ready ? reply->health->ready
+					: strcmp(reply->health->status, "ready") == 0;
+		return well ? EXIT_OK : EXIT_DEGRADED;
+	}
 	return status_of_code(reply->code);
 }
 
@@ -296,7 +298,7 @@ follow(struct control_client *client, struct ctl_args *args, Relay__Control__Req
 			break;
 		if (answer->reply->code != RELAY__CONTROL__CODE__OK) {
 			show_reply(args, answer->reply);
-			return status_of_reply(answer->reply);
+			return status_of_reply(args, answer->reply);
 		}
 		if (answer->reply->body_case == RELAY__CONTROL__REPLY__BODY_EVENT) {
 			if (args->json) {
@@ -326,7 +328,7 @@ ask(struct control_client *client, struct ctl_args *args, Relay__Control__Reques
 	if (result != CONTROL_CLIENT_OK)
 		return complain(client, result);
 	show_reply(args, answer->reply);
-	return status_of_reply(answer->reply);
+	return status_of_reply(args, answer->reply);
 }
 
 static int

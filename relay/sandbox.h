@@ -25,7 +25,7 @@ struct sandbox_path {
 /*
  * Puts this process into the sandbox of its role, for ever; of the file system, `paths` stay.  To
  * be called while there is one thread: later ones are under it, others would not be.  What this
- * kernel lacks is left out without a word (sandbox_check() has said so); what fails though it is
+ * kernel lacks is left out without a word (sandbox_lacks() tells it); what fails though it is
  * there is logged.
  */
 void sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size_t count);

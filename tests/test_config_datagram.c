@@ -151,7 +151,7 @@ Test(config_datagram, settings_that_contradict_each_other)
 	says(REPORT_FATAL, "relay.conf", 2, "busy_clear_time is more than busy_queue_time");
 	cr_assert_not(load_conf("datagram { store_count = 10 store_client_count = 11 }"));
 	says(REPORT_FATAL, "relay.conf", 1, "may not be more than store_count");
-	cr_assert_not(load_conf("\n\nwebpager { socket = /tmp/x }"));
+	cr_assert_not(load_conf("\n\nwebpager { socket = /run/x }"));
 	says(REPORT_FATAL, "relay.conf", 3, "datagram.listen, which is not set");
 	cr_assert_not(load_conf("datagram { }\ndatagram { }"));
 	says(REPORT_FATAL, "relay.conf", 2, "section datagram: given twice");
@@ -160,7 +160,7 @@ Test(config_datagram, settings_that_contradict_each_other)
 Test(config_datagram, pagers)
 {
 	cr_assert(load_conf("datagram { listen = {\"127.0.0.1:5050\"} }\n"
-			    "webpager { socket = /tmp/x users = \"root, 77 no-such-user\" }"));
+			    "webpager { socket = /run/x users = \"root, 77 no-such-user\" }"));
 	says(REPORT_WARNING, "relay.conf", 2, "there is no user no-such-user");
 	cr_assert_eq(config.pager_count, 2);
 	cr_assert_eq(config.pagers[0], 0);
@@ -170,7 +170,7 @@ Test(config_datagram, pagers)
 Test(config_datagram, options)
 {
 	const char *const options[] = { "datagram.listen=127.0.0.1:5050,[::1]:5051",
-					"datagram.resend_first=5ms", "webpager.socket=/tmp/x",
+					"datagram.resend_first=5ms", "webpager.socket=/run/x",
 					"host msul1.busy_line=try_later" };
 	const char *const outside[] = { "datagram.listen=10.0.0.1:5050" };
 
@@ -191,7 +191,7 @@ Test(config_datagram, print)
 	struct config first;
 
 	cr_assert(load_conf("datagram { listen = {\"127.0.0.1:5050\", \"[::1]:5050\"} rate = 7 }\n"
-			    "webpager { socket = /tmp/x mode = 0666 }\n"
+			    "webpager { socket = /run/x mode = 0666 }\n"
 			    "host msul1 { busy_line = \"try \\\"later\\\"\" }"));
 	FILE *out = open_memstream(&text, &len);
 	config_print(out, &config);

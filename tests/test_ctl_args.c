@@ -110,6 +110,8 @@ Test(ctl_args, refuses_what_makes_no_sense_and_names_it)
 		{ "frob --help", "frob: no such noun" },
 		{ "messages list --client 2a", "--client makes no sense with messages list" },
 		{ "top --older 1h", "--older makes no sense with top" },
+		{ "info --ready", "--ready makes no sense with info" },
+		{ "top --ready", "--ready makes no sense with top" },
 		{ "messages drop --older 0s", "--older 0s" },
 		{ "messages drop --older 3651d", "--older 3651d" },
 	};
@@ -131,6 +133,14 @@ Test(ctl_args, which_messages)
 	cr_assert_eq(args.older_ms, 0u);
 	cr_assert(parse("messages drop 17"));
 	cr_assert_eq(args.arguments_len, 1u);
+}
+
+Test(ctl_args, whether_it_serves)
+{
+	cr_assert(parse("health"));
+	cr_assert_not(args.ready);
+	cr_assert(parse("health --ready"));
+	cr_assert(args.ready);
 }
 
 Test(ctl_args, reads_times)

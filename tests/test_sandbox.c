@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -144,6 +145,27 @@ refusals_are_heard_of(void)
 	return 0;
 }
 
+/* The kernel would send it for us: any signal, also one that kills. */
+static int
+nobody_is_signalled_by_a_descriptor(void)
+{
+	struct f_owner_ex parent = { .type = F_OWNER_PID, .pid = getppid() };
+	int ends[2];
+
+	HOLDS(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	sandbox_enter(SANDBOX_WORKER, NULL, 0);
+	HOLDS(fails_with(fcntl(ends[0], F_SETOWN, getpid()), EPERM));
+	HOLDS(fails_with(fcntl(ends[0], F_SETOWN_EX, &parent), EPERM));
+	HOLDS(fails_with(fcntl(ends[0], F_SETSIG, SIGUSR1), EPERM));
+	HOLDS(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	HOLDS(fcntl(ends[0], F_GETFD) >= 0);
+	HOLDS(fcntl(ends[0], F_DUPFD_CLOEXEC, 3) >= 0);
+	int memory = (int)syscall(SYS_memfd_create, "test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	HOLDS(fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+	HOLDS(fcntl(memory, F_GET_SEALS) == F_SEAL_SHRINK);
+	return 0;
+}
+
 static int
 what_is_known_to_be_refused_is_not(void)
 {
@@ -173,6 +195,24 @@ control_answers_abstract_names(void)
 {
 	sandbox_enter(SANDBOX_CONTROL, NULL, 0);
 	HOLDS(page_back() == 2);
+	return 0;
+}
+
+/* How the spool learns that a file is written still. */
+static int
+control_takes_leases(void)
+{
+	const struct sandbox_path mine = { .path = temp_path("."), .write = true };
+	int ends[2];
+
+	HOLDS(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	sandbox_enter(SANDBOX_CONTROL, &mine, 1);
+	int file = open(temp_path("file"), O_RDONLY | O_CLOEXEC);
+	HOLDS(file >= 0);
+	HOLDS(fcntl(file, F_SETSIG, SIGURG) == 0);
+	HOLDS(fcntl(file, F_SETLEASE, F_RDLCK) == 0);
+	HOLDS(fcntl(file, F_SETLEASE, F_UNLCK) == 0);
+	HOLDS(fails_with(fcntl(ends[0], F_SETOWN, getpid()), EPERM));
 	return 0;
 }
 
@@ -214,6 +254,16 @@ Test(sandbox, a_refusal_is_heard_of_once)
 	int line = ends_with(refusals_are_heard_of);
 	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
 	line = ends_with(what_is_known_to_be_refused_is_not);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, no_signal_goes_by_a_descriptor)
+{
+	needs_sandbox();
+	int line = ends_with(nobody_is_signalled_by_a_descriptor);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+	temp_write("file", "text");
+	line = ends_with(control_takes_leases);
 	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
 }
 
