@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/resource.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,6 +96,20 @@ child_silence(void)
 		close(null);
 }
 
+/* Some containers refuse close_range: nothing of the keeper's may stay open for that. */
+static void
+close_from(int first)
+{
+	struct rlimit files;
+
+	if (close_range((unsigned)first, ~0U, 0) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		_exit(EX_OSERR);
+	for (rlim_t fd = (rlim_t)first; fd < files.rlim_cur; fd++)
+		close((int)fd);
+}
+
 void
 child_let_go(const int *keep, int count)
 {
@@ -101,11 +117,16 @@ child_let_go(const int *keep, int count)
 	sigset_t none;
 
 	/* Out of the way first: the places wanted may be taken by others of them. */
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
 		high[i] = fcntl(keep[i], F_DUPFD_CLOEXEC, FIRST_FD + KEEP_MAX);
-	for (int i = 0; i < count; i++)
-		dup3(high[i], FIRST_FD + i, O_CLOEXEC);
-	close_range((unsigned)(FIRST_FD + count), ~0U, 0);
+		if (high[i] < 0)
+			_exit(EX_OSERR);
+	}
+	for (int i = 0; i < count; i++) {
+		if (dup3(high[i], FIRST_FD + i, O_CLOEXEC) < 0)
+			_exit(EX_OSERR);
+	}
+	close_from(FIRST_FD + count);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -49,6 +49,23 @@ control_server_listen(struct control_server *server, int fd)
 	server->fd = fd;
 }
 
+/*
+ * What somebody may do.  A worker is of the relay's own user, who may do everything, and its
+ * sandbox cannot keep it from this socket: one that was taken over must not find the way to files
+ * here.
+ */
+static enum control_role
+role_of(const struct control_server *server, const struct control_peer *peer)
+{
+	const struct control *control = server->control;
+
+	for (uint32_t i = 0; i < control->options->worker_count; i++) {
+		if (peer->pid > 0 && control->workers[i].pid == peer->pid)
+			return CONTROL_ROLE_NONE;
+	}
+	return control_roles_of(&server->roles, peer);
+}
+
 /* Whoever is connected may from now on what he may by the new rights. */
 static void
 judge_again(struct control_server *server)
@@ -61,7 +78,7 @@ judge_again(struct control_server *server)
 			connection->dead = true;
 			continue;
 		}
-		connection->role = control_roles_of(&server->roles, &peer);
+		connection->role = role_of(server, &peer);
 		control_peer_fini(&peer);
 		control_calls_deny(connection);
 	}
@@ -308,7 +325,7 @@ open_connection(struct control_server *server, int fd)
 	}
 	connection->server = server;
 	connection->fd = fd;
-	connection->role = control_roles_of(&server->roles, &peer);
+	connection->role = role_of(server, &peer);
 	connection->uid = peer.uid;
 	connection->idle_since = child_clock_ms();
 	control_peer_fini(&peer);

@@ -715,6 +715,21 @@ Test(control_server, rights_that_are_taken_away_are_gone_at_once)
 	all_gone();
 }
 
+Test(control_server, a_worker_is_a_stranger_here)
+{
+	int fd = connect_and_greet();
+
+	ask(fd, 1, "info", 0);
+	cr_assert_eq(reply(fd, 1, NULL), RELAY__CONTROL__CODE__OK);
+	close(fd);
+	stage.options.worker_count = 1;
+	stage.control.workers[0].pid = getpid();
+	fd = connect_and_greet();
+	ask(fd, 2, "info", 0);
+	cr_assert_eq(reply(fd, 2, NULL), RELAY__CONTROL__CODE__DENIED);
+	close(fd);
+}
+
 Test(control_server, what_the_relay_was_started_with_holds_until_something_is_loaded)
 {
 	static struct control_server server;
