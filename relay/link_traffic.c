@@ -170,13 +170,14 @@ deliver(struct link *link, struct request *request, struct wire_span line, struc
 	return true;
 }
 
-/* Whether a request has left whole and has no reply yet. */
+/* Whether a request has left whole and has no reply yet.  Which records of a piece of ciphertext
+ * have left is not known: the first requests of it may be answered before its rest is taken. */
 static bool
 expects_reply(const struct link *link)
 {
 	const struct request *request = TAILQ_FIRST(&link->in_flight);
 
-	return request != NULL && request->out_end <= link->out_given;
+	return request != NULL && request->out_end <= link_touched(link);
 }
 
 static void

@@ -241,11 +241,12 @@ bool
 tls_write(struct tls_session *session, const void *data, size_t len)
 {
 	size_t sealed = len + (len / TLS_RECORD_MAX + 1) * TLS_RECORD_MORE;
+	size_t before = buffer_len(&session->out);
 
 	assert(len > 0 && len <= INT_MAX && !session->closing);
 	if (session->state != TLS_READY && session->state != TLS_CLOSED)
 		return false;
-	/* Had before it is begun: half of it sealed could be neither sent nor taken back. */
+	/* Had before it is begun, but the library may have more to say than that. */
 	if (buffer_room(&session->out, session->memory, sealed) == NULL) {
 		fail(session, TLS_NO_MEMORY, "no memory for its output");
 		return false;
@@ -253,6 +254,8 @@ tls_write(struct tls_session *session, const void *data, size_t len)
 	if (SSL_write(session->ssl, data, (int)len) == (int)len)
 		return true;
 	fail_by_error(session);
+	/* Whoever gave it may give it to another session: nothing of it must leave here. */
+	session->out.tail = session->out.head + before;
 	return false;
 }
 

@@ -151,7 +151,8 @@ void tls_receive_end(struct tls_session *session);
 
 /*
  * Seals all of it into the output, len > 0, in TLS_READY or TLS_CLOSED (without tls_close before).
- * How much to give is the caller's to bound: no more while output waits.  false = it failed.
+ * How much to give is the caller's to bound: no more while output waits.  false = it failed,
+ * and nothing of this is in the output.
  */
 bool tls_write(struct tls_session *session, const void *data, size_t len);
 

@@ -21,8 +21,10 @@
 /* A ticket is good for so long, as long as its key lives; certificates are judged anew anyway. */
 #define TICKET_SECONDS (24 * 3600)
 
-/* Handshakes with a ticket that fail, one after the other, before no more tickets are kept. */
-#define TICKETS_FAILED_MAX 2
+/* Handshakes with a ticket that fail, one after the other, before no more tickets are kept for a
+ * while. */
+#define TICKETS_FAILED_MAX    2
+#define TICKETS_PAUSE_SECONDS 3600
 
 /* Bytes of the certificates that a peer may show. */
 #define PEER_CERTS_MAX (64 * 1024)
@@ -197,7 +199,15 @@ static void
 drop_tickets(struct tls_context *context)
 {
 	while (context->tickets_count > 0)
-		SSL_SESSION_free(context->tickets[--context->tickets_count]);
+		SSL_SESSION_free(context->tickets[--context->tickets_count].session);
+}
+
+static bool
+gives_tickets_up(const struct tls_context *context)
+{
+	return context->tickets_failed >= TICKETS_FAILED_MAX &&
+	       passed_now >= context->tickets_failed_at &&
+	       passed_now < context->tickets_failed_at + TICKETS_PAUSE_SECONDS;
 }
 
 int
@@ -206,39 +216,45 @@ tls_context_keep_ticket(SSL *ssl, SSL_SESSION *ticket)
 	struct tls_session *session = SSL_get_app_data(ssl);
 	struct tls_context *context = session->context;
 
-	if (context->tickets_failed >= TICKETS_FAILED_MAX)
+	if (gives_tickets_up(context))
 		return 0; /* the library's, to free */
 	if (context->tickets_count == TLS_TICKETS_MAX) {
-		SSL_SESSION_free(context->tickets[0]);
+		SSL_SESSION_free(context->tickets[0].session);
 		memmove(context->tickets, context->tickets + 1,
-			--context->tickets_count * sizeof(SSL_SESSION *));
+			--context->tickets_count * sizeof *context->tickets);
 	}
-	context->tickets[context->tickets_count++] = ticket;
+	context->tickets[context->tickets_count++] =
+	    (struct tls_ticket){ .session = ticket, .until = session->peer_expiry };
 	return 1; /* it is ours */
 }
 
 bool
 tls_context_take_ticket(struct tls_context *context, SSL *ssl)
 {
-	if (context->tickets_count == 0)
-		return false;
-	SSL_SESSION *ticket = context->tickets[--context->tickets_count];
-	bool used = SSL_set_session(ssl, ticket) == 1;
-	SSL_SESSION_free(ticket);
+	bool used = false;
+
+	while (!used && context->tickets_count > 0) {
+		struct tls_ticket *ticket = &context->tickets[--context->tickets_count];
+		/* The peer may have a new certificate, of which it would say nothing. */
+		used = passed_now < ticket->until && SSL_set_session(ssl, ticket->session) == 1;
+		SSL_SESSION_free(ticket->session);
+	}
 	return used;
 }
 
 /*
  * There are servers that give tickets and fail when they get one back (OpenSSL, where clients show
  * certificates and nobody has thought of a session id context).  They are to cost a few handshakes,
- * not one in two.
+ * not one in two; a peer that was only started anew is to have its tickets again.
  */
 void
 tls_context_judge_tickets(struct tls_context *context, bool failed)
 {
 	context->tickets_failed = failed ? context->tickets_failed + 1 : 0;
-	if (failed)
-		drop_tickets(context);
+	if (!failed)
+		return;
+	context->tickets_failed_at = passed_now;
+	drop_tickets(context);
 }
 
 static const struct tls_ticket_key *

@@ -14,6 +14,11 @@
 #error "the headers of OpenSSL were found instead of BoringSSL's: compile with -isystem of those"
 #endif
 
+struct tls_ticket {
+	SSL_SESSION *session;
+	int64_t until; /* the first of the certificates that it goes back to ends */
+};
+
 struct tls_context {
 	uint32_t holders;
 	enum tls_role role;
@@ -23,8 +28,9 @@ struct tls_context {
 	uint32_t names_count;
 	char (*names)[TLS_NAME_MAX + 1]; /* OUT: the one expected; IN: those allowed */
 	uint32_t tickets_count;
-	SSL_SESSION *tickets[TLS_TICKETS_MAX]; /* OUT: the oldest first */
-	uint32_t tickets_failed;               /* in a row */
+	struct tls_ticket tickets[TLS_TICKETS_MAX]; /* OUT: the oldest first */
+	uint32_t tickets_failed;                    /* in a row */
+	int64_t tickets_failed_at;                  /* the last of them */
 	uint32_t keys_count;
 	struct tls_ticket_key keys[TLS_TICKET_KEYS_MAX]; /* IN */
 };

@@ -214,6 +214,7 @@ Test(tls, names_with_a_wildcard_and_addresses, .init = begin, .fini = end)
 	cr_assert_not(name_matches("*.site.example", NULL, "a.peer.site.example"));
 	cr_assert_not(name_matches("*.site.example", NULL, "site.example"));
 	cr_assert_not(name_matches("p*.site.example", NULL, "peer.site.example"));
+	cr_assert_not(name_matches("peer.site.example", NULL, ".site.example"));
 	cr_assert_not(name_matches("peer.example", NULL, "peer.example.org"));
 	cr_assert(name_matches(NULL, "\x7f\0\0\1", "127.0.0.1"));
 	cr_assert_not(name_matches(NULL, "\x7f\0\0\2", "127.0.0.1"));
@@ -357,6 +358,39 @@ Test(tls, tickets_that_only_make_trouble_are_given_up, .init = begin, .fini = en
 	cr_assert_eq(failed, 2);
 }
 
+/* Peers that are started anew break off, too: that is over some day. */
+Test(tls, tickets_that_were_given_up_are_tried_again, .init = begin, .fini = end)
+{
+	give_keys(stage.in, 1, 0);
+	for (int i = 0; i < 2; i++) {
+		meet_again(NOW, false);
+		struct tls_session *session = tls_session_new(stage.out, &stage.memory, NOW);
+		tls_receive_end(session);
+		tls_session_free(session);
+	}
+	meet_again(NOW, false);
+	meet_again(NOW, false);
+	meet_again(NOW + DAY, false);
+	meet_again(NOW + DAY, true);
+}
+
+/* Who has renewed a certificate in time is not refused for the one that a ticket goes back to. */
+Test(tls, a_ticket_of_an_expired_server_is_not_used, .init = begin, .fini = end)
+{
+	struct tls_identity *brief = tls_identity_new(
+	    &(struct tls_wish){ .issuer = stage.ca, .dns = "peer.example", .until = NOW + 60 });
+
+	use_in(tls_stage_in(stage.ca, brief, "relay.example"));
+	give_keys(stage.in, 1, 0);
+	meet_again(NOW, false);
+	meet_again(NOW + 30, true);
+	use_in(tls_stage_in(stage.ca, stage.server, "relay.example"));
+	give_keys(stage.in, 1, 0);
+	meet_again(NOW + 90, false);
+	meet_again(NOW + 90, true);
+	tls_identity_free(brief);
+}
+
 Test(tls, tickets_are_used_once_and_bounded, .init = begin, .fini = end)
 {
 	give_keys(stage.in, 1, 0);
@@ -444,6 +478,23 @@ Test(tls, output_beyond_the_budget_fails, .init = begin, .fini = end)
 	cr_assert_not(tls_write(stage.a, bytes, 1u << 20));
 	cr_assert_eq(tls_failure(stage.a), TLS_NO_MEMORY);
 	cr_assert_not(tls_write(stage.a, bytes, 1));
+	free(bytes);
+}
+
+/* The library has more to say before that: of a write that fails nothing is left to be sent. */
+Test(tls, a_write_that_fails_in_the_middle_leaves_nothing, .init = begin, .fini = end)
+{
+	size_t room = 64u << 10;
+	size_t len = room - 4 * (size_t)TLS_RECORD_MORE;
+	uint8_t *bytes = pattern(len);
+
+	give_keys(stage.in, 1, 0);
+	meet();
+	cr_assert_eq(stage.memory.used, 0);
+	stage.memory.max = stage.memory.large_max = room;
+	cr_assert_not(tls_write(stage.b, bytes, len));
+	cr_assert_eq(tls_failure(stage.b), TLS_NO_MEMORY);
+	cr_assert_eq(tls_output(stage.b).len, 0);
 	free(bytes);
 }
 
