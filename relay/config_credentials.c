@@ -10,6 +10,7 @@
 #include "relay/config_tls.h"
 #include "relay/permissions.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -248,9 +249,11 @@ look_at(struct reading *reading, struct config_credentials *set)
 static bool
 is_set_of(const struct config_credentials *set, char *const paths[TLS_FILE_COUNT])
 {
-	for (size_t i = 0; i < TLS_FILE_COUNT; i++)
+	for (size_t i = 0; i < TLS_FILE_COUNT; i++) {
+		assert(set->paths[i] != NULL); /* one without paths is not counted */
 		if (strcmp(set->paths[i], paths[i]) != 0)
 			return false;
+	}
 	return true;
 }
 
@@ -262,6 +265,23 @@ find(const struct config *config, char *const paths[TLS_FILE_COUNT])
 		if (is_set_of(&config->credentials[i - 1], paths))
 			return (uint32_t)(i - 1);
 	return CONFIG_CREDENTIALS_NONE;
+}
+
+/* All of them or, without memory, none. */
+static bool
+copy_paths(struct config_credentials *set, char *const paths[TLS_FILE_COUNT])
+{
+	bool copied = true;
+
+	for (size_t i = 0; i < TLS_FILE_COUNT; i++) {
+		set->paths[i] = strdup(paths[i]);
+		copied &= set->paths[i] != NULL;
+	}
+	for (size_t i = 0; i < TLS_FILE_COUNT && !copied; i++) {
+		free(set->paths[i]);
+		set->paths[i] = NULL;
+	}
+	return copied;
 }
 
 /* The number of the set with these paths, which is read if nobody named it before. */
@@ -283,17 +303,12 @@ number_of(struct reading *reading, char *ca, char *cert, char *key)
 		return CONFIG_CREDENTIALS_NONE;
 	}
 	struct config_credentials *set = &config->credentials[config->credential_count];
-	bool copied = true;
-	for (size_t i = 0; i < TLS_FILE_COUNT; i++) {
-		set->paths[i] = strdup(paths[i]);
-		copied &= set->paths[i] != NULL;
-	}
-	number = (uint32_t)config->credential_count++;
-	if (!copied) {
+	if (!copy_paths(set, paths)) {
 		report_add(reading->report, REPORT_FATAL, NULL, 0, "out of memory");
 		reading->good = false;
-		return number;
+		return CONFIG_CREDENTIALS_NONE;
 	}
+	number = (uint32_t)config->credential_count++;
 	read_files(reading, set);
 	look_at(reading, set);
 	return number;

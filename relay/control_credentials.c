@@ -9,10 +9,10 @@
 #include "relay/config_tls.h"
 #include "relay/control.h"
 #include "relay/log.h"
+#include "relay/sandbox.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 struct control_credential {
@@ -95,7 +95,7 @@ control_credentials_apply(struct control *control)
 	all->numbers = count == 0 ? NULL : calloc(count, sizeof *all->numbers);
 	/* Also without a sandbox: no image of this process goes to a disk. */
 	if (count > 0)
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		sandbox_hide();
 	for (size_t i = 0; i < count && all->numbers != NULL; i++) {
 		const struct config_credentials *set = &control->config.credentials[i];
 

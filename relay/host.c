@@ -379,6 +379,8 @@ host_change(struct host *host, const struct channel_host *message)
 
 	host->settings = message->settings;
 	memcpy(host->local_id, message->local_id, sizeof host->local_id);
+	if (secured == HOST_SECURITY_SECURED)
+		host_each_link(host, retire);
 	update_links(host);
 	if (moved) {
 		host->address = message->address;
@@ -386,8 +388,6 @@ host_change(struct host *host, const struct channel_host *message)
 	}
 	if (moved || secured != HOST_SECURITY_SAME)
 		next_generation(host);
-	if (secured == HOST_SECURITY_SECURED)
-		host_each_link(host, retire);
 	host_set_hold(host, (enum host_hold)message->hold);
 	host_arm_accepts(host);
 	if (host->settings.spread > 1)

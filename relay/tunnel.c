@@ -293,6 +293,8 @@ tunnel_finish(struct tunnel *tunnel, enum tunnel_end end)
 		return;
 	log_end(tunnel, end);
 	tunnel->end = end;
+	if (buffer_len(&tunnel->to_lond) > 0)
+		farewell.lond = TUNNEL_RESETS; /* it does not get all of what was said */
 	if (farewell.words && tunnel->client.flow == TUNNEL_FLOWS) {
 		set_state(tunnel, TUNNEL_ENDING);
 		tls_close(tunnel->tls);

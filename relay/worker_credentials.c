@@ -6,12 +6,12 @@
 #include "relay/worker_credentials.h"
 
 #include "relay/log.h"
+#include "relay/sandbox.h"
 #include "relay/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 static struct credentials *
@@ -69,7 +69,7 @@ add(struct worker *worker, const struct channel_credentials *message, int fd)
 	memcpy(one->digest, message->digest, sizeof one->digest);
 	LIST_INSERT_HEAD(&worker->credentials, one, entry);
 	/* In the sandbox it is so from the start, and the call is none of those let through. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	sandbox_hide();
 }
 
 bool

@@ -130,7 +130,7 @@ Test(ctl_json, messages_that_are_not_set_are_left_out)
 	stats.gauges = &gauges;
 	expect(&stats, "{\"id\":\"msul1\",\"gauges\":{\"clients\":4,\"links\":0,\"links_ready\":0,"
 		       "\"in_flight\":0,\"queue_length\":0,\"queue_bytes\":0,\"queue_age_us\":0,"
-		       "\"delayed\":0}}");
+		       "\"delayed\":0,\"peer_expires\":0}}");
 }
 
 Test(ctl_json, is_laid_out_for_reading)
