@@ -166,11 +166,14 @@ Test(datagrams, a_lost_link_is_con_lost)
 
 Test(datagrams, sessions_are_listed_page_by_page)
 {
+	const struct channel_message all_told = { .type = CHANNEL_SYNC_END };
 	struct channel_query query = { .kind = CHANNEL_SESSIONS, .max = 2 };
 	struct udp_client many[5];
 	uint64_t found = 0;
 
 	peer_silent = true;
+	site_say_to(&site, &all_told, -1);
+	turn_for_nothing();
 	for (unsigned i = 0; i < 5; i++) {
 		udp_begin(&many[i], 0x100 + i);
 		uint64_t number = udp_ask(&many[i], "nowhere", "x", 0);
