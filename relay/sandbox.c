@@ -142,10 +142,13 @@ complain(const char *what, int error)
 			    strerror(-error));
 }
 
+/* From then on this process is hidden, and the filter refuses to hear it again. */
+static bool entered;
+
 void
 sandbox_hide(void)
 {
-	if (!SANITIZED)
+	if (!SANITIZED && !entered)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -165,6 +168,7 @@ sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size_t c
 	/* Last: the filter lets none of the calls above through. */
 	if (sandbox_filter_there())
 		complain("seccomp filter", sandbox_filter(role));
+	entered = true;
 }
 
 const char *

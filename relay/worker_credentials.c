@@ -68,7 +68,7 @@ add(struct worker *worker, const struct channel_credentials *message, int fd)
 	memcpy(one->lengths, message->lengths, sizeof one->lengths);
 	memcpy(one->digest, message->digest, sizeof one->digest);
 	LIST_INSERT_HEAD(&worker->credentials, one, entry);
-	/* In the sandbox it is so from the start, and the call is none of those let through. */
+	/* In the sandbox it is so from the start. */
 	sandbox_hide();
 }
 
