@@ -400,6 +400,7 @@ tunnel_accept(struct gateway *gateway, int fd)
 		if (tunnel != NULL)
 			slab_put(&worker->gateways->tunnels, tunnel);
 		uring_close(worker->ring, fd);
+		worker_pause_accepting(worker); /* the next one would fare no better */
 		return;
 	}
 	tunnel->gateway = gateway;
