@@ -37,6 +37,7 @@ struct channel_gateway {
 	uint32_t doors;       /* a socket for each of these numbers follows or is known */
 	uint32_t address_len; /* 0 = where the local lond is is not known (yet) */
 	struct sockaddr_storage address;
+	uint64_t connect_mark; /* of the words that the address was found by: for those only */
 	uint64_t handshake_timeout_ms;
 	uint64_t connect_timeout_ms;
 	uint64_t idle_timeout_ms;
@@ -47,6 +48,7 @@ struct channel_gateway {
 struct channel_gateway_door {
 	uint32_t index;
 	uint32_t number;
+	uint32_t closed; /* 1: there is none, and what was there before is not to be kept */
 };
 
 /* REMOVE; RESOLVE: look the address of the local lond up again. */

@@ -180,8 +180,10 @@ on_answer(struct control_gateway *gateway, uint32_t number, int error, int fd)
 {
 	struct control_gateway_door *door = &gateway->doors[number];
 
-	if (error != 0 && error != door->error)
+	if (error != 0 && error != door->error) {
 		log_refusal(gateway, number, error);
+		gateway->told = 0; /* workers may still have what was there before */
+	}
 	door->error = error;
 	if (error != 0 || fd < 0) {
 		door->retry_at = child_clock_ms() + RETRY_MS;
@@ -322,6 +324,17 @@ make_allow(const struct config_gateway *config, uint32_t *len)
 	return control_messages_memfd("allow", names, at);
 }
 
+/* FNV-1a. */
+static uint64_t
+mark_of(const char *text)
+{
+	uint64_t mark = 0xcbf29ce484222325u;
+
+	for (; *text != '\0'; text++)
+		mark = (mark ^ (uint8_t)*text) * 0x100000001b3u;
+	return mark;
+}
+
 static bool
 send_to(struct control *control, uint32_t number, const struct channel_message *message, int fd)
 {
@@ -347,6 +360,7 @@ tell(struct control *control, uint32_t number, struct control_gateway *gateway)
 			.doors = gateway->doors_count,
 			.address_len = gateway->resolved_len,
 			.address = gateway->resolved,
+			.connect_mark = mark_of(config->settings.connect),
 			.handshake_timeout_ms = config->settings.handshake_timeout_ms,
 			.connect_timeout_ms = config->settings.connect_timeout_ms,
 			.idle_timeout_ms = config->settings.idle_timeout_ms,
@@ -365,7 +379,9 @@ tell(struct control *control, uint32_t number, struct control_gateway *gateway)
 	for (uint32_t k = 0; k < gateway->doors_count; k++) {
 		struct channel_message door = { .type = CHANNEL_GATEWAY_DOOR,
 						.gateway_door = { .index = index, .number = k } };
-		if (gateway->doors[k].fd >= 0)
+		/* Until the keeper has answered, they keep what they have. */
+		door.gateway_door.closed = gateway->doors[k].fd < 0;
+		if (gateway->doors[k].fd >= 0 || gateway->doors[k].error != 0)
 			(void)send_to(control, number, &door, gateway->doors[k].fd);
 	}
 }

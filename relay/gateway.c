@@ -56,7 +56,7 @@ on_accepted(struct uring_op *op, int res, const uint8_t *data)
 		worker_pause_accepting(worker);
 	}
 	take_next(door);
-	if (gateway->leaving || door - gateway->doors >= (ptrdiff_t)gateway->settings.doors)
+	if (door->shut)
 		close_listener(door);
 	gateway_arm_accepts(gateway);
 }
@@ -71,24 +71,38 @@ armed(const struct gateway *gateway)
 	return count;
 }
 
+/* Whoever reaches a gateway can stay for as long as a handshake may take: half of the worker's
+ * descriptors are left for clients of hosts and services. */
+static bool
+worker_has_room(const struct worker *worker)
+{
+	uint32_t max = worker->clients_max / (2 * TUNNEL_FDS);
+
+	return worker->gateways->tunnels_count < (max > 0 ? max : 1);
+}
+
+/* Every door is open as long as there is one place, or the last one would be always the first
+ * door's. */
 void
 gateway_arm_accepts(struct gateway *gateway)
 {
 	struct worker *worker = gateway->worker;
-	uint32_t max = gateway->settings.clients_max;
+	bool room =
+	    gateway->tunnels_count < gateway->settings.clients_max && worker_has_room(worker);
 
 	if (gateway->leaving || gateway->context == NULL)
 		return;
-	if (!worker_accepting(worker)) {
+	if (room && !worker_accepting(worker)) {
 		worker_pause_accepting(worker);
 		return;
 	}
 	for (uint32_t i = 0; i < gateway->settings.doors; i++) {
 		struct gateway_door *door = &gateway->doors[i];
 
-		if (door->listener >= 0 && !door->op.in_flight &&
-		    gateway->tunnels_count + armed(gateway) < max)
+		if (room && door->listener >= 0 && !door->op.in_flight)
 			uring_accept(worker->ring, &door->op, door->listener);
+		else if (!room && door->op.in_flight)
+			uring_cancel(worker->ring, &door->op);
 	}
 }
 
@@ -115,37 +129,57 @@ gateway_set_door(struct gateway *gateway, uint32_t number, int listener)
 	if (door->next >= 0)
 		uring_close(ring, door->next);
 	door->next = listener;
+	door->shut = false;
 	if (door->op.in_flight)
 		uring_cancel(ring, &door->op);
 	take_next(door);
 	gateway_arm_accepts(gateway);
 }
 
+void
+gateway_shut_door(struct gateway *gateway, uint32_t number)
+{
+	struct gateway_door *door = &gateway->doors[number];
+	struct uring *ring = gateway->worker->ring;
+
+	if (door->next >= 0)
+		uring_close(ring, door->next);
+	door->next = -1;
+	door->shut = true;
+	if (door->op.in_flight)
+		uring_cancel(ring, &door->op);
+	else
+		close_listener(door);
+}
+
 /* Those that it has no more. */
 static void
-close_doors(struct gateway *gateway, uint32_t from)
+shut_doors(struct gateway *gateway, uint32_t from)
 {
-	for (uint32_t i = from; i < GATEWAY_LISTEN_MAX; i++) {
-		struct gateway_door *door = &gateway->doors[i];
-
-		if (door->next >= 0)
-			uring_close(gateway->worker->ring, door->next);
-		door->next = -1;
-		if (door->op.in_flight)
-			uring_cancel(gateway->worker->ring, &door->op);
-		else
-			close_listener(door);
-	}
+	for (uint32_t i = from; i < GATEWAY_LISTEN_MAX; i++)
+		gateway_shut_door(gateway, i);
 }
 
 /* --- tunnels ---------------------------------------------------------------------------------- */
+
+/* Whether there is room matters to all gateways of the worker. */
+static void
+count_tunnels(struct worker *worker, int change)
+{
+	bool before = worker_has_room(worker);
+
+	worker->gateways->tunnels_count += (uint32_t)change;
+	worker->call_fds += (uint32_t)(change * TUNNEL_FDS);
+	if (worker_has_room(worker) != before)
+		worker_arm_gateways(worker);
+}
 
 void
 gateway_add_tunnel(struct gateway *gateway, struct tunnel *tunnel)
 {
 	LIST_INSERT_HEAD(&gateway->tunnels, tunnel, entry);
 	gateway->tunnels_count++;
-	gateway->worker->call_fds += TUNNEL_FDS;
+	count_tunnels(gateway->worker, 1);
 	stats_count(&gateway->stats->accepted);
 	stats_count(&gateway->stats->open);
 }
@@ -155,7 +189,7 @@ gateway_remove_tunnel(struct gateway *gateway, struct tunnel *tunnel, enum tunne
 {
 	LIST_REMOVE(tunnel, entry);
 	gateway->tunnels_count--;
-	gateway->worker->call_fds -= TUNNEL_FDS;
+	count_tunnels(gateway->worker, -1);
 	stats_uncount(&gateway->stats->open);
 	stats_count(&gateway->stats->ends[end]);
 	gateway_arm_accepts(gateway);
@@ -205,12 +239,13 @@ gateway_change(struct gateway *gateway, const struct channel_gateway *message, i
 	gateway->settings = *message;
 	if (message->doors > GATEWAY_LISTEN_MAX)
 		gateway->settings.doors = GATEWAY_LISTEN_MAX;
-	/* A new control process may not have resolved its name yet: what is known stays good. */
-	if (message->address_len == 0) {
+	/* A new control process may not have resolved its name yet: what is known of the same name
+	 * stays good. */
+	if (message->address_len == 0 && message->connect_mark == before.connect_mark) {
 		gateway->settings.address = before.address;
 		gateway->settings.address_len = before.address_len;
 	}
-	close_doors(gateway, gateway->settings.doors);
+	shut_doors(gateway, gateway->settings.doors);
 	gateway_renew_context(gateway, gateway_read_allow(gateway, allow, message->allow_len));
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);
@@ -250,7 +285,7 @@ gateway_leave(struct gateway *gateway)
 	struct tunnel *next;
 
 	gateway->leaving = true;
-	close_doors(gateway, 0);
+	shut_doors(gateway, 0);
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);
 		tunnel_on_change(tunnel);

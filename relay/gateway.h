@@ -3,7 +3,8 @@
  * those who did.
  *
  * All workers share the sockets, and each has its share of clients_max; with that many it accepts
- * no more, and the next ones wait in the listen queue.  Without credentials nobody is let in.
+ * no more, and the next ones wait in the listen queue.  (Who comes by several doors in the moment
+ * when the last place is taken is let in.)  Without credentials nobody is let in.
  */
 #ifndef RELAY_GATEWAY_H
 #define RELAY_GATEWAY_H
@@ -28,6 +29,7 @@ struct gateway_door {
 	struct gateway *gateway;
 	int listener; /* -1 = none */
 	int next;     /* takes its place when the accept has ended; -1 = none */
+	bool shut;    /* the one that is there goes when the accept has ended */
 };
 
 struct gateway {
@@ -62,6 +64,7 @@ struct gateways {
 	struct gateway *table[GATEWAYS_MAX]; /* by index; NULL = none */
 	struct gateway_list leaving;         /* not in the table any more */
 	struct slab tunnels;
+	uint32_t tunnels_count;    /* of all gateways */
 	struct tunnel_queue dirty; /* have output for this turn's end, or may */
 };
 
@@ -100,6 +103,9 @@ void gateway_change(struct gateway *gateway, const struct channel_gateway *messa
 
 /* Takes the socket over. */
 void gateway_set_door(struct gateway *gateway, uint32_t number, int listener);
+
+/* Nobody comes in by it any more, until there is a socket for it. */
+void gateway_shut_door(struct gateway *gateway, uint32_t number);
 
 void gateway_leave(struct gateway *gateway);
 

@@ -100,6 +100,13 @@ set_state(struct tunnel *tunnel, enum tunnel_state next)
 }
 
 static void
+on_connect_due(struct tunnel *tunnel)
+{
+	gateway_on_unreachable(tunnel->gateway, strerror(ETIMEDOUT));
+	tunnel_finish(tunnel, TUNNEL_CONNECT_TIMEOUT);
+}
+
+static void
 on_due(struct uring_timer *timer)
 {
 	struct tunnel *tunnel = uring_container_of(timer, struct tunnel, timer);
@@ -113,7 +120,7 @@ on_due(struct uring_timer *timer)
 		tunnel_finish(tunnel, TUNNEL_HANDSHAKE_TIMEOUT);
 		break;
 	case TUNNEL_CONNECTING:
-		tunnel_finish(tunnel, TUNNEL_CONNECT_TIMEOUT);
+		on_connect_due(tunnel);
 		break;
 	case TUNNEL_OPEN:
 		tunnel_finish(tunnel, tunnel->gateway->leaving ? TUNNEL_STOPPED : TUNNEL_IDLE);
@@ -393,6 +400,7 @@ tunnel_accept(struct gateway *gateway, int fd)
 		if (tunnel != NULL)
 			slab_put(&worker->gateways->tunnels, tunnel);
 		uring_close(worker->ring, fd);
+		worker_pause_accepting(worker); /* the next one would fare no better */
 		return;
 	}
 	tunnel->gateway = gateway;

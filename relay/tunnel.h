@@ -71,7 +71,7 @@ struct tunnel {
 	struct uring_timer timer;
 };
 
-/* Takes over the connection; closes it if there is no memory. */
+/* Takes over the connection; without memory it is closed, and those who come next wait. */
 void tunnel_accept(struct gateway *gateway, int fd);
 
 /* At the end of a turn, for a dirty one. */

@@ -213,8 +213,11 @@ set_door(struct worker *worker, const struct channel_gateway_door *message, int 
 {
 	struct gateway *gateway = gateway_at(worker, message->index);
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (message->closed != 0 && gateway != NULL && message->number < GATEWAY_LISTEN_MAX)
+			gateway_shut_door(gateway, message->number);
 		return;
+	}
 	if (gateway != NULL)
 		gateway_set_door(gateway, message->number, fd);
 	else

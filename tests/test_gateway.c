@@ -149,6 +149,58 @@ Test(gateway, has_room_for_so_many)
 	pair_close(&first);
 }
 
+/* The last place is no more the first door's than another one's. */
+Test(gateway, has_room_at_every_door)
+{
+	struct channel_message message = { .type = CHANNEL_GATEWAY_DOOR };
+	int other = site_door;
+	struct sockaddr_in address;
+
+	site_wish.clients_max = 1;
+	site_wish.doors = 2;
+	site_serve();
+	site_door = site_listen(&address);
+	message.gateway_door =
+	    (struct channel_gateway_door){ .index = site_wish.index, .number = 1 };
+	site_say(&message, dup(site_door));
+	for (int i = 0; i < 2; i++) {
+		struct pair pair = pair_open();
+		struct remote second = remote_new(pair.body.context);
+
+		for (int k = 0; k < 12; k++) {
+			remote_pump(&second);
+			turn();
+		}
+		cr_assert_eq(tls_state(second.tls), TLS_HANDSHAKE);
+		cr_assert_eq(site_open(), 1u);
+		remote_free(&second);
+		pair_close(&pair);
+		TURN_UNTIL(site_open() == 0);
+	}
+	close(other);
+}
+
+/* Whoever can connect can stay for a while: descriptors are left for the hosts. */
+Test(gateway, leaves_room_for_hosts)
+{
+	struct somebody body = somebody_new(site_ca, "relay.example", 7200);
+	struct remote remotes[8];
+
+	site_worker.clients_max = 12;
+	site_serve();
+	for (int i = 0; i < 8; i++)
+		remotes[i] = remote_new(body.context);
+	TURN_UNTIL(site_open() == 3);
+	turn_for_nothing();
+	cr_assert_eq(site_open(), 3u);
+	cr_assert(worker_accepting(&site_worker));
+	for (int i = 0; i < 8; i++)
+		remote_free(&remotes[i]);
+	/* All of them come in some time. */
+	TURN_UNTIL(stats_get(&site_stats->gateways.block[0].accepted) == 8 && site_open() == 0);
+	somebody_free(&body);
+}
+
 /* --- ends ------------------------------------------------------------------------------------- */
 
 Test(gateway, passes_ends_on_in_order)
@@ -227,6 +279,33 @@ Test(gateway, without_a_lond)
 		TURN_UNTIL(!worker_has_gateways(&site_worker));
 		site_wish.address_len = 0;
 	}
+	somebody_free(&body);
+}
+
+/* A lond that says nothing at all may be one that has moved. */
+Test(gateway, looks_for_a_silent_lond)
+{
+	struct somebody body = somebody_new(site_ca, "relay.example", 7200);
+	const struct sockaddr *address = (const struct sockaddr *)&site_wish.address;
+	int full[2];
+
+	/* Its listen queue is full, so that the kernel drops who else comes. */
+	cr_assert_eq(listen(site_lond, 0), 0);
+	for (int i = 0; i < 2; i++) {
+		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		cr_assert(connect(full[i], address, site_wish.address_len) == 0 ||
+			  errno == EINPROGRESS);
+	}
+	site_wish.connect_timeout_ms = 20;
+	site_serve();
+	struct remote remote = remote_new(body.context);
+	REMOTE_UNTIL(&remote, tls_state(remote.tls) == TLS_CLOSED);
+	close(remote.fd);
+	TURN_UNTIL(site_ended(TUNNEL_CONNECT_TIMEOUT) == 1);
+	cr_assert_eq(site_resolves, 1u);
+	tls_session_free(remote.tls);
+	for (int i = 0; i < 2; i++)
+		close(full[i]);
 	somebody_free(&body);
 }
 

@@ -104,6 +104,48 @@ Test(gateway_life, resumes_who_is_still_allowed)
 	somebody_free(&one);
 }
 
+/* An address that it cannot have is not served by the socket of the one before. */
+Test(gateway_life, closes_a_door)
+{
+	struct somebody one = somebody_new(site_ca, "relay.example", 7200);
+	const struct channel_message message = {
+		.type = CHANNEL_GATEWAY_DOOR,
+		.gateway_door = { .index = site_wish.index, .closed = 1 },
+	};
+	struct gateway_door *door;
+	bool resumed;
+
+	site_serve();
+	cr_assert(comes_in(&one, &resumed));
+	door = &site_found()->doors[0];
+	site_say(&message, -1);
+	TURN_UNTIL(door->listener < 0 && !door->op.in_flight);
+	site_give_door();
+	cr_assert(comes_in(&one, &resumed));
+	somebody_free(&one);
+}
+
+/* A lond that has moved: nobody is brought to where the one before was. */
+Test(gateway_life, forgets_another_lond)
+{
+	struct somebody one = somebody_new(site_ca, "relay.example", 7200);
+	bool resumed;
+
+	site_serve();
+	site_wish.address_len = 0;
+	site_gateway("relay.example");
+	cr_assert(comes_in(&one, &resumed), "the same words, not looked up yet");
+	site_wish.connect_mark = 2;
+	site_gateway("relay.example");
+	struct remote remote = remote_new(one.context);
+	REMOTE_UNTIL(&remote, tls_state(remote.tls) == TLS_CLOSED);
+	cr_assert_lt(lond_accepted(), 0);
+	remote_free(&remote);
+	TURN_UNTIL(site_ended(TUNNEL_CONNECT_FAILED) == 1);
+	cr_assert_eq(site_resolves, 1u);
+	somebody_free(&one);
+}
+
 /* A gateway that leaves lets a question be answered, and then ends in order. */
 Test(gateway_life, leaves_when_it_is_quiet)
 {
