@@ -259,6 +259,73 @@ session_is_new(const struct session *session, uint64_t number)
 	return age == DATAGRAM_NEWEST || age == DATAGRAM_FRESH;
 }
 
+/* --- what comes again ------------------------------------------------------------------------- */
+
+/* Of each datagram that was sealed: a repeat is sealed anew, a copy is not.  0: not sealed. */
+static uint32_t
+mark_of(const struct datagram *datagram)
+{
+	uint32_t mark;
+
+	if ((datagram->header.flags & DATAGRAM_SEALED) == 0)
+		return 0;
+	memcpy(&mark, datagram->body.data - DATAGRAM_NONCE_SIZE, sizeof mark);
+	return mark != 0 ? mark : 1;
+}
+
+unsigned
+session_take_slot(struct session *session, const struct datagram *datagram)
+{
+	unsigned slot = 0;
+
+	(void)datagram_once_begin(&session->once, datagram->header.number, DATAGRAM_OPEN_MAX,
+				  &slot);
+	session->copies[slot] = (struct copies){ .next = 1, .marks = { mark_of(datagram) } };
+	return slot;
+}
+
+/* Whether this very datagram came before; else it is remembered. */
+static bool
+is_copy(struct copies *copies, const struct datagram *datagram)
+{
+	uint32_t mark = mark_of(datagram);
+
+	if (mark == 0)
+		return false;
+	for (unsigned i = 0; i < DATAGRAM_COPIES; i++) {
+		if (copies->marks[i] == mark)
+			return true;
+	}
+	copies->marks[copies->next++ % DATAGRAM_COPIES] = mark;
+	return false;
+}
+
+void
+session_on_repeat(struct session *session, const struct datagram *datagram)
+{
+	const struct datagram_header *header = &datagram->header;
+	unsigned slot;
+
+	datagrams_count(session->plane, DATAGRAM_COUNT_REPLAYED);
+	/* Not new, so that this remembers nothing. */
+	switch (datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
+	case DATAGRAM_ANSWERED:
+		if (!is_copy(&session->copies[slot], datagram))
+			parcel_repeat(session->answers[slot]);
+		break;
+	case DATAGRAM_RUNNING: /* says that it came */
+		if (!is_copy(&session->copies[slot], datagram))
+			session_send_bare(session, DATAGRAM_KEEP_ALIVE, header->number);
+		break;
+	case DATAGRAM_GONE:
+		route_error(&session->route, header, DATAGRAM_FORGOTTEN);
+		break;
+	case DATAGRAM_RUN:
+	case DATAGRAM_NO_SLOT:
+		break;
+	}
+}
+
 /* --- asking ----------------------------------------------------------------------------------- */
 
 /* Where a request goes: to a host here, or to the home of one elsewhere. */
@@ -283,8 +350,9 @@ find_target(struct target *target, struct datagrams *plane, struct wire_span nam
 /* false = no memory. */
 static bool
 run(struct session *session, const struct target *target, const struct datagram_request *wanted,
-    const struct datagram_header *header)
+    const struct datagram *datagram)
 {
+	const struct datagram_header *header = &datagram->header;
 	struct datagrams *plane = session->plane;
 	struct memory *memory = &plane->worker->memory;
 	bool waits = find_inquiry(session, target->host, target->index, false) != NULL;
@@ -312,9 +380,8 @@ run(struct session *session, const struct target *target, const struct datagram_
 		memory_put(memory, inquiry, block);
 		return false;
 	}
-	/* Judged before: it is new, and there is a slot. */
-	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX,
-				  &inquiry->slot);
+	/* Judged before: it is new, and there is one. */
+	inquiry->slot = session_take_slot(session, datagram);
 	if (target->host != NULL)
 		target->host->errands++;
 	stats_set(&plane->worker->stats->datagrams_running, ++plane->inquiries);
@@ -360,7 +427,6 @@ on_new(struct session *session, const struct datagram *datagram)
 	struct datagram_request wanted;
 	struct target target;
 	struct buffer none = { 0 };
-	unsigned slot;
 
 	if (datagram_request_get(&wanted, datagram) != DATAGRAM_OK) {
 		datagrams_count(session->plane, DATAGRAM_COUNT_MALFORMED);
@@ -382,36 +448,12 @@ on_new(struct session *session, const struct datagram *datagram)
 		return;
 	}
 	if (known && fits) {
-		if (!run(session, &target, &wanted, header))
+		if (!run(session, &target, &wanted, datagram))
 			route_busy(&session->route, header);
 		return;
 	}
-	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot);
-	answer(session, slot, header->number, known ? DATAGRAM_TOO_LONG : DATAGRAM_UNKNOWN_HOST,
-	       &none, false);
-}
-
-void
-session_on_repeat(struct session *session, const struct datagram_header *header)
-{
-	unsigned slot;
-
-	datagrams_count(session->plane, DATAGRAM_COUNT_REPLAYED);
-	/* Not new, so that this remembers nothing. */
-	switch (datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
-	case DATAGRAM_ANSWERED:
-		parcel_repeat(session->answers[slot]);
-		break;
-	case DATAGRAM_RUNNING: /* says that it came */
-		session_send_bare(session, DATAGRAM_KEEP_ALIVE, header->number);
-		break;
-	case DATAGRAM_GONE:
-		route_error(&session->route, header, DATAGRAM_FORGOTTEN);
-		break;
-	case DATAGRAM_RUN:
-	case DATAGRAM_NO_SLOT:
-		break;
-	}
+	answer(session, session_take_slot(session, datagram), header->number,
+	       known ? DATAGRAM_TOO_LONG : DATAGRAM_UNKNOWN_HOST, &none, false);
 }
 
 void
@@ -420,5 +462,5 @@ session_on_request(struct session *session, const struct datagram *datagram)
 	if (session_is_new(session, datagram->header.number))
 		on_new(session, datagram);
 	else
-		session_on_repeat(session, &datagram->header);
+		session_on_repeat(session, datagram);
 }

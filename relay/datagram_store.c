@@ -172,7 +172,7 @@ read_notice(struct session *session, const struct datagram *datagram, struct wir
 }
 
 static void
-take_notice(struct session *session, const struct datagram *datagram, unsigned *slot)
+take_notice(struct session *session, const struct datagram *datagram)
 {
 	const struct datagram_header *header = &datagram->header;
 	struct datagrams *plane = session->plane;
@@ -198,25 +198,23 @@ take_notice(struct session *session, const struct datagram *datagram, unsigned *
 		route_busy(&session->route, header);
 		return;
 	}
-	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, slot);
-	token->slot = *slot;
+	token->slot = session_take_slot(session, datagram);
 }
 
 void
 session_on_notice(struct session *session, const struct datagram *datagram)
 {
 	const struct datagram_header *header = &datagram->header;
-	unsigned slot;
 
 	if (!session_is_new(session, header->number)) {
-		session_on_repeat(session, header);
+		session_on_repeat(session, datagram);
 		return;
 	}
 	if (!session_has_slot(session) || !session_may_ask(session)) {
 		route_busy(&session->route, header);
 		return;
 	}
-	take_notice(session, datagram, &slot);
+	take_notice(session, datagram);
 }
 
 /* --- answers of control ----------------------------------------------------------------------- */

@@ -34,6 +34,8 @@
 /* Bytes of replies kept for one client, beyond which its requests are told to come later. */
 #define DATAGRAM_OUTBOX_MAX (4u * 1024 * 1024)
 #define DATAGRAM_NAMES      1024u
+/* Datagrams of a request or notice that are known again by their nonces: the last ones. */
+#define DATAGRAM_COPIES 4u
 /* What control has to write down; each may have a descriptor. */
 #define DATAGRAM_TOKENS_MAX 256u
 /* Commits that a session remembers, to say so again. */
@@ -154,6 +156,12 @@ struct datagrams {
 	size_t random_left;
 };
 
+/* Beginnings of the nonces that one number came with; 0: none. */
+struct copies {
+	uint32_t next;
+	uint32_t marks[DATAGRAM_COPIES];
+};
+
 /* A client that has proven itself, and its session. */
 struct session {
 	struct datagrams *plane;
@@ -175,6 +183,7 @@ struct session {
 	uint64_t next_number;
 	struct datagram_once once;
 	struct parcel *answers[DATAGRAM_OPEN_MAX]; /* of slots that are answered */
+	struct copies copies[DATAGRAM_OPEN_MAX];   /* of slots that run or are answered */
 	struct inquiry_list inquiries;             /* one for each slot that runs; oldest first */
 	struct parcel_list outbox;                 /* in the order in which they are sent */
 	uint32_t outbox_count;
@@ -222,6 +231,8 @@ struct parcel {
 	uint32_t sent;  /* and those from this one on not sent yet */
 	uint32_t left;  /* not confirmed */
 	uint32_t tries;
+	uint32_t repeats; /* how often it was sent because it was asked for again */
+	uint64_t sent_at; /* when a part of it was sent last */
 	uint64_t backoff_ms;
 	uint64_t about;  /* 0: the number of its first part */
 	int slot;        /* whose answer this is; -1: none */
@@ -323,8 +334,10 @@ void inquiry_orphan_all(struct session *session);
 /* Whether this number of the client's did not come before. */
 bool session_is_new(const struct session *session, uint64_t number);
 bool session_has_slot(const struct session *session);
+/* The slot of a request or notice that is new; there is one. */
+unsigned session_take_slot(struct session *session, const struct datagram *datagram);
 /* A request or notice that came before. */
-void session_on_repeat(struct session *session, const struct datagram_header *header);
+void session_on_repeat(struct session *session, const struct datagram *datagram);
 /* What has this slot was not done after all: busy, and the number is new again. */
 void session_refuse(struct session *session, uint64_t number, unsigned slot);
 /* Who asked elsewhere gets his answer.  FINE: the reply is in inquiry->reply. */
@@ -372,7 +385,7 @@ void tokens_forget(struct datagrams *plane, bool told_too);
  */
 struct parcel *parcel_new(struct session *session, const struct parcel *what, struct buffer *bytes);
 void parcel_free(struct parcel *parcel);
-/* Sends again what is not confirmed: the client asked a second time. */
+/* Sends again what is not confirmed: the client asked a second time.  Not too soon or too often. */
 void parcel_repeat(struct parcel *parcel);
 /* What the client has seen. */
 void outbox_on_seen(struct session *session, const struct datagram_seen *seen);
