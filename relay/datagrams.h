@@ -23,6 +23,8 @@
 
 /* Sessions offered to who has not answered yet; the oldest of four makes room for a new one. */
 #define DATAGRAM_OFFERS 4096u
+/* So long an offer may begin: what was recorded is of no use for long. */
+#define DATAGRAM_OFFER_MS 60000u
 /* Buckets remembered of sessions that ended. */
 #define DATAGRAM_LEFTOVERS 4096u
 /* Received datagrams that wait for their turn. */
@@ -78,6 +80,7 @@ struct offer {
 	uint64_t session;
 	uint64_t hello; /* its random number */
 	uint64_t made;  /* counts up: the lowest one is the oldest */
+	uint64_t made_at;
 	uint32_t receive_max;
 	uint32_t socket;
 	union dgram_address address;
@@ -188,7 +191,8 @@ struct session {
 	struct parcel_list outbox;                 /* in the order in which they are sent */
 	uint32_t outbox_count;
 	uint64_t outbox_bytes;
-	uint64_t tokens; /* of the bucket, in thousandths of a request */
+	uint64_t
+	    tokens; /* of the bucket, in billionths of a request: a nanosecond's worth is whole */
 	uint64_t tokens_at;
 	size_t block; /* bytes of this */
 };

@@ -137,6 +137,27 @@ Test(datagram_sessions, an_offer_before_the_session_begins_nothing)
 	cr_assert_eq(peer_lines_count, 2u);
 }
 
+/* What it would begin got only busy at its time, and was recorded. */
+Test(datagram_sessions, an_offer_ends_when_nothing_begins_it)
+{
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t old = alice.session;
+	struct datagrams *plane = site.worker.datagrams;
+	for (unsigned i = 0; i < DATAGRAM_OFFERS; i++)
+		plane->offers[i].made_at -= (DATAGRAM_OFFER_MS + UINT64_C(1)) * MS;
+	uint64_t number = udp_ask(&alice, "msul1", "late", 1);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_NEW_SESSION);
+	cr_assert_eq(sessions(), 0u);
+	udp_hello(&alice, 77);
+	udp_expect(&alice, DATAGRAM_WELCOME, 77);
+	cr_assert_neq(alice.got.header.session, old);
+	alice.session = alice.got.header.session;
+	number = udp_ask(&alice, "msul1", "new", 1);
+	udp_expect_reply(&alice, number, "re:new");
+	cr_assert_eq(peer_lines_count, 1u);
+}
+
 Test(datagram_sessions, from_another_address_it_is_no_session)
 {
 	begin(&alice, SITE_CLIENT);
@@ -242,6 +263,29 @@ Test(datagram_sessions, beyond_its_bucket_a_client_is_told_to_wait)
 	turn_for_nothing();
 	udp_ask(&alice, "msul1", "more", number);
 	udp_expect_reply(&alice, number, "re:more");
+}
+
+/* Three a second, asked for each tenth of a millisecond: after ten seconds there were thirty. */
+Test(datagram_sessions, the_bucket_loses_no_fractions)
+{
+	unsigned had = 0;
+
+	site_settings.rate = 3;
+	site_settings.burst = 2;
+	site_give_settings(&site);
+	begin(&alice, SITE_CLIENT);
+	struct session *session = session_find(site.worker.datagrams, SITE_CLIENT);
+	session->tokens = 0;
+	session->tokens_at = worker_now(&site.worker);
+	for (unsigned i = 0; i < 100000; i++) {
+		session->tokens_at -= 100 * 1000;
+		had += session_may_ask(session);
+	}
+	cr_assert_eq(had, 30u);
+	session->tokens_at -= UINT64_C(86400) * 1000 * MS;
+	cr_assert(session_may_ask(session));
+	cr_assert(session_may_ask(session));
+	cr_assert_not(session_may_ask(session), "not more than fit");
 }
 
 Test(datagram_sessions, a_new_session_fills_no_bucket)
