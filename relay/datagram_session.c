@@ -139,14 +139,57 @@ tell_presence(const struct session *session, enum channel_type type)
 }
 
 static void
+forget_gone(struct session *session)
+{
+	struct datagrams *plane = session->plane;
+
+	TAILQ_REMOVE(&plane->gone, session, entry);
+	memory_put(&plane->worker->memory, session, session->block);
+}
+
+void
+sessions_forget_gone(struct datagrams *plane)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&plane->gone)) != NULL)
+		forget_gone(session);
+}
+
+/* false = not of all of them. */
+static bool
+tell_gone(struct datagrams *plane)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&plane->gone)) != NULL) {
+		if (!tell_presence(session, CHANNEL_OFFLINE))
+			return false;
+		forget_gone(session);
+	}
+	return true;
+}
+
+/* Who is gone comes first: so there are never more of these than were online at one time. */
+static bool
+tell_online(struct session *session)
+{
+	return tell_gone(session->plane) && tell_presence(session, CHANNEL_ONLINE);
+}
+
+static void
 tell_all(struct datagrams *plane)
 {
 	struct session *session;
 
+	if (!tell_gone(plane)) {
+		datagrams_tell_later(plane);
+		return;
+	}
 	TAILQ_FOREACH(session, &plane->sessions, entry) {
 		if (session->told)
 			continue;
-		if (!tell_presence(session, CHANNEL_ONLINE)) {
+		if (!tell_online(session)) {
 			datagrams_tell_later(plane);
 			return;
 		}
@@ -178,6 +221,7 @@ datagrams_on_new_control(struct datagrams *plane)
 
 	TAILQ_FOREACH(session, &plane->sessions, entry)
 		session->told = false;
+	sessions_forget_gone(plane);
 	tokens_forget(plane, false);
 	tell_all(plane);
 }
@@ -203,7 +247,7 @@ session_take_up(struct session *session, bool is_keep_alive)
 	    (!is_keep_alive && now - session->missed_at < pause) ||
 	    now - session->again_at < ms_to_ns(settings->resend_first_ms))
 		return;
-	if (!tell_presence(session, CHANNEL_ONLINE))
+	if (!tell_online(session))
 		return;
 	session->missed_at = 0;
 	session->again_at = now;
@@ -322,7 +366,7 @@ unlink_session(struct session *session)
 void
 session_end(struct session *session, bool say_bye)
 {
-	struct worker *worker = session->plane->worker;
+	struct datagrams *plane = session->plane;
 	size_t block = session->block;
 
 	leave_bucket(session);
@@ -330,11 +374,15 @@ session_end(struct session *session, bool say_bye)
 	outbox_end(session);
 	if (say_bye)
 		session_send_bare(session, DATAGRAM_BYE, 0);
-	if (session->told)
-		(void)tell_presence(session, CHANNEL_OFFLINE);
 	unlink_session(session);
+	if (session->told && !tell_presence(session, CHANNEL_OFFLINE)) {
+		datagram_wipe(&session->cipher, sizeof session->cipher);
+		TAILQ_INSERT_TAIL(&plane->gone, session, entry);
+		datagrams_tell_later(plane);
+		return;
+	}
 	datagram_wipe(session, sizeof *session);
-	memory_put(&worker->memory, session, block);
+	memory_put(&plane->worker->memory, session, block);
 }
 
 void
@@ -417,7 +465,7 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 		session_end(before, false);
 	take_bucket(session);
 	insert(session);
-	session->told = tell_presence(session, CHANNEL_ONLINE);
+	session->told = tell_online(session);
 	if (!session->told)
 		datagrams_tell_later(plane);
 	return session;

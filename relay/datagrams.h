@@ -140,6 +140,7 @@ struct datagrams {
 	uint32_t table_size;    /* a power of two */
 	uint32_t sessions_count;
 	struct session_list sessions; /* who was silent for longest comes first */
+	struct session_list gone;     /* ended; control takes them for online still */
 	struct uring_timer presence;
 	struct uring_timer tell; /* armed: control is to be told more */
 	struct token_list tokens;
@@ -310,6 +311,8 @@ struct session *session_find(const struct datagrams *plane, uint64_t client);
 struct session *session_begin(struct datagrams *plane, const struct offer *offer);
 void session_end(struct session *session, bool say_bye);
 void session_end_all(struct datagrams *plane, bool say_bye);
+/* Nobody is to hear any more of those that ended. */
+void sessions_forget_gone(struct datagrams *plane);
 /* It said something new. */
 void session_seen(struct session *session);
 /* Something out of the store was given up: it is taken up again at the client's next keep-alive, or

@@ -2,6 +2,7 @@
  * test_datagram_sessions.c - how sessions of datagram clients begin and end, and what is told to
  * whom has none, or lies; on a real ring.
  */
+#include "relay/port.h"
 #include "tests/datagram_site.h"
 
 static struct udp_client alice;
@@ -185,6 +186,27 @@ Test(datagram_sessions, bye_ends_it)
 	cr_assert_eq(offline.presence.session, alice.session);
 	cr_assert_eq(sessions(), 0u);
 	cr_assert_eq(stats_get(&site.stats->datagrams_online), 0u);
+}
+
+/* Without that control would take it for online for ever. */
+Test(datagram_sessions, its_end_is_told_later_if_control_has_no_room)
+{
+	const struct channel_message noise = { .type = CHANNEL_LOG };
+	struct channel_message offline = { 0 };
+
+	begin(&alice, SITE_CLIENT);
+	while (port_send(site.worker.control, &noise, -1) == 0)
+		;
+	session_end(session_find(site.worker.datagrams, SITE_CLIENT), false);
+	cr_assert_eq(sessions(), 0u);
+	cr_assert_not(TAILQ_EMPTY(&site.worker.datagrams->gone), "there is no room");
+	TURN_UNTIL(site_told(CHANNEL_OFFLINE, &offline) == 1);
+	cr_assert_eq(offline.presence.client, SITE_CLIENT);
+	cr_assert_eq(offline.presence.session, alice.session);
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u);
+	begin(&bob, 0x22);
+	TURN_UNTIL(site_told(CHANNEL_ONLINE, NULL) == 2);
+	cr_assert_eq(site_told(CHANNEL_OFFLINE, NULL), 1u, "once");
 }
 
 Test(datagram_sessions, bye_while_a_request_runs)
