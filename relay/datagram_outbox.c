@@ -136,6 +136,7 @@ on_due(struct uring_timer *timer)
 	if (parcel->tries >= settings->resend_tries) {
 		give_up(parcel);
 		outbox_pump(session);
+		inquiry_resume(session);
 		return;
 	}
 	parcel->tries++;
@@ -314,8 +315,10 @@ outbox_on_seen(struct session *session, const struct datagram_seen *seen)
 		}
 		parcel = next;
 	}
-	if (found > 0)
+	if (found > 0) {
 		outbox_pump(session);
+		inquiry_resume(session);
+	}
 }
 
 void

@@ -162,7 +162,10 @@ find_inquiry(const struct session *session, const struct host *host, uint32_t in
 	return NULL;
 }
 
-/* The next one of the client for this host, and those behind it if it is over at once. */
+/*
+ * The next one of the client for this host, and those behind it if it is over at once.  Who does
+ * not confirm what it got already gets no more, else all of its replies might wait in the outbox.
+ */
 static void
 start_next(struct session *session, const struct host *host, uint32_t index)
 {
@@ -172,10 +175,40 @@ start_next(struct session *session, const struct host *host, uint32_t index)
 	while (find_inquiry(session, host, index, false) == NULL &&
 	       (next = find_inquiry(session, host, index, true)) != NULL) {
 		struct buffer line = { 0 };
+		if (session->outbox_bytes > DATAGRAM_OUTBOX_MAX) {
+			session->held = true;
+			return;
+		}
 		buffer_take(&line, &next->line, memory);
 		start(next, wire_span(buffer_at(&line), buffer_len(&line)));
 		buffer_release(&line, memory);
 	}
+}
+
+/* The oldest one that waits although no other of its host runs. */
+static const struct inquiry *
+find_held(const struct session *session)
+{
+	const struct inquiry *inquiry;
+
+	TAILQ_FOREACH(inquiry, &session->inquiries, entry) {
+		if (inquiry->waits &&
+		    find_inquiry(session, inquiry->host, inquiry->index, false) == NULL)
+			return inquiry;
+	}
+	return NULL;
+}
+
+void
+inquiry_resume(struct session *session)
+{
+	const struct inquiry *inquiry;
+
+	if (!session->held || session->outbox_bytes > DATAGRAM_OUTBOX_MAX)
+		return;
+	session->held = false;
+	while (!session->held && (inquiry = find_held(session)) != NULL)
+		start_next(session, inquiry->host, inquiry->index);
 }
 
 void
@@ -242,87 +275,6 @@ inquiry_orphan_all(struct session *session)
 			host_withdraw(inquiry->host, &inquiry->request);
 			inquiry_free(inquiry);
 		} /* else in flight or elsewhere: it ends when its reply comes */
-	}
-}
-
-bool
-session_has_slot(const struct session *session)
-{
-	return (session->once.running | session->once.answered) != UINT64_MAX;
-}
-
-bool
-session_is_new(const struct session *session, uint64_t number)
-{
-	enum datagram_age age = datagram_window_judge(&session->once.window, number);
-
-	return age == DATAGRAM_NEWEST || age == DATAGRAM_FRESH;
-}
-
-/* --- what comes again ------------------------------------------------------------------------- */
-
-/* Of each datagram that was sealed: a repeat is sealed anew, a copy is not.  0: not sealed. */
-static uint32_t
-mark_of(const struct datagram *datagram)
-{
-	uint32_t mark;
-
-	if ((datagram->header.flags & DATAGRAM_SEALED) == 0)
-		return 0;
-	memcpy(&mark, datagram->body.data - DATAGRAM_NONCE_SIZE, sizeof mark);
-	return mark != 0 ? mark : 1;
-}
-
-unsigned
-session_take_slot(struct session *session, const struct datagram *datagram)
-{
-	unsigned slot = 0;
-
-	(void)datagram_once_begin(&session->once, datagram->header.number, DATAGRAM_OPEN_MAX,
-				  &slot);
-	session->copies[slot] = (struct copies){ .next = 1, .marks = { mark_of(datagram) } };
-	return slot;
-}
-
-/* Whether this very datagram came before; else it is remembered. */
-static bool
-is_copy(struct copies *copies, const struct datagram *datagram)
-{
-	uint32_t mark = mark_of(datagram);
-
-	if (mark == 0)
-		return false;
-	for (unsigned i = 0; i < DATAGRAM_COPIES; i++) {
-		if (copies->marks[i] == mark)
-			return true;
-	}
-	copies->marks[copies->next++ % DATAGRAM_COPIES] = mark;
-	return false;
-}
-
-void
-session_on_repeat(struct session *session, const struct datagram *datagram)
-{
-	const struct datagram_header *header = &datagram->header;
-	unsigned slot;
-
-	datagrams_count(session->plane, DATAGRAM_COUNT_REPLAYED);
-	/* Not new, so that this remembers nothing. */
-	switch (datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
-	case DATAGRAM_ANSWERED:
-		if (!is_copy(&session->copies[slot], datagram))
-			parcel_repeat(session->answers[slot]);
-		break;
-	case DATAGRAM_RUNNING: /* says that it came */
-		if (!is_copy(&session->copies[slot], datagram))
-			session_send_bare(session, DATAGRAM_KEEP_ALIVE, header->number);
-		break;
-	case DATAGRAM_GONE:
-		route_error(&session->route, header, DATAGRAM_FORGOTTEN);
-		break;
-	case DATAGRAM_RUN:
-	case DATAGRAM_NO_SLOT:
-		break;
 	}
 }
 
@@ -406,6 +358,19 @@ is_behind(const struct session *session, const struct target *target)
 	return oldest != NULL && worker_now(worker) - oldest->since > worker->clear_ns;
 }
 
+/* With what runs: a client may ask many hosts at once. */
+static bool
+has_room(const struct session *session)
+{
+	uint64_t share = session->plane->settings.reply_max / DATAGRAM_REPLY_SHARE;
+	uint64_t bytes = session->outbox_bytes;
+	const struct inquiry *inquiry;
+
+	TAILQ_FOREACH(inquiry, &session->inquiries, entry)
+		bytes += inquiry->waits ? 0 : share;
+	return bytes <= DATAGRAM_OUTBOX_MAX;
+}
+
 static bool
 is_busy(const struct session *session, const struct target *target, size_t len)
 {
@@ -434,8 +399,7 @@ on_new(struct session *session, const struct datagram *datagram)
 		return;
 	}
 	/* First: a name that is not known is looked for among all hosts. */
-	if (!session_has_slot(session) || !session_may_ask(session) ||
-	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX) {
+	if (!session_has_slot(session) || !session_may_ask(session) || !has_room(session)) {
 		route_busy(&session->route, header);
 		return;
 	}

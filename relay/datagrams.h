@@ -35,7 +35,9 @@
 #define DATAGRAM_FLIGHT_MAX 64u
 /* Bytes of replies kept for one client, beyond which its requests are told to come later. */
 #define DATAGRAM_OUTBOX_MAX (4u * 1024 * 1024)
-#define DATAGRAM_NAMES      1024u
+/* A request that runs counts for this part of the longest reply: most are much shorter. */
+#define DATAGRAM_REPLY_SHARE 8u
+#define DATAGRAM_NAMES       1024u
 /* Datagrams of a request or notice that are known again by their nonces: the last ones. */
 #define DATAGRAM_COPIES 4u
 /* What control has to write down; each may have a descriptor. */
@@ -190,6 +192,7 @@ struct session {
 	struct copies copies[DATAGRAM_OPEN_MAX];   /* of slots that run or are answered */
 	struct inquiry_list inquiries;             /* one for each slot that runs; oldest first */
 	struct parcel_list outbox;                 /* in the order in which they are sent */
+	bool held;                                 /* inquiries wait for room in the outbox */
 	uint32_t outbox_count;
 	uint64_t outbox_bytes;
 	uint64_t
@@ -335,8 +338,12 @@ struct offer *offer_find(struct datagrams *plane, uint64_t client, uint64_t sess
 /* --- requests (datagram_request.c) */
 
 void session_on_request(struct session *session, const struct datagram *datagram);
+/* There is room in the outbox again: what was held back goes on. */
+void inquiry_resume(struct session *session);
 /* The session ends: requests of it that run go on for nobody. */
 void inquiry_orphan_all(struct session *session);
+
+/* --- what comes again (datagram_repeat.c) */
 
 /* Whether this number of the client's did not come before. */
 bool session_is_new(const struct session *session, uint64_t number);
@@ -345,6 +352,9 @@ bool session_has_slot(const struct session *session);
 unsigned session_take_slot(struct session *session, const struct datagram *datagram);
 /* A request or notice that came before. */
 void session_on_repeat(struct session *session, const struct datagram *datagram);
+
+/* --- answers of others to requests (datagram_request.c) */
+
 /* What has this slot was not done after all: busy, and the number is new again. */
 void session_refuse(struct session *session, uint64_t number, unsigned slot);
 /* Who asked elsewhere gets his answer.  FINE: the reply is in inquiry->reply. */

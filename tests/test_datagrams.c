@@ -395,3 +395,55 @@ Test(datagrams, repeats_draw_the_reply_not_too_soon_and_not_too_often)
 	udp_send_raw(&alice, first, len);
 	udp_expect_nothing(&alice);
 }
+
+/* --- the outbox is full ----------------------------------------------------------------------- */
+
+Test(datagrams, requests_that_wait_are_held_back_until_replies_are_confirmed)
+{
+	peer_silent = true;
+	site_settings.resend_first_ms = 60000;
+	site_give_settings(&site);
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t first = udp_ask(&alice, "msul1", "a", 0);
+	uint64_t second = udp_ask(&alice, "msul1", "b", 0);
+	uint64_t third = udp_ask(&alice, "msul1", "c", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	struct session *session = session_find(site.worker.datagrams, SITE_CLIENT);
+	TURN_UNTIL(site.worker.datagrams->inquiries == 3);
+	session->outbox_bytes += DATAGRAM_OUTBOX_MAX; /* as if there were more */
+	peer_say(peer_line_fds[0], "A", 1);
+	udp_expect_reply(&alice, first, "A");
+	turn_for_nothing();
+	cr_assert_eq(peer_lines_count, 1u);
+	session->outbox_bytes -= DATAGRAM_OUTBOX_MAX;
+	udp_confirm(&alice);
+	TURN_UNTIL(peer_lines_count == 2);
+	peer_say(peer_line_fds[1], "B", 1);
+	udp_expect_reply(&alice, second, "B");
+	TURN_UNTIL(peer_lines_count == 3);
+	peer_say(peer_line_fds[2], "C", 1);
+	TURN_UNTIL(site.worker.datagrams->inquiries == 0);
+	udp_confirm(&alice);
+	udp_expect_reply(&alice, third, "C");
+}
+
+Test(datagrams, what_runs_counts_as_part_of_the_outbox)
+{
+	peer_silent = true;
+	site_settings.reply_max = (uint64_t)DATAGRAM_OUTBOX_MAX * DATAGRAM_REPLY_SHARE + 8;
+	site_give_settings(&site);
+	site_add_host(&site, 1, "msul2");
+	TURN_UNTIL(site.worker.hosts_count == 2);
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t first = udp_ask(&alice, "msul1", "a", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	uint64_t second = udp_ask(&alice, "msul2", "b", 0);
+	udp_expect(&alice, DATAGRAM_BUSY, second);
+	peer_say(peer_line_fds[0], "A", 1);
+	udp_expect_reply(&alice, first, "A");
+	udp_confirm(&alice);
+	udp_ask(&alice, "msul2", "b", second);
+	TURN_UNTIL(peer_lines_count == 2);
+	peer_say(peer_line_fds[1], "B", 1);
+	udp_expect_reply(&alice, second, "B");
+}
