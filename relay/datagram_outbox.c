@@ -119,7 +119,7 @@ give_up(struct parcel *parcel)
 
 	if (parcel->durable && parcel->code == 0)
 		store_reply(session->plane, session->client, session->id, parcel->about,
-			    wire_span(buffer_at(&parcel->bytes), buffer_len(&parcel->bytes)));
+			    &parcel->bytes);
 	if (parcel->stored != 0)
 		session_missed(session);
 	datagrams_count(session->plane, DATAGRAM_COUNT_GIVEN_UP);

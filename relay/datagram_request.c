@@ -118,8 +118,7 @@ conclude(struct inquiry *inquiry, enum datagram_code code)
 	if (code == DATAGRAM_FINE)
 		buffer_take(&reply, &inquiry->reply, memory);
 	if (session == NULL && durable && code == DATAGRAM_FINE)
-		store_reply(inquiry->plane, inquiry->client, inquiry->session_id, number,
-			    wire_span(buffer_at(&reply), buffer_len(&reply)));
+		store_reply(inquiry->plane, inquiry->client, inquiry->session_id, number, &reply);
 	inquiry_free(inquiry);
 	if (session != NULL)
 		answer(session, slot, number, code, &reply, durable);

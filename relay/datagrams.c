@@ -113,6 +113,7 @@ plane_new(struct worker *worker)
 	plane->presence.due = session_on_presence;
 	plane->tell.due = datagrams_on_tell;
 	TAILQ_INIT(&plane->tokens);
+	TAILQ_INIT(&plane->remains);
 	TAILQ_INIT(&plane->sessions);
 	TAILQ_INIT(&plane->gone);
 	for (size_t i = 0; i < SETTINGS_DATAGRAM_LISTEN_MAX; i++) {

@@ -55,7 +55,9 @@ struct parcel;
 struct inquiry;
 struct peer;
 struct token;
+struct remain;
 TAILQ_HEAD(token_list, token);
+TAILQ_HEAD(remain_list, remain);
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(parcel_list, parcel);
 TAILQ_HEAD(inquiry_list, inquiry);
@@ -119,6 +121,16 @@ struct token {
 	uint8_t id[CHANNEL_ID_SIZE];
 };
 
+/* A durable reply that nobody confirmed, until there is a token for it. */
+struct remain {
+	TAILQ_ENTRY(remain) entry;
+	uint64_t client;
+	uint64_t session;
+	uint64_t number;
+	struct buffer bytes;
+	size_t block;
+};
+
 /* The channel to another worker. */
 struct peer {
 	struct datagrams *plane;
@@ -147,6 +159,7 @@ struct datagrams {
 	struct uring_timer tell; /* armed: control is to be told more */
 	struct token_list tokens;
 	uint32_t tokens_count;
+	struct remain_list remains; /* oldest first; their memory is of the worker's budget */
 	struct offer *offers;
 	uint64_t offers_made;
 	struct leftover *leftovers;         /* by a hash of the client, the last one there */
@@ -384,8 +397,9 @@ const struct elsewhere *elsewhere_find(const struct datagrams *plane, struct wir
 
 void session_on_notice(struct session *session, const struct datagram *datagram);
 void session_say_confirmed(struct session *session, const struct datagram_seen *seen);
+/* Takes the line, if it has to wait. */
 void store_reply(struct datagrams *plane, uint64_t client, uint64_t session, uint64_t number,
-		 struct wire_span line);
+		 struct buffer *line);
 void store_confirm(const struct parcel *parcel);
 void store_on_notice(struct datagrams *plane, const struct channel_notice *notice, int memfd);
 void store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bool committed);
