@@ -361,7 +361,8 @@ is_behind(const struct session *session, const struct target *target)
 static bool
 has_room(const struct session *session)
 {
-	uint64_t share = session->plane->settings.reply_max / DATAGRAM_REPLY_SHARE;
+	uint64_t reply_max = session->plane->settings.reply_max;
+	uint64_t share = reply_max < DATAGRAM_REPLY_SHARE ? reply_max : DATAGRAM_REPLY_SHARE;
 	uint64_t bytes = session->outbox_bytes;
 	const struct inquiry *inquiry;
 

@@ -35,8 +35,9 @@
 #define DATAGRAM_FLIGHT_MAX 64u
 /* Bytes of replies kept for one client, beyond which its requests are told to come later. */
 #define DATAGRAM_OUTBOX_MAX (4u * 1024 * 1024)
-/* A request that runs counts for this part of the longest reply: most are much shorter. */
-#define DATAGRAM_REPLY_SHARE 8u
+/* A request that runs counts for no more than this: most replies are much shorter than the longest.
+ */
+#define DATAGRAM_REPLY_SHARE (DATAGRAM_OUTBOX_MAX / 32)
 #define DATAGRAM_NAMES       1024u
 /* Datagrams of a request or notice that are known again by their nonces: the last ones. */
 #define DATAGRAM_COPIES 4u
@@ -208,8 +209,7 @@ struct session {
 	bool held;                                 /* inquiries wait for room in the outbox */
 	uint32_t outbox_count;
 	uint64_t outbox_bytes;
-	uint64_t
-	    tokens; /* of the bucket, in billionths of a request: a nanosecond's worth is whole */
+	uint64_t tokens; /* of the bucket, in billionths of a request */
 	uint64_t tokens_at;
 	size_t block; /* bytes of this */
 };
