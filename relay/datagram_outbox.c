@@ -61,6 +61,7 @@ send_part(struct parcel *parcel, uint32_t index)
 		letter.prefix = wire_span(total, sizeof total);
 		letter.body = part.bytes;
 	}
+	parcel->sent_at = worker_now(parcel->session->plane->worker);
 	session_send(parcel->session, &letter);
 }
 
@@ -118,7 +119,7 @@ give_up(struct parcel *parcel)
 
 	if (parcel->durable && parcel->code == 0)
 		store_reply(session->plane, session->client, session->id, parcel->about,
-			    wire_span(buffer_at(&parcel->bytes), buffer_len(&parcel->bytes)));
+			    &parcel->bytes);
 	if (parcel->stored != 0)
 		session_missed(session);
 	datagrams_count(session->plane, DATAGRAM_COUNT_GIVEN_UP);
@@ -135,6 +136,7 @@ on_due(struct uring_timer *timer)
 	if (parcel->tries >= settings->resend_tries) {
 		give_up(parcel);
 		outbox_pump(session);
+		inquiry_resume(session);
 		return;
 	}
 	parcel->tries++;
@@ -191,19 +193,24 @@ parcel_new(struct session *session, const struct parcel *what, struct buffer *by
 	return parcel;
 }
 
-/* One with many parts not at once again: a repeat must not be worth much more than it costs. */
+/*
+ * A repeat must not be worth much more than it costs: the reply is longer than what asked for it,
+ * and who asks may be somebody else in the client's name.  The timer stays as it is, so that nobody
+ * can put off its giving up.
+ */
 void
 parcel_repeat(struct parcel *parcel)
 {
-	const struct uring_timer *timer = &parcel->timer;
+	const struct datagram_settings *settings = &parcel->session->plane->settings;
+	uint64_t pause_ms =
+	    parcel->split.count > 1 ? parcel->backoff_ms : settings->resend_first_ms;
 	uint64_t now = worker_now(parcel->session->plane->worker);
 
-	if (parcel->sent == 0)
+	if (parcel->sent == 0 || parcel->repeats >= settings->resend_tries ||
+	    now - parcel->sent_at < ms_to_ns(pause_ms) / 2)
 		return;
-	if (parcel->split.count > 1 && timer->at > now + ms_to_ns(parcel->backoff_ms) / 2)
-		return;
+	parcel->repeats++;
 	send_again(parcel);
-	arm(parcel);
 }
 
 /* --- windows ---------------------------------------------------------------------------------- */
@@ -299,6 +306,7 @@ outbox_on_seen(struct session *session, const struct datagram_seen *seen)
 			parcel_free(parcel);
 		} else if (now > 0) {
 			parcel->tries = 1;
+			parcel->repeats = 0;
 			parcel->backoff_ms = session->plane->settings.resend_first_ms;
 			if (parcel->first < parcel->sent)
 				arm(parcel);
@@ -307,8 +315,10 @@ outbox_on_seen(struct session *session, const struct datagram_seen *seen)
 		}
 		parcel = next;
 	}
-	if (found > 0)
+	if (found > 0) {
 		outbox_pump(session);
+		inquiry_resume(session);
+	}
 }
 
 void

@@ -118,8 +118,7 @@ conclude(struct inquiry *inquiry, enum datagram_code code)
 	if (code == DATAGRAM_FINE)
 		buffer_take(&reply, &inquiry->reply, memory);
 	if (session == NULL && durable && code == DATAGRAM_FINE)
-		store_reply(inquiry->plane, inquiry->client, inquiry->session_id, number,
-			    wire_span(buffer_at(&reply), buffer_len(&reply)));
+		store_reply(inquiry->plane, inquiry->client, inquiry->session_id, number, &reply);
 	inquiry_free(inquiry);
 	if (session != NULL)
 		answer(session, slot, number, code, &reply, durable);
@@ -162,7 +161,10 @@ find_inquiry(const struct session *session, const struct host *host, uint32_t in
 	return NULL;
 }
 
-/* The next one of the client for this host, and those behind it if it is over at once. */
+/*
+ * The next one of the client for this host, and those behind it if it is over at once.  Who does
+ * not confirm what it got already gets no more, else all of its replies might wait in the outbox.
+ */
 static void
 start_next(struct session *session, const struct host *host, uint32_t index)
 {
@@ -172,10 +174,40 @@ start_next(struct session *session, const struct host *host, uint32_t index)
 	while (find_inquiry(session, host, index, false) == NULL &&
 	       (next = find_inquiry(session, host, index, true)) != NULL) {
 		struct buffer line = { 0 };
+		if (session->outbox_bytes > DATAGRAM_OUTBOX_MAX) {
+			session->held = true;
+			return;
+		}
 		buffer_take(&line, &next->line, memory);
 		start(next, wire_span(buffer_at(&line), buffer_len(&line)));
 		buffer_release(&line, memory);
 	}
+}
+
+/* The oldest one that waits although no other of its host runs. */
+static const struct inquiry *
+find_held(const struct session *session)
+{
+	const struct inquiry *inquiry;
+
+	TAILQ_FOREACH(inquiry, &session->inquiries, entry) {
+		if (inquiry->waits &&
+		    find_inquiry(session, inquiry->host, inquiry->index, false) == NULL)
+			return inquiry;
+	}
+	return NULL;
+}
+
+void
+inquiry_resume(struct session *session)
+{
+	const struct inquiry *inquiry;
+
+	if (!session->held || session->outbox_bytes > DATAGRAM_OUTBOX_MAX)
+		return;
+	session->held = false;
+	while (!session->held && (inquiry = find_held(session)) != NULL)
+		start_next(session, inquiry->host, inquiry->index);
 }
 
 void
@@ -245,20 +277,6 @@ inquiry_orphan_all(struct session *session)
 	}
 }
 
-bool
-session_has_slot(const struct session *session)
-{
-	return (session->once.running | session->once.answered) != UINT64_MAX;
-}
-
-bool
-session_is_new(const struct session *session, uint64_t number)
-{
-	enum datagram_age age = datagram_window_judge(&session->once.window, number);
-
-	return age == DATAGRAM_NEWEST || age == DATAGRAM_FRESH;
-}
-
 /* --- asking ----------------------------------------------------------------------------------- */
 
 /* Where a request goes: to a host here, or to the home of one elsewhere. */
@@ -283,8 +301,9 @@ find_target(struct target *target, struct datagrams *plane, struct wire_span nam
 /* false = no memory. */
 static bool
 run(struct session *session, const struct target *target, const struct datagram_request *wanted,
-    const struct datagram_header *header)
+    const struct datagram *datagram)
 {
+	const struct datagram_header *header = &datagram->header;
 	struct datagrams *plane = session->plane;
 	struct memory *memory = &plane->worker->memory;
 	bool waits = find_inquiry(session, target->host, target->index, false) != NULL;
@@ -312,9 +331,8 @@ run(struct session *session, const struct target *target, const struct datagram_
 		memory_put(memory, inquiry, block);
 		return false;
 	}
-	/* Judged before: it is new, and there is a slot. */
-	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX,
-				  &inquiry->slot);
+	/* Judged before: it is new, and there is one. */
+	inquiry->slot = session_take_slot(session, datagram);
 	if (target->host != NULL)
 		target->host->errands++;
 	stats_set(&plane->worker->stats->datagrams_running, ++plane->inquiries);
@@ -339,6 +357,20 @@ is_behind(const struct session *session, const struct target *target)
 	return oldest != NULL && worker_now(worker) - oldest->since > worker->clear_ns;
 }
 
+/* With what runs: a client may ask many hosts at once. */
+static bool
+has_room(const struct session *session)
+{
+	uint64_t reply_max = session->plane->settings.reply_max;
+	uint64_t share = reply_max < DATAGRAM_REPLY_SHARE ? reply_max : DATAGRAM_REPLY_SHARE;
+	uint64_t bytes = session->outbox_bytes;
+	const struct inquiry *inquiry;
+
+	TAILQ_FOREACH(inquiry, &session->inquiries, entry)
+		bytes += inquiry->waits ? 0 : share;
+	return bytes <= DATAGRAM_OUTBOX_MAX;
+}
+
 static bool
 is_busy(const struct session *session, const struct target *target, size_t len)
 {
@@ -360,7 +392,6 @@ on_new(struct session *session, const struct datagram *datagram)
 	struct datagram_request wanted;
 	struct target target;
 	struct buffer none = { 0 };
-	unsigned slot;
 
 	if (datagram_request_get(&wanted, datagram) != DATAGRAM_OK) {
 		datagrams_count(session->plane, DATAGRAM_COUNT_MALFORMED);
@@ -368,8 +399,7 @@ on_new(struct session *session, const struct datagram *datagram)
 		return;
 	}
 	/* First: a name that is not known is looked for among all hosts. */
-	if (!session_has_slot(session) || !session_may_ask(session) ||
-	    session->outbox_bytes > DATAGRAM_OUTBOX_MAX) {
+	if (!session_has_slot(session) || !session_may_ask(session) || !has_room(session)) {
 		route_busy(&session->route, header);
 		return;
 	}
@@ -382,36 +412,12 @@ on_new(struct session *session, const struct datagram *datagram)
 		return;
 	}
 	if (known && fits) {
-		if (!run(session, &target, &wanted, header))
+		if (!run(session, &target, &wanted, datagram))
 			route_busy(&session->route, header);
 		return;
 	}
-	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot);
-	answer(session, slot, header->number, known ? DATAGRAM_TOO_LONG : DATAGRAM_UNKNOWN_HOST,
-	       &none, false);
-}
-
-void
-session_on_repeat(struct session *session, const struct datagram_header *header)
-{
-	unsigned slot;
-
-	datagrams_count(session->plane, DATAGRAM_COUNT_REPLAYED);
-	/* Not new, so that this remembers nothing. */
-	switch (datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, &slot)) {
-	case DATAGRAM_ANSWERED:
-		parcel_repeat(session->answers[slot]);
-		break;
-	case DATAGRAM_RUNNING: /* says that it came */
-		session_send_bare(session, DATAGRAM_KEEP_ALIVE, header->number);
-		break;
-	case DATAGRAM_GONE:
-		route_error(&session->route, header, DATAGRAM_FORGOTTEN);
-		break;
-	case DATAGRAM_RUN:
-	case DATAGRAM_NO_SLOT:
-		break;
-	}
+	answer(session, session_take_slot(session, datagram), header->number,
+	       known ? DATAGRAM_TOO_LONG : DATAGRAM_UNKNOWN_HOST, &none, false);
 }
 
 void
@@ -420,5 +426,5 @@ session_on_request(struct session *session, const struct datagram *datagram)
 	if (session_is_new(session, datagram->header.number))
 		on_new(session, datagram);
 	else
-		session_on_repeat(session, &datagram->header);
+		session_on_repeat(session, datagram);
 }

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define OFFER_WAYS       4u
-#define MILLI            1000u
+#define NANO             UINT64_C(1000000000)
 #define PRESENCE_LAZY_MS 5u
 #define KEEP_ALIVE_PART  3u /* of its patience: so often a client speaks that is there */
 
@@ -50,6 +50,13 @@ offer_ways(struct datagrams *plane, uint64_t client)
 	       (mix(client + plane->salt) & (DATAGRAM_OFFERS / OFFER_WAYS - 1)) * OFFER_WAYS;
 }
 
+/* Asking again makes it no younger. */
+static bool
+is_over(const struct datagrams *plane, const struct offer *offer)
+{
+	return worker_now(plane->worker) - offer->made_at > ms_to_ns(DATAGRAM_OFFER_MS);
+}
+
 struct offer *
 offer_make(struct datagrams *plane, const struct offer *wanted)
 {
@@ -58,7 +65,8 @@ offer_make(struct datagrams *plane, const struct offer *wanted)
 
 	for (unsigned i = 0; i < OFFER_WAYS; i++) {
 		if (ways[i].client == wanted->client && ways[i].hello == wanted->hello &&
-		    dgram_address_equal(&ways[i].address, &wanted->address))
+		    dgram_address_equal(&ways[i].address, &wanted->address) &&
+		    !is_over(plane, &ways[i]))
 			return &ways[i];
 		if (ways[i].made < oldest->made)
 			oldest = &ways[i];
@@ -66,6 +74,7 @@ offer_make(struct datagrams *plane, const struct offer *wanted)
 	*oldest = *wanted;
 	oldest->session = datagrams_random_id(plane);
 	oldest->made = ++plane->offers_made;
+	oldest->made_at = worker_now(plane->worker);
 	return oldest;
 }
 
@@ -92,7 +101,7 @@ offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
 	for (unsigned i = 0; i < OFFER_WAYS; i++) {
 		if (ways[i].client == client && ways[i].session == session &&
 		    dgram_address_equal(&ways[i].address, address))
-			return &ways[i];
+			return is_over(plane, &ways[i]) ? NULL : &ways[i];
 	}
 	return NULL;
 }
@@ -130,14 +139,57 @@ tell_presence(const struct session *session, enum channel_type type)
 }
 
 static void
+forget_gone(struct session *session)
+{
+	struct datagrams *plane = session->plane;
+
+	TAILQ_REMOVE(&plane->gone, session, entry);
+	memory_put(&plane->worker->memory, session, session->block);
+}
+
+void
+sessions_forget_gone(struct datagrams *plane)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&plane->gone)) != NULL)
+		forget_gone(session);
+}
+
+/* false = not of all of them. */
+static bool
+tell_gone(struct datagrams *plane)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&plane->gone)) != NULL) {
+		if (!tell_presence(session, CHANNEL_OFFLINE))
+			return false;
+		forget_gone(session);
+	}
+	return true;
+}
+
+/* Who is gone comes first: so there are never more of these than were online at one time. */
+static bool
+tell_online(struct session *session)
+{
+	return tell_gone(session->plane) && tell_presence(session, CHANNEL_ONLINE);
+}
+
+static void
 tell_all(struct datagrams *plane)
 {
 	struct session *session;
 
+	if (!tell_gone(plane)) {
+		datagrams_tell_later(plane);
+		return;
+	}
 	TAILQ_FOREACH(session, &plane->sessions, entry) {
 		if (session->told)
 			continue;
-		if (!tell_presence(session, CHANNEL_ONLINE)) {
+		if (!tell_online(session)) {
 			datagrams_tell_later(plane);
 			return;
 		}
@@ -169,6 +221,7 @@ datagrams_on_new_control(struct datagrams *plane)
 
 	TAILQ_FOREACH(session, &plane->sessions, entry)
 		session->told = false;
+	sessions_forget_gone(plane);
 	tokens_forget(plane, false);
 	tell_all(plane);
 }
@@ -194,7 +247,7 @@ session_take_up(struct session *session, bool is_keep_alive)
 	    (!is_keep_alive && now - session->missed_at < pause) ||
 	    now - session->again_at < ms_to_ns(settings->resend_first_ms))
 		return;
-	if (!tell_presence(session, CHANNEL_ONLINE))
+	if (!tell_online(session))
 		return;
 	session->missed_at = 0;
 	session->again_at = now;
@@ -247,21 +300,20 @@ session_may_ask(struct session *session)
 {
 	const struct datagram_settings *settings = &session->plane->settings;
 	uint64_t now = worker_now(session->plane->worker);
-	uint64_t full = (uint64_t)settings->burst * MILLI;
-	uint64_t passed_us = (now - session->tokens_at) / 1000u;
-	/* A day fills any bucket, and keeps the product small. */
-	uint64_t capped_us = passed_us > 86400000000u ? 86400000000u : passed_us;
-	uint64_t more = capped_us * settings->rate / 1000u;
+	uint64_t full = settings->burst * NANO;
+	uint64_t passed = now - session->tokens_at;
 
-	if (more > 0) {
-		session->tokens += more;
-		session->tokens_at = now;
-	}
+	session->tokens_at = now;
+	/* What fills it is left out before it is multiplied: so the product stays small. */
+	if (settings->rate > 0 && passed >= full / settings->rate)
+		session->tokens = full;
+	else
+		session->tokens += passed * settings->rate;
 	if (session->tokens > full)
 		session->tokens = full;
-	if (session->tokens < MILLI)
+	if (session->tokens < NANO)
 		return false;
-	session->tokens -= MILLI;
+	session->tokens -= NANO;
 	return true;
 }
 
@@ -287,7 +339,7 @@ take_bucket(struct session *session)
 {
 	const struct leftover *left = leftover_of(session);
 
-	session->tokens = (uint64_t)session->plane->settings.burst * MILLI;
+	session->tokens = (uint64_t)session->plane->settings.burst * NANO;
 	session->tokens_at = worker_now(session->plane->worker);
 	if (left->client != session->client)
 		return;
@@ -314,7 +366,7 @@ unlink_session(struct session *session)
 void
 session_end(struct session *session, bool say_bye)
 {
-	struct worker *worker = session->plane->worker;
+	struct datagrams *plane = session->plane;
 	size_t block = session->block;
 
 	leave_bucket(session);
@@ -322,11 +374,15 @@ session_end(struct session *session, bool say_bye)
 	outbox_end(session);
 	if (say_bye)
 		session_send_bare(session, DATAGRAM_BYE, 0);
-	if (session->told)
-		(void)tell_presence(session, CHANNEL_OFFLINE);
 	unlink_session(session);
+	if (session->told && !tell_presence(session, CHANNEL_OFFLINE)) {
+		datagram_wipe(&session->cipher, sizeof session->cipher);
+		TAILQ_INSERT_TAIL(&plane->gone, session, entry);
+		datagrams_tell_later(plane);
+		return;
+	}
 	datagram_wipe(session, sizeof *session);
-	memory_put(&worker->memory, session, block);
+	memory_put(&plane->worker->memory, session, block);
 }
 
 void
@@ -409,7 +465,7 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 		session_end(before, false);
 	take_bucket(session);
 	insert(session);
-	session->told = tell_presence(session, CHANNEL_ONLINE);
+	session->told = tell_online(session);
 	if (!session->told)
 		datagrams_tell_later(plane);
 	return session;

@@ -5,7 +5,7 @@
  *
  * Each is a token until control has answered it; a new control process is told all that are open.
  * Nobody hears accepted or confirmed before COMMITTED.  Owns the tokens and their memfds; has at
- * most DATAGRAM_TOKENS_MAX of them.
+ * most DATAGRAM_TOKENS_MAX of them.  Replies beyond that wait, without a descriptor.
  */
 #include "relay/datagrams.h"
 
@@ -68,12 +68,24 @@ token_free(struct datagrams *plane, struct token *token)
 	free(token);
 }
 
+static void
+remain_free(struct datagrams *plane, struct remain *remain)
+{
+	struct memory *memory = &plane->worker->memory;
+
+	TAILQ_REMOVE(&plane->remains, remain, entry);
+	buffer_release(&remain->bytes, memory);
+	memory_put(memory, remain, remain->block);
+}
+
 void
 tokens_forget(struct datagrams *plane, bool told_too)
 {
 	struct token *token;
 	struct token *next;
 
+	while (told_too && !TAILQ_EMPTY(&plane->remains))
+		remain_free(plane, TAILQ_FIRST(&plane->remains));
 	for (token = TAILQ_FIRST(&plane->tokens); token != NULL; token = next) {
 		next = TAILQ_NEXT(token, entry);
 		token->told = false;
@@ -120,21 +132,61 @@ make_memfd(struct wire_span bytes)
 	return fd;
 }
 
-void
-store_reply(struct datagrams *plane, uint64_t client, uint64_t session, uint64_t number,
-	    struct wire_span line)
+static void
+write_down(struct datagrams *plane, uint64_t client, uint64_t session, uint64_t number,
+	   const struct buffer *line)
 {
+	const struct wire_span bytes = wire_span(buffer_at(line), buffer_len(line));
 	struct token what = {
 		.type = CHANNEL_STORE_REPLY,
 		.client = client,
 		.session = session,
 		.about = number,
-		.length = line.len,
-		.memfd = make_memfd(line),
+		.length = bytes.len,
+		.memfd = make_memfd(bytes),
 	};
 
 	if (what.memfd >= 0)
 		(void)token_new(plane, &what);
+	else
+		datagrams_count(plane, DATAGRAM_COUNT_NO_ROOM);
+}
+
+static void
+store_remains(struct datagrams *plane)
+{
+	struct remain *remain;
+
+	while (plane->tokens_count < DATAGRAM_TOKENS_MAX &&
+	       (remain = TAILQ_FIRST(&plane->remains)) != NULL) {
+		write_down(plane, remain->client, remain->session, remain->number, &remain->bytes);
+		remain_free(plane, remain);
+	}
+}
+
+/* Many may end in one turn, with their sessions. */
+void
+store_reply(struct datagrams *plane, uint64_t client, uint64_t session, uint64_t number,
+	    struct buffer *line)
+{
+	struct memory *memory = &plane->worker->memory;
+	struct remain *remain;
+	size_t block;
+
+	if (plane->tokens_count < DATAGRAM_TOKENS_MAX) {
+		write_down(plane, client, session, number, line);
+		return;
+	}
+	remain = memory_resize(memory, NULL, 0, 0, sizeof *remain, &block);
+	if (remain == NULL) {
+		datagrams_count(plane, DATAGRAM_COUNT_NO_ROOM);
+		return;
+	}
+	*remain = (struct remain){
+		.client = client, .session = session, .number = number, .block = block
+	};
+	buffer_take(&remain->bytes, line, memory);
+	TAILQ_INSERT_TAIL(&plane->remains, remain, entry);
 }
 
 /* --- notices of clients ----------------------------------------------------------------------- */
@@ -172,7 +224,7 @@ read_notice(struct session *session, const struct datagram *datagram, struct wir
 }
 
 static void
-take_notice(struct session *session, const struct datagram *datagram, unsigned *slot)
+take_notice(struct session *session, const struct datagram *datagram)
 {
 	const struct datagram_header *header = &datagram->header;
 	struct datagrams *plane = session->plane;
@@ -198,25 +250,23 @@ take_notice(struct session *session, const struct datagram *datagram, unsigned *
 		route_busy(&session->route, header);
 		return;
 	}
-	(void)datagram_once_begin(&session->once, header->number, DATAGRAM_OPEN_MAX, slot);
-	token->slot = *slot;
+	token->slot = session_take_slot(session, datagram);
 }
 
 void
 session_on_notice(struct session *session, const struct datagram *datagram)
 {
 	const struct datagram_header *header = &datagram->header;
-	unsigned slot;
 
 	if (!session_is_new(session, header->number)) {
-		session_on_repeat(session, header);
+		session_on_repeat(session, datagram);
 		return;
 	}
 	if (!session_has_slot(session) || !session_may_ask(session)) {
 		route_busy(&session->route, header);
 		return;
 	}
-	take_notice(session, datagram, &slot);
+	take_notice(session, datagram);
 }
 
 /* --- answers of control ----------------------------------------------------------------------- */
@@ -323,6 +373,7 @@ store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bo
 	if (session != NULL && token->type == CHANNEL_CONFIRMED && !committed)
 		session_missed(session);
 	token_free(plane, token);
+	store_remains(plane);
 }
 
 /* --- out of the store ------------------------------------------------------------------------- */

@@ -113,7 +113,9 @@ plane_new(struct worker *worker)
 	plane->presence.due = session_on_presence;
 	plane->tell.due = datagrams_on_tell;
 	TAILQ_INIT(&plane->tokens);
+	TAILQ_INIT(&plane->remains);
 	TAILQ_INIT(&plane->sessions);
+	TAILQ_INIT(&plane->gone);
 	for (size_t i = 0; i < SETTINGS_DATAGRAM_LISTEN_MAX; i++) {
 		plane->sockets[i].plane = plane;
 		plane->sockets[i].fd = -1;
@@ -403,6 +405,7 @@ datagrams_end(struct datagrams *plane)
 	if (plane->inquiries > 0 || (plane->tokens_count > 0 && plane->worker->control != NULL))
 		return false;
 	uring_timer_clear(plane->worker->ring, &plane->tell);
+	sessions_forget_gone(plane); /* so does control when the worker is gone */
 	peers_close(plane);
 	return true;
 }
@@ -413,6 +416,7 @@ datagrams_free(struct datagrams *plane)
 	if (plane == NULL)
 		return;
 	session_end_all(plane, false);
+	sessions_forget_gone(plane);
 	for (size_t i = 0; i < SETTINGS_DATAGRAM_LISTEN_MAX; i++) {
 		dgram_batch_free(plane->sockets[i].batch);
 		if (plane->sockets[i].fd >= 0)

@@ -23,6 +23,8 @@
 
 /* Sessions offered to who has not answered yet; the oldest of four makes room for a new one. */
 #define DATAGRAM_OFFERS 4096u
+/* So long an offer may begin: what was recorded is of no use for long. */
+#define DATAGRAM_OFFER_MS 60000u
 /* Buckets remembered of sessions that ended. */
 #define DATAGRAM_LEFTOVERS 4096u
 /* Received datagrams that wait for their turn. */
@@ -33,7 +35,12 @@
 #define DATAGRAM_FLIGHT_MAX 64u
 /* Bytes of replies kept for one client, beyond which its requests are told to come later. */
 #define DATAGRAM_OUTBOX_MAX (4u * 1024 * 1024)
-#define DATAGRAM_NAMES      1024u
+/* A request that runs counts for no more than this: most replies are much shorter than the longest.
+ */
+#define DATAGRAM_REPLY_SHARE (DATAGRAM_OUTBOX_MAX / 32)
+#define DATAGRAM_NAMES       1024u
+/* Datagrams of a request or notice that are known again by their nonces: the last ones. */
+#define DATAGRAM_COPIES 4u
 /* What control has to write down; each may have a descriptor. */
 #define DATAGRAM_TOKENS_MAX 256u
 /* Commits that a session remembers, to say so again. */
@@ -49,7 +56,9 @@ struct parcel;
 struct inquiry;
 struct peer;
 struct token;
+struct remain;
 TAILQ_HEAD(token_list, token);
+TAILQ_HEAD(remain_list, remain);
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(parcel_list, parcel);
 TAILQ_HEAD(inquiry_list, inquiry);
@@ -76,6 +85,7 @@ struct offer {
 	uint64_t session;
 	uint64_t hello; /* its random number */
 	uint64_t made;  /* counts up: the lowest one is the oldest */
+	uint64_t made_at;
 	uint32_t receive_max;
 	uint32_t socket;
 	union dgram_address address;
@@ -112,6 +122,16 @@ struct token {
 	uint8_t id[CHANNEL_ID_SIZE];
 };
 
+/* A durable reply that nobody confirmed, until there is a token for it. */
+struct remain {
+	TAILQ_ENTRY(remain) entry;
+	uint64_t client;
+	uint64_t session;
+	uint64_t number;
+	struct buffer bytes;
+	size_t block;
+};
+
 /* The channel to another worker. */
 struct peer {
 	struct datagrams *plane;
@@ -135,10 +155,12 @@ struct datagrams {
 	uint32_t table_size;    /* a power of two */
 	uint32_t sessions_count;
 	struct session_list sessions; /* who was silent for longest comes first */
+	struct session_list gone;     /* ended; control takes them for online still */
 	struct uring_timer presence;
 	struct uring_timer tell; /* armed: control is to be told more */
 	struct token_list tokens;
 	uint32_t tokens_count;
+	struct remain_list remains; /* oldest first; their memory is of the worker's budget */
 	struct offer *offers;
 	uint64_t offers_made;
 	struct leftover *leftovers;         /* by a hash of the client, the last one there */
@@ -152,6 +174,12 @@ struct datagrams {
 	uint32_t names[DATAGRAM_NAMES]; /* by a hash: the index that such a host had */
 	uint8_t random[4096];
 	size_t random_left;
+};
+
+/* Beginnings of the nonces that one number came with; 0: none. */
+struct copies {
+	uint32_t next;
+	uint32_t marks[DATAGRAM_COPIES];
 };
 
 /* A client that has proven itself, and its session. */
@@ -175,11 +203,13 @@ struct session {
 	uint64_t next_number;
 	struct datagram_once once;
 	struct parcel *answers[DATAGRAM_OPEN_MAX]; /* of slots that are answered */
+	struct copies copies[DATAGRAM_OPEN_MAX];   /* of slots that run or are answered */
 	struct inquiry_list inquiries;             /* one for each slot that runs; oldest first */
 	struct parcel_list outbox;                 /* in the order in which they are sent */
+	bool held;                                 /* inquiries wait for room in the outbox */
 	uint32_t outbox_count;
 	uint64_t outbox_bytes;
-	uint64_t tokens; /* of the bucket, in thousandths of a request */
+	uint64_t tokens; /* of the bucket, in billionths of a request */
 	uint64_t tokens_at;
 	size_t block; /* bytes of this */
 };
@@ -222,6 +252,8 @@ struct parcel {
 	uint32_t sent;  /* and those from this one on not sent yet */
 	uint32_t left;  /* not confirmed */
 	uint32_t tries;
+	uint32_t repeats; /* how often it was sent because it was asked for again */
+	uint64_t sent_at; /* when a part of it was sent last */
 	uint64_t backoff_ms;
 	uint64_t about;  /* 0: the number of its first part */
 	int slot;        /* whose answer this is; -1: none */
@@ -295,6 +327,8 @@ struct session *session_find(const struct datagrams *plane, uint64_t client);
 struct session *session_begin(struct datagrams *plane, const struct offer *offer);
 void session_end(struct session *session, bool say_bye);
 void session_end_all(struct datagrams *plane, bool say_bye);
+/* Nobody is to hear any more of those that ended. */
+void sessions_forget_gone(struct datagrams *plane);
 /* It said something new. */
 void session_seen(struct session *session);
 /* Something out of the store was given up: it is taken up again at the client's next keep-alive, or
@@ -317,14 +351,23 @@ struct offer *offer_find(struct datagrams *plane, uint64_t client, uint64_t sess
 /* --- requests (datagram_request.c) */
 
 void session_on_request(struct session *session, const struct datagram *datagram);
+/* There is room in the outbox again: what was held back goes on. */
+void inquiry_resume(struct session *session);
 /* The session ends: requests of it that run go on for nobody. */
 void inquiry_orphan_all(struct session *session);
+
+/* --- what comes again (datagram_repeat.c) */
 
 /* Whether this number of the client's did not come before. */
 bool session_is_new(const struct session *session, uint64_t number);
 bool session_has_slot(const struct session *session);
+/* The slot of a request or notice that is new; there is one. */
+unsigned session_take_slot(struct session *session, const struct datagram *datagram);
 /* A request or notice that came before. */
-void session_on_repeat(struct session *session, const struct datagram_header *header);
+void session_on_repeat(struct session *session, const struct datagram *datagram);
+
+/* --- answers of others to requests (datagram_request.c) */
+
 /* What has this slot was not done after all: busy, and the number is new again. */
 void session_refuse(struct session *session, uint64_t number, unsigned slot);
 /* Who asked elsewhere gets his answer.  FINE: the reply is in inquiry->reply. */
@@ -354,8 +397,9 @@ const struct elsewhere *elsewhere_find(const struct datagrams *plane, struct wir
 
 void session_on_notice(struct session *session, const struct datagram *datagram);
 void session_say_confirmed(struct session *session, const struct datagram_seen *seen);
+/* Takes the line, if it has to wait. */
 void store_reply(struct datagrams *plane, uint64_t client, uint64_t session, uint64_t number,
-		 struct wire_span line);
+		 struct buffer *line);
 void store_confirm(const struct parcel *parcel);
 void store_on_notice(struct datagrams *plane, const struct channel_notice *notice, int memfd);
 void store_on_answer(struct datagrams *plane, const struct channel_answer *answer, bool committed);
@@ -372,7 +416,7 @@ void tokens_forget(struct datagrams *plane, bool told_too);
  */
 struct parcel *parcel_new(struct session *session, const struct parcel *what, struct buffer *bytes);
 void parcel_free(struct parcel *parcel);
-/* Sends again what is not confirmed: the client asked a second time. */
+/* Sends again what is not confirmed: the client asked a second time.  Not too soon or too often. */
 void parcel_repeat(struct parcel *parcel);
 /* What the client has seen. */
 void outbox_on_seen(struct session *session, const struct datagram_seen *seen);

@@ -2,6 +2,7 @@
  * test_datagram_sessions.c - how sessions of datagram clients begin and end, and what is told to
  * whom has none, or lies; on a real ring.
  */
+#include "relay/port.h"
 #include "tests/datagram_site.h"
 
 static struct udp_client alice;
@@ -137,6 +138,27 @@ Test(datagram_sessions, an_offer_before_the_session_begins_nothing)
 	cr_assert_eq(peer_lines_count, 2u);
 }
 
+/* What it would begin got only busy at its time, and was recorded. */
+Test(datagram_sessions, an_offer_ends_when_nothing_begins_it)
+{
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t old = alice.session;
+	struct datagrams *plane = site.worker.datagrams;
+	for (unsigned i = 0; i < DATAGRAM_OFFERS; i++)
+		plane->offers[i].made_at -= (DATAGRAM_OFFER_MS + UINT64_C(1)) * MS;
+	uint64_t number = udp_ask(&alice, "msul1", "late", 1);
+	udp_expect(&alice, DATAGRAM_ERROR, number);
+	cr_assert_eq(alice.got.header.code, DATAGRAM_NEW_SESSION);
+	cr_assert_eq(sessions(), 0u);
+	udp_hello(&alice, 77);
+	udp_expect(&alice, DATAGRAM_WELCOME, 77);
+	cr_assert_neq(alice.got.header.session, old);
+	alice.session = alice.got.header.session;
+	number = udp_ask(&alice, "msul1", "new", 1);
+	udp_expect_reply(&alice, number, "re:new");
+	cr_assert_eq(peer_lines_count, 1u);
+}
+
 Test(datagram_sessions, from_another_address_it_is_no_session)
 {
 	begin(&alice, SITE_CLIENT);
@@ -164,6 +186,27 @@ Test(datagram_sessions, bye_ends_it)
 	cr_assert_eq(offline.presence.session, alice.session);
 	cr_assert_eq(sessions(), 0u);
 	cr_assert_eq(stats_get(&site.stats->datagrams_online), 0u);
+}
+
+/* Without that control would take it for online for ever. */
+Test(datagram_sessions, its_end_is_told_later_if_control_has_no_room)
+{
+	const struct channel_message noise = { .type = CHANNEL_LOG };
+	struct channel_message offline = { 0 };
+
+	begin(&alice, SITE_CLIENT);
+	while (port_send(site.worker.control, &noise, -1) == 0)
+		;
+	session_end(session_find(site.worker.datagrams, SITE_CLIENT), false);
+	cr_assert_eq(sessions(), 0u);
+	cr_assert_not(TAILQ_EMPTY(&site.worker.datagrams->gone), "there is no room");
+	TURN_UNTIL(site_told(CHANNEL_OFFLINE, &offline) == 1);
+	cr_assert_eq(offline.presence.client, SITE_CLIENT);
+	cr_assert_eq(offline.presence.session, alice.session);
+	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u);
+	begin(&bob, 0x22);
+	TURN_UNTIL(site_told(CHANNEL_ONLINE, NULL) == 2);
+	cr_assert_eq(site_told(CHANNEL_OFFLINE, NULL), 1u, "once");
 }
 
 Test(datagram_sessions, bye_while_a_request_runs)
@@ -242,6 +285,29 @@ Test(datagram_sessions, beyond_its_bucket_a_client_is_told_to_wait)
 	turn_for_nothing();
 	udp_ask(&alice, "msul1", "more", number);
 	udp_expect_reply(&alice, number, "re:more");
+}
+
+/* Three a second, asked for each tenth of a millisecond: after ten seconds there were thirty. */
+Test(datagram_sessions, the_bucket_loses_no_fractions)
+{
+	unsigned had = 0;
+
+	site_settings.rate = 3;
+	site_settings.burst = 2;
+	site_give_settings(&site);
+	begin(&alice, SITE_CLIENT);
+	struct session *session = session_find(site.worker.datagrams, SITE_CLIENT);
+	session->tokens = 0;
+	session->tokens_at = worker_now(&site.worker);
+	for (unsigned i = 0; i < 100000; i++) {
+		session->tokens_at -= 100 * 1000;
+		had += session_may_ask(session);
+	}
+	cr_assert_eq(had, 30u);
+	session->tokens_at -= UINT64_C(86400) * 1000 * MS;
+	cr_assert(session_may_ask(session));
+	cr_assert(session_may_ask(session));
+	cr_assert_not(session_may_ask(session), "not more than fit");
 }
 
 Test(datagram_sessions, a_new_session_fills_no_bucket)

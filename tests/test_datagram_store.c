@@ -340,6 +340,43 @@ Test(datagram_store, a_reply_that_nobody_confirmed_is_kept_and_delivered)
 	udp_expect(&alice, DATAGRAM_CONFIRMED, 0);
 }
 
+/* As if there were as many as there can be. */
+static void
+take_all_tokens(bool take)
+{
+	uint32_t *count = &site.worker.datagrams->tokens_count;
+
+	*count = take ? *count + DATAGRAM_TOKENS_MAX - 1 : *count - (DATAGRAM_TOKENS_MAX - 1);
+}
+
+Test(datagram_store, a_reply_for_which_there_is_no_token_waits_for_one)
+{
+	struct channel_message accept = { 0 }, stored = { 0 };
+	uint8_t bytes[NOTICE_SIZE_MAX];
+
+	uint64_t notice = send_notice(SITE_CLIENT, 0x22, "hi", 0);
+	TURN_UNTIL(site_told(CHANNEL_ACCEPT, &accept) == 1);
+	take_all_tokens(true);
+	struct datagram_header header = { .kind = DATAGRAM_REQUEST,
+					  .flags = DATAGRAM_DURABLE,
+					  .session = alice.session,
+					  .number = alice.next++ };
+	udp_send(&alice, header, wire_span("\005msul1keep", 10));
+	ignore_until_given_up();
+	turn_for_nothing();
+	cr_assert_eq(site_told(CHANNEL_STORE_REPLY, NULL), 0u);
+	take_all_tokens(false);
+	answer(CHANNEL_COMMITTED, accept.accept.token, 0);
+	udp_expect(&alice, DATAGRAM_ACCEPTED, notice);
+	TURN_UNTIL(site_told(CHANNEL_STORE_REPLY, NULL) == 1);
+	size_t len = given(CHANNEL_STORE_REPLY, &stored, bytes, sizeof bytes);
+	cr_assert(wire_span_equal(wire_span(bytes, len), wire_span_str("re:keep")));
+	cr_assert_eq(stored.accept.session, alice.session);
+	cr_assert_eq(stored.accept.number, header.number);
+	answer(CHANNEL_COMMITTED, stored.accept.token, 0);
+	TURN_UNTIL(site.worker.datagrams->tokens_count == 0);
+}
+
 Test(datagram_store, a_reply_that_comes_after_bye_is_kept)
 {
 	struct channel_message stored = { 0 };

@@ -311,3 +311,141 @@ Test(datagrams, what_is_not_confirmed_is_sent_again_and_given_up)
 	udp_expect(&alice, DATAGRAM_ERROR, number);
 	cr_assert_eq(alice.got.header.code, DATAGRAM_FORGOTTEN);
 }
+
+/* As long after it was sent as it takes, and its own repeat far away. */
+static struct parcel *
+unconfirmed_reply(void)
+{
+	struct session *session = session_find(site.worker.datagrams, alice.id);
+	struct parcel *parcel = session == NULL ? NULL : TAILQ_FIRST(&session->outbox);
+
+	cr_assert_not_null(parcel);
+	parcel->sent_at -= UINT64_C(60000) * MS;
+	return parcel;
+}
+
+static size_t
+seldom_and_asked(uint8_t *bytes, uint64_t number)
+{
+	site_settings.resend_first_ms = 60000;
+	site_give_settings(&site);
+	udp_begin(&alice, SITE_CLIENT);
+	size_t len =
+	    udp_write(&alice, bytes,
+		      (struct datagram_header){
+			  .kind = DATAGRAM_REQUEST, .session = alice.session, .number = number },
+		      wire_span("\005msul1once", 10));
+	udp_send_raw(&alice, bytes, len);
+	udp_expect_reply(&alice, number, "re:once");
+	return len;
+}
+
+Test(datagrams_sealed, a_copy_is_not_answered_but_a_repeat_is)
+{
+	static uint8_t first[65536];
+	size_t len = seldom_and_asked(first, 5);
+
+	for (unsigned i = 0; i < 3; i++) {
+		unconfirmed_reply();
+		udp_send_raw(&alice, first, len);
+		udp_expect_nothing(&alice);
+	}
+	cr_assert_eq(site_count(DATAGRAM_COUNT_REPLAYED), 3u);
+	udp_ask(&alice, "msul1", "once", 5);
+	udp_expect_reply(&alice, 5, "re:once");
+	cr_assert_eq(peer_lines_count, 1u);
+}
+
+Test(datagrams_sealed, a_copy_is_not_answered_while_the_request_runs)
+{
+	static uint8_t first[65536];
+
+	peer_silent = true;
+	udp_begin(&alice, SITE_CLIENT);
+	size_t len =
+	    udp_write(&alice, first,
+		      (struct datagram_header){
+			  .kind = DATAGRAM_REQUEST, .session = alice.session, .number = 5 },
+		      wire_span("\005msul1slow", 10));
+	udp_send_raw(&alice, first, len);
+	TURN_UNTIL(peer_lines_count == 1);
+	udp_send_raw(&alice, first, len);
+	udp_expect_nothing(&alice);
+	udp_ask(&alice, "msul1", "slow", 5);
+	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, 5);
+	peer_say(peer_line_fds[0], "done", 4);
+	udp_expect_reply(&alice, 5, "done");
+}
+
+Test(datagrams, repeats_draw_the_reply_not_too_soon_and_not_too_often)
+{
+	static uint8_t first[65536];
+	size_t len = seldom_and_asked(first, 5);
+
+	udp_send_raw(&alice, first, len);
+	udp_expect_nothing(&alice);
+	for (unsigned i = 0; i < site_settings.resend_tries; i++) {
+		unconfirmed_reply();
+		udp_send_raw(&alice, first, len);
+		udp_expect_reply(&alice, 5, "re:once");
+		udp_send_raw(&alice, first, len);
+		udp_expect_nothing(&alice);
+	}
+	unconfirmed_reply();
+	udp_send_raw(&alice, first, len);
+	udp_expect_nothing(&alice);
+}
+
+/* --- the outbox is full ----------------------------------------------------------------------- */
+
+Test(datagrams, requests_that_wait_are_held_back_until_replies_are_confirmed)
+{
+	peer_silent = true;
+	site_settings.resend_first_ms = 60000;
+	site_give_settings(&site);
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t first = udp_ask(&alice, "msul1", "a", 0);
+	uint64_t second = udp_ask(&alice, "msul1", "b", 0);
+	uint64_t third = udp_ask(&alice, "msul1", "c", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	struct session *session = session_find(site.worker.datagrams, SITE_CLIENT);
+	TURN_UNTIL(site.worker.datagrams->inquiries == 3);
+	session->outbox_bytes += DATAGRAM_OUTBOX_MAX; /* as if there were more */
+	peer_say(peer_line_fds[0], "A", 1);
+	udp_expect_reply(&alice, first, "A");
+	turn_for_nothing();
+	cr_assert_eq(peer_lines_count, 1u);
+	session->outbox_bytes -= DATAGRAM_OUTBOX_MAX;
+	udp_confirm(&alice);
+	TURN_UNTIL(peer_lines_count == 2);
+	peer_say(peer_line_fds[1], "B", 1);
+	udp_expect_reply(&alice, second, "B");
+	TURN_UNTIL(peer_lines_count == 3);
+	peer_say(peer_line_fds[2], "C", 1);
+	TURN_UNTIL(site.worker.datagrams->inquiries == 0);
+	udp_confirm(&alice);
+	udp_expect_reply(&alice, third, "C");
+}
+
+Test(datagrams, what_runs_counts_as_part_of_the_outbox)
+{
+	peer_silent = true;
+	site_add_host(&site, 1, "msul2");
+	TURN_UNTIL(site.worker.hosts_count == 2);
+	udp_begin(&alice, SITE_CLIENT);
+	uint64_t first = udp_ask(&alice, "msul1", "a", 0);
+	TURN_UNTIL(peer_lines_count == 1);
+	struct session *session = session_find(site.worker.datagrams, SITE_CLIENT);
+	session->outbox_bytes += DATAGRAM_OUTBOX_MAX - 1; /* as if there were so much */
+	uint64_t second = udp_ask(&alice, "msul2", "b", 0);
+	udp_expect(&alice, DATAGRAM_BUSY, second);
+	peer_say(peer_line_fds[0], "A", 1);
+	udp_expect_reply(&alice, first, "A");
+	udp_confirm(&alice);
+	turn_for_nothing();
+	udp_ask(&alice, "msul2", "b", second);
+	TURN_UNTIL(peer_lines_count == 2);
+	peer_say(peer_line_fds[1], "B", 1);
+	udp_expect_reply(&alice, second, "B");
+	session->outbox_bytes -= DATAGRAM_OUTBOX_MAX - 1;
+}
