@@ -847,3 +847,58 @@ Test(control_messages, pages_that_are_refused)
 	close(sender);
 	close(control->messages.webpager.fd);
 }
+
+/* A socket of that name, which pages as `to_path` what is no page. */
+static int
+page_as(const char *name, const char *to_path)
+{
+	struct sockaddr_un from = { .sun_family = AF_UNIX }, to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(from.sun_path, name, strlen(name));
+	memcpy(to.sun_path, to_path, strlen(to_path));
+	cr_assert_eq(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	cr_assert_eq(sendto(fd, "\x09", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+	return fd;
+}
+
+/* A relative name means another file here than there. */
+Test(control_messages, a_sender_of_a_relative_name_is_not_answered)
+{
+	char bytes[NOTICE_ANSWER_MAX];
+
+	expect_start(0);
+	open_pager();
+	cr_assert_eq(chdir(stage.dir), 0);
+	int relative = page_as("relative", pager_path);
+	page("\x09", 1);
+	cr_assert_eq(strncmp(answered(), "refused ", 8), 0);
+	cr_assert_eq(control->messages.webpager.malformed, 2);
+	cr_assert_lt(recv(relative, bytes, sizeof bytes, MSG_DONTWAIT), 0);
+	close(relative);
+	close(sender);
+	close(control->messages.webpager.fd);
+}
+
+/* Its answers would be pages, and be answered. */
+Test(control_messages, the_webpager_does_not_answer_itself)
+{
+	char away[130];
+
+	expect_start(0);
+	open_pager();
+	snprintf(away, sizeof away, "%s.away", pager_path);
+	cr_assert_eq(rename(pager_path, away), 0);
+	control->config.relay.webpager_socket = pager_path;
+	int impostor = page_as(pager_path, away);
+	cr_assert_eq(rename(away, pager_path), 0);
+	for (int i = 0; i < 3; i++) {
+		page("\x09", 1);
+		cr_assert_eq(strncmp(answered(), "refused ", 8), 0);
+	}
+	cr_assert_eq(control->messages.webpager.malformed, 4);
+	control->config.relay.webpager_socket = NULL;
+	close(impostor);
+	close(sender);
+	close(control->messages.webpager.fd);
+}
