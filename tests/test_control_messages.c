@@ -618,6 +618,31 @@ Test(control_messages, a_worker_that_reads_nothing)
 	expect_silence(0);
 }
 
+/* The bound was lowered below who is online: not a line for each who comes. */
+Test(control_messages, crowds_are_said_once_a_minute)
+{
+	struct channel_presence presence = { .session = 1 };
+
+	control->config.relay.datagram.sessions_max = 1;
+	said[0] = '\0';
+	while (control->messages.client_count < 1 + CONTROL_WORKERS_MAX) {
+		presence.client++;
+		control_presence_online(control, 0, &presence);
+	}
+	cr_assert_str_eq(said, "");
+	presence.client++;
+	control_presence_online(control, 0, &presence);
+	cr_assert_not_null(strstr(said, "no room for another client"), "%s", said);
+	for (int i = 0; i < 3; i++) {
+		said[0] = '\0';
+		control_presence_online(control, 0, &presence);
+		cr_assert_str_eq(said, "");
+	}
+	control->messages.crowded_said_at -= 60000;
+	control_presence_online(control, 0, &presence);
+	cr_assert_not_null(strstr(said, "4 of them"), "%s", said);
+}
+
 Test(control_messages, what_waits_for_a_client_is_counted)
 {
 	struct channel_notice first, second;
