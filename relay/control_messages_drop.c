@@ -192,13 +192,27 @@ on_page(struct control_call *call, const struct message_view *view, uint64_t num
 
 static void drop_more(struct control_call *call, uint64_t number);
 
+/* What was removed before the store failed is gone. */
+static void
+answer_half(struct control_call *call, const struct message_view *view, uint64_t number)
+{
+	if (number == 0) {
+		control_messages_refused(call, view);
+		return;
+	}
+	log_warning(NULL, "%" PRIu64 " messages: dropped by an operator", number);
+	control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+			     "the message store: %s; %" PRIu64 " messages were dropped before",
+			     message_status_text(view->status), number);
+}
+
 /* `number` counts those that were removed before. */
 static void
 on_removed(struct control_call *call, const struct message_view *view, uint64_t number)
 {
 	number += view->removed;
 	if (view->status != MESSAGE_DONE) {
-		control_messages_refused(call, view);
+		answer_half(call, view, number);
 	} else if (view->removed == MESSAGE_DROP_MAX) {
 		drop_more(call, number);
 	} else {
