@@ -141,8 +141,10 @@ struct control_messages {
 	struct control_client_queue wanting;
 	struct control_seen *seen; /* not yet ordered */
 	size_t seen_count, seen_cap;
-	uint64_t expire_at; /* ms */
-	uint64_t retry_at;  /* ms: who waits is looked at again; 0 = no need */
+	uint64_t expire_at;       /* ms */
+	uint64_t retry_at;        /* ms: who waits is looked at again; 0 = no need */
+	uint64_t crowded;         /* clients for whom there was no room, not yet said */
+	uint64_t crowded_said_at; /* ms; 0 = never */
 	struct control_webpager webpager;
 	struct control_store_counts store;
 	LIST_HEAD(, control_messages_call) calls; /* of operators, that wait for the store */

@@ -49,6 +49,13 @@ drop_one(struct control_call *call, enum message_kind kind, const uint8_t *id,
 	(void)control_messages_ask(call, &order, answered, 0);
 }
 
+static void
+answer_not_found(struct control_call *call)
+{
+	control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND, "%s: there is no such message",
+			     call->request->arguments[0]);
+}
+
 /* The message is looked up by its number, and dropped by its id when it was found. */
 static void
 on_found(struct control_call *call, const struct message_view *view, uint64_t number)
@@ -58,8 +65,7 @@ on_found(struct control_call *call, const struct message_view *view, uint64_t nu
 	if (view->status != MESSAGE_DONE)
 		control_messages_refused(call, view);
 	else if (view->page.count == 0 || view->page.messages[0].cursor != number)
-		control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND,
-				     "%s: there is no such message", name);
+		answer_not_found(call);
 	else if (call->request->dry_run)
 		control_answer_change(call, name, "would be dropped", true);
 	else
@@ -85,8 +91,7 @@ static void
 on_reply_dropped(struct control_call *call, const struct message_view *view, uint64_t number)
 {
 	if (view->status == MESSAGE_UNKNOWN)
-		control_answer_error(call, RELAY__CONTROL__CODE__NOT_FOUND,
-				     "%s: there is no such message", call->request->arguments[0]);
+		answer_not_found(call);
 	else
 		on_one_dropped(call, view, number);
 }
@@ -118,6 +123,8 @@ by_name(struct control_call *call)
 	} else if (!control_messages_number(name, 10, &number) || number == 0) {
 		control_answer_error(call, RELAY__CONTROL__CODE__USAGE,
 				     "a message is a number or an id, as `messages list` shows it");
+	} else if (number > INT64_MAX) {
+		answer_not_found(call); /* the store has no such numbers */
 	} else {
 		order.list.cursor = number - 1;
 		(void)control_messages_ask(call, &order, on_found, number);
@@ -185,13 +192,27 @@ on_page(struct control_call *call, const struct message_view *view, uint64_t num
 
 static void drop_more(struct control_call *call, uint64_t number);
 
+/* What was removed before the store failed is gone. */
+static void
+answer_half(struct control_call *call, const struct message_view *view, uint64_t number)
+{
+	if (number == 0) {
+		control_messages_refused(call, view);
+		return;
+	}
+	log_warning(NULL, "%" PRIu64 " messages: dropped by an operator", number);
+	control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+			     "the message store: %s; %" PRIu64 " messages were dropped before",
+			     message_status_text(view->status), number);
+}
+
 /* `number` counts those that were removed before. */
 static void
 on_removed(struct control_call *call, const struct message_view *view, uint64_t number)
 {
 	number += view->removed;
 	if (view->status != MESSAGE_DONE) {
-		control_messages_refused(call, view);
+		answer_half(call, view, number);
 	} else if (view->removed == MESSAGE_DROP_MAX) {
 		drop_more(call, number);
 	} else {

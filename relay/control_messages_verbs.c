@@ -230,7 +230,8 @@ control_do_messages_list(struct control_call *call)
 		return;
 	}
 	if (request->cursor[0] != '\0' &&
-	    !control_messages_number(request->cursor, 10, &order.list.cursor)) {
+	    (!control_messages_number(request->cursor, 10, &order.list.cursor) ||
+	     order.list.cursor > INT64_MAX)) {
 		control_answer_error(call, RELAY__CONTROL__CODE__USAGE,
 				     "this is no cursor of messages");
 		return;

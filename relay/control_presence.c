@@ -19,8 +19,9 @@
 
 enum {
 	SEEN_MAX = 65536,
-	RETRY_MS = 1000,  /* after the store could not be read */
-	CROWDED_MS = 50,  /* after a worker took nothing more */
+	RETRY_MS = 1000, /* after the store could not be read */
+	CROWDED_MS = 50, /* after a worker took nothing more */
+	SAY_EVERY_MS = 60000,
 	BACKLOG_MAX = 64, /* NOTICEs are no reason to have more than this wait for a worker: each
 			   * has a descriptor, and answers to its tokens must find room */
 };
@@ -134,6 +135,20 @@ enter(struct control *control, uint64_t id)
 	return client;
 }
 
+/* A line a minute at most: clients may come often, and workers may have more than a bound that was
+ * lowered since. */
+static void
+say_crowded(struct control_messages *messages, uint64_t now_ms)
+{
+	messages->crowded++;
+	if (messages->crowded_said_at != 0 && now_ms < messages->crowded_said_at + SAY_EVERY_MS)
+		return;
+	log_error(NULL, "no room for another client that is online (%llu of them)",
+		  (unsigned long long)messages->crowded);
+	messages->crowded_said_at = now_ms == 0 ? 1 : now_ms;
+	messages->crowded = 0;
+}
+
 void
 control_presence_online(struct control *control, uint32_t worker,
 			const struct channel_presence *presence)
@@ -144,7 +159,7 @@ control_presence_online(struct control *control, uint32_t worker,
 		leave(control, client); /* it knows of nothing that was sent, or has given it up */
 	client = enter(control, presence->client);
 	if (client == NULL) {
-		log_error(NULL, "no room for another client that is online");
+		say_crowded(&control->messages, child_clock_ms());
 		return;
 	}
 	LIST_INSERT_HEAD(&control->messages.of_worker[worker], client, entry);

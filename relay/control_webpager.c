@@ -3,7 +3,8 @@
  * machine that the kernel vouches for.
  *
  * Never blocks, and never reads what it cannot keep: while the storage has no room the senders'
- * datagrams wait in the socket.  An answer that its sender does not take is dropped.
+ * datagrams wait in the socket.  An answer that its sender does not take is dropped; one whose
+ * name is relative gets none.
  */
 #include "relay/control_messages.h"
 
@@ -44,25 +45,42 @@ control_webpager_fd(const struct control *control)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+/* A relative name means another file here than where it was bound; and an answer to the webpager
+ * would be a page, answered in turn. */
+static bool
+may_be_answered(const struct control *control, const struct control_pager_name *to)
+{
+	const char *own = control->config.relay.webpager_socket;
+	const char *path = to->address.sun_path;
+
+	if (to->len <= offsetof(struct sockaddr_un, sun_path))
+		return false;
+	if (path[0] != '/')
+		return path[0] == '\0';
+	size_t len = strnlen(path, to->len - offsetof(struct sockaddr_un, sun_path));
+	return own == NULL || strlen(own) != len || memcmp(own, path, len) != 0;
+}
+
 static void
-answer(const struct control_webpager *webpager, const struct control_pager_name *to,
+answer(const struct control *control, const struct control_pager_name *to,
        const struct wire_out *out)
 {
-	if (to->len > offsetof(struct sockaddr_un, sun_path))
+	const struct control_webpager *webpager = &control->messages.webpager;
+
+	if (may_be_answered(control, to))
 		(void)sendto(webpager->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL,
 			     (const struct sockaddr *)&to->address, to->len);
 }
 
 static void
-refuse(struct control_webpager *webpager, const struct control_pager_name *to,
-       enum notice_fault why)
+refuse(struct control *control, const struct control_pager_name *to, enum notice_fault why)
 {
 	uint8_t bytes[NOTICE_ANSWER_MAX];
 	struct wire_out out = wire_out(bytes, sizeof bytes);
 
-	webpager->refused[why]++;
+	control->messages.webpager.refused[why]++;
 	notice_put_refused(&out, why);
-	answer(webpager, to, &out);
+	answer(control, to, &out);
 }
 
 static enum notice_fault
@@ -106,12 +124,12 @@ control_webpager_on_view(struct control *control, const struct control_order *or
 	struct wire_out out = wire_out(bytes, sizeof bytes);
 
 	if (view->status != MESSAGE_DONE && view->status != MESSAGE_REPEATED) {
-		refuse(webpager, &order->pager, fault_of(view->status));
+		refuse(control, &order->pager, fault_of(view->status));
 		return;
 	}
 	webpager->accepted++;
 	notice_put_ok(&out, view->message.id);
-	answer(webpager, &order->pager, &out);
+	answer(control, &order->pager, &out);
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */
@@ -205,7 +223,7 @@ order_page(struct control *control)
 	if (error == -ENOBUFS || error == -ENOMEM)
 		return false;
 	if (error != 0)
-		refuse(webpager, &page->pager,
+		refuse(control, &page->pager,
 		       error == -EMSGSIZE ? NOTICE_TOO_LONG : NOTICE_STORE_FAILED);
 	return true;
 }
@@ -221,13 +239,13 @@ on_page(struct control *control, struct wire_span bytes, const struct ucred *sen
 
 	if (why != NOTICE_FINE) {
 		say_malformed(webpager, sender->pid, why, now_ms);
-		refuse(webpager, &page->pager, why);
+		refuse(control, &page->pager, why);
 	} else if (!may_page(control, sender->uid)) {
-		refuse(webpager, &page->pager, NOTICE_NOT_ALLOWED);
+		refuse(control, &page->pager, NOTICE_NOT_ALLOWED);
 	} else if (!control_messages_knows(control, notice.to)) {
-		refuse(webpager, &page->pager, NOTICE_UNKNOWN_CLIENT);
+		refuse(control, &page->pager, NOTICE_UNKNOWN_CLIENT);
 	} else if (!keep_page(page, &notice, sender, &why)) {
-		refuse(webpager, &page->pager, why);
+		refuse(control, &page->pager, why);
 	} else {
 		webpager->holding = !order_page(control);
 	}

@@ -3,7 +3,9 @@
  * notices to other clients and receives its own.
  *
  * No thread, no signal, no hidden wait: one descriptor to poll and one function to call,
- * relay_msg_next().  Link with -lrelay-msg.  An object is for one thread at a time.
+ * relay_msg_next().  Link with -lrelay-msg.  An object is for one thread at a time, and
+ * for the process that opened it: one forked from it may close it, which says nothing to the
+ * relay; asking and reading events is -EPERM there.
  *
  * A request is run at most once.  It is sent again until it is answered or given up, but only
  * within the session in which it was first sent: when a session ends, what is unanswered ends as

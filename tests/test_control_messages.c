@@ -618,6 +618,31 @@ Test(control_messages, a_worker_that_reads_nothing)
 	expect_silence(0);
 }
 
+/* The bound was lowered below who is online: not a line for each who comes. */
+Test(control_messages, crowds_are_said_once_a_minute)
+{
+	struct channel_presence presence = { .session = 1 };
+
+	control->config.relay.datagram.sessions_max = 1;
+	said[0] = '\0';
+	while (control->messages.client_count < 1 + CONTROL_WORKERS_MAX) {
+		presence.client++;
+		control_presence_online(control, 0, &presence);
+	}
+	cr_assert_str_eq(said, "");
+	presence.client++;
+	control_presence_online(control, 0, &presence);
+	cr_assert_not_null(strstr(said, "no room for another client"), "%s", said);
+	for (int i = 0; i < 3; i++) {
+		said[0] = '\0';
+		control_presence_online(control, 0, &presence);
+		cr_assert_str_eq(said, "");
+	}
+	control->messages.crowded_said_at -= 60000;
+	control_presence_online(control, 0, &presence);
+	cr_assert_not_null(strstr(said, "4 of them"), "%s", said);
+}
+
 Test(control_messages, what_waits_for_a_client_is_counted)
 {
 	struct channel_notice first, second;
@@ -844,6 +869,61 @@ Test(control_messages, pages_that_are_refused)
 	cr_assert_eq(refused[NOTICE_NOT_ALLOWED], 1u);
 	cr_assert_eq(refused[NOTICE_UNKNOWN_CLIENT], 1u);
 	cr_assert_eq(refused[NOTICE_MALFORMED], 6u);
+	close(sender);
+	close(control->messages.webpager.fd);
+}
+
+/* A socket of that name, which pages as `to_path` what is no page. */
+static int
+page_as(const char *name, const char *to_path)
+{
+	struct sockaddr_un from = { .sun_family = AF_UNIX }, to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(from.sun_path, name, strlen(name));
+	memcpy(to.sun_path, to_path, strlen(to_path));
+	cr_assert_eq(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	cr_assert_eq(sendto(fd, "\x09", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+	return fd;
+}
+
+/* A relative name means another file here than there. */
+Test(control_messages, a_sender_of_a_relative_name_is_not_answered)
+{
+	char bytes[NOTICE_ANSWER_MAX];
+
+	expect_start(0);
+	open_pager();
+	cr_assert_eq(chdir(stage.dir), 0);
+	int relative = page_as("relative", pager_path);
+	page("\x09", 1);
+	cr_assert_eq(strncmp(answered(), "refused ", 8), 0);
+	cr_assert_eq(control->messages.webpager.malformed, 2);
+	cr_assert_lt(recv(relative, bytes, sizeof bytes, MSG_DONTWAIT), 0);
+	close(relative);
+	close(sender);
+	close(control->messages.webpager.fd);
+}
+
+/* Its answers would be pages, and be answered. */
+Test(control_messages, the_webpager_does_not_answer_itself)
+{
+	char away[130];
+
+	expect_start(0);
+	open_pager();
+	snprintf(away, sizeof away, "%s.away", pager_path);
+	cr_assert_eq(rename(pager_path, away), 0);
+	control->config.relay.webpager_socket = pager_path;
+	int impostor = page_as(pager_path, away);
+	cr_assert_eq(rename(away, pager_path), 0);
+	for (int i = 0; i < 3; i++) {
+		page("\x09", 1);
+		cr_assert_eq(strncmp(answered(), "refused ", 8), 0);
+	}
+	cr_assert_eq(control->messages.webpager.malformed, 4);
+	control->config.relay.webpager_socket = NULL;
+	close(impostor);
 	close(sender);
 	close(control->messages.webpager.fd);
 }

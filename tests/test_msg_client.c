@@ -1,6 +1,7 @@
 /*
  * test_msg_client.c - librelay-msg on a socket: what the network says of datagrams before is no
- * failure.  The test is the relay, and with a raw socket a router.
+ * failure, and a forked process says nothing.  The test is the relay, and with a raw socket a
+ * router.
  */
 #include <criterion/criterion.h>
 #include <arpa/inet.h>
@@ -11,9 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "relay/msg.h"
+#include "wire/datagram.h"
 
 static int relay = -1;
 static struct sockaddr_in here;
@@ -116,4 +119,83 @@ Test(msg_client, what_routers_say_is_no_failure)
 		cr_assert_eq(relay_msg_wait(client, &event, 0), 0, "code %u", codes[i]);
 	}
 	close(raw);
+}
+
+/* Answers the client's hello, and takes what begins the session. */
+static void
+welcome(void)
+{
+	const struct datagram_welcome terms = { .size_max = DATAGRAM_SIZE_DEFAULT,
+						.reply_max = 1024,
+						.keep_alive_ms = 600000,
+						.open_max = 4,
+						.span_max = 64 };
+	const struct datagram_terms of_client = { .size_max = DATAGRAM_SIZE_MAX };
+	uint8_t bytes[DATAGRAM_SIZE_DEFAULT];
+	struct wire_out out = wire_out(bytes, sizeof bytes);
+	struct relay_msg_event event;
+	struct sockaddr_in from;
+	struct datagram hello;
+	socklen_t len = sizeof from;
+
+	cr_assert_eq(relay_msg_wait(client, &event, 0), 0);
+	ssize_t n = recvfrom(relay, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &len);
+	cr_assert_gt(n, 0);
+	cr_assert_eq(datagram_look(&hello, wire_span(bytes, (size_t)n), &of_client), DATAGRAM_OK);
+	struct datagram_header header = { .client = 5,
+					  .kind = DATAGRAM_WELCOME,
+					  .flags = DATAGRAM_RELAY,
+					  .session = 77,
+					  .about = hello.header.number };
+	datagram_begin(&out, &header);
+	datagram_welcome_put(&out, &terms);
+	datagram_end(&out, &header);
+	cr_assert_eq(
+	    sendto(relay, out.data, out.len, 0, (const struct sockaddr *)&from, sizeof from),
+	    (ssize_t)out.len);
+	cr_assert_eq(relay_msg_wait(client, &event, 20000), 1);
+	cr_assert_eq(event.what, RELAY_MSG_ONLINE);
+	while (recv(relay, bytes, sizeof bytes, MSG_DONTWAIT) < 0 || bytes[9] == DATAGRAM_HELLO)
+		cr_assert_leq(relay_msg_next(client, &event), 0);
+}
+
+/* What a child that inherited the client can do with it: nothing but close it. */
+static int
+use_of_child(void)
+{
+	struct relay_msg_event event;
+	uint8_t id[RELAY_MSG_ID_SIZE] = { 1 };
+	uint64_t number;
+
+	if (relay_msg_next(client, &event) != -EPERM || relay_msg_wait(client, &event, 0) != -EPERM)
+		return 1;
+	if (relay_msg_request(client, "host", "x", 1, 0, &number) != -EPERM)
+		return 2;
+	if (relay_msg_send(client, 6, "x", 1, id, &number) != -EPERM)
+		return 3;
+	relay_msg_close(client);
+	return 0;
+}
+
+Test(msg_client, a_forked_process_says_nothing)
+{
+	struct relay_msg_event event;
+	char bytes[2048];
+	int status;
+
+	welcome();
+	pid_t child = fork();
+	cr_assert_geq(child, 0);
+	if (child == 0)
+		_exit(use_of_child());
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	ssize_t n = recv(relay, bytes, sizeof bytes, MSG_DONTWAIT);
+	cr_assert_lt(n, 0, "a datagram of kind %d", bytes[9]);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+	cr_assert_eq(relay_msg_next(client, &event), 0);
+	/* The session is still the parent's to end. */
+	relay_msg_close(client);
+	client = NULL;
+	cr_assert_gt(recv(relay, bytes, sizeof bytes, MSG_DONTWAIT), 0);
+	cr_assert_eq(bytes[9], DATAGRAM_BYE);
 }

@@ -453,6 +453,41 @@ Test(msg_session, a_durable_reply_is_shown_once)
 	end();
 }
 
+/* What the store puts in front of a line does not count against the longest reply. */
+static bool
+late_line_comes(uint32_t len)
+{
+	static const uint8_t line[64];
+	struct session_settings settings = settings_of(false);
+	struct relay_msg_event event = { 0 };
+	uint8_t stored[DATAGRAM_STORED_PREFIX + sizeof line];
+	struct wire_out whole = wire_out(stored, sizeof stored);
+	bool came = false;
+
+	settings.reply_max = 40;
+	begin(1, 0, &settings);
+	while (!session_next(session, 0, &event, now_ms) || event.what != RELAY_MSG_ONLINE)
+		step(now_ms + 10000);
+	datagram_stored_put(&whole, &(struct datagram_stored){ 77, 2, wire_span(line, len) });
+	say_reply(&(struct datagram_header){ .session = event.session,
+					     .flags = DATAGRAM_DURABLE,
+					     .number = 1000,
+					     .about = 1000 },
+		  wire_span(stored, whole.len));
+	while (session_next(session, 0, &event, now_ms))
+		came |= event.what == RELAY_MSG_LATE && event.length == len;
+	end();
+	return came;
+}
+
+Test(msg_session, the_longest_reply_also_comes_out_of_the_store)
+{
+	cr_assert(late_line_comes(40 - DATAGRAM_STORED_PREFIX));
+	cr_assert(late_line_comes(40 - DATAGRAM_STORED_PREFIX + 1));
+	cr_assert(late_line_comes(40));
+	cr_assert_not(late_line_comes(41));
+}
+
 /* --- notices */
 
 #define NOTICES 40

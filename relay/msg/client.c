@@ -28,6 +28,7 @@
 #define BATCHES     16 /* in one call: who sends faster than they are read does not keep it */
 
 struct relay_msg {
+	pid_t owner; /* the process that opened it: its forks share socket and session */
 	int epoll_fd, socket_fd, timer_fd;
 	struct session *session;
 	uint64_t armed_ms; /* SESSION_NEVER: the timer is not set */
@@ -44,6 +45,13 @@ clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* What a fork did with them would be done to its parent's session. */
+static bool
+is_owner(const struct relay_msg *client)
+{
+	return client->owner == getpid();
+}
+
 /* --- what the session needs of the world */
 
 /* A datagram that is not taken is one that is lost: it will be sent again. */
@@ -52,7 +60,8 @@ world_send(void *context, const uint8_t *bytes, size_t len)
 {
 	const struct relay_msg *client = context;
 
-	(void)send(client->socket_fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (is_owner(client))
+		(void)send(client->socket_fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void
@@ -222,6 +231,7 @@ relay_msg_open(struct relay_msg **made, const struct relay_msg_options *options)
 	struct relay_msg *client = calloc(1, sizeof *client);
 	if (client == NULL)
 		return -ENOMEM;
+	client->owner = getpid();
 	client->size = settings.size;
 	client->armed_ms = SESSION_NEVER;
 	client->receive = malloc(settings.size);
@@ -309,6 +319,8 @@ next(struct relay_msg *client, uint64_t only_id, struct relay_msg_event *event)
 {
 	bool more = true;
 
+	if (!is_owner(client))
+		return -EPERM;
 	for (int batches = 0;; batches++) {
 		uint64_t now_ms = clock_ms();
 		if (session_next(client->session, only_id, event, now_ms))
@@ -373,6 +385,8 @@ relay_msg_request(struct relay_msg *client, const char *host, const void *line, 
 	uint64_t now_ms = clock_ms();
 	int error;
 
+	if (!is_owner(client))
+		return -EPERM;
 	if ((flags & ~RELAY_MSG_DURABLE) != 0)
 		return -EINVAL;
 	error = session_request(client->session, wire_span_str(host), wire_span(line, length),
@@ -399,9 +413,11 @@ relay_msg_send(struct relay_msg *client, uint64_t to, const void *text, size_t l
 	       const uint8_t notice[RELAY_MSG_ID_SIZE], uint64_t *id)
 {
 	uint64_t now_ms = clock_ms();
-	int error =
-	    session_notice(client->session, to, wire_span(text, length), notice, now_ms, id);
+	int error;
 
+	if (!is_owner(client))
+		return -EPERM;
+	error = session_notice(client->session, to, wire_span(text, length), notice, now_ms, id);
 	if (error != 0)
 		return error;
 	session_tick(client->session, now_ms);

@@ -180,7 +180,10 @@ arrived_take(struct session *s, const struct datagram *datagram)
 	const struct datagram_header *header = &datagram->header;
 	struct session_arrived *arrived;
 	struct datagram_part part;
-	uint32_t max = header->kind == DATAGRAM_NOTICE ? NOTICE_SIZE_MAX : s->settings.reply_max;
+	/* The store's prefix is no part of the reply that the caller bounds. */
+	uint32_t max = header->kind == DATAGRAM_NOTICE
+			   ? NOTICE_SIZE_MAX
+			   : s->settings.reply_max + DATAGRAM_STORED_PREFIX;
 
 	if (datagram_part_get(&part, datagram, max) != DATAGRAM_OK)
 		return;
