@@ -227,7 +227,7 @@ Test(datagram_sessions, bye_while_a_request_runs)
 
 Test(datagram_sessions, silence_ends_it_and_what_is_new_extends_it)
 {
-	site_settings.presence_timeout_ms = 60;
+	site_settings.presence_timeout_ms = 300;
 	site_give_settings(&site);
 	begin(&alice, SITE_CLIENT);
 	begin(&bob, 0x22);
