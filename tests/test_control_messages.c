@@ -83,6 +83,7 @@ tear_down(void)
 {
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		channel_free(workers[i]);
+		workers[i] = NULL;
 		channel_free(control->workers[i].channel);
 	}
 	control_stage_fini(&stage);
@@ -335,10 +336,11 @@ Test(control_messages, hosts_that_are_elsewhere)
 	expect_start(0);
 }
 
-Test(control_messages, off, .init = NULL)
+Test(control_messages, off)
 {
 	struct channel_message message = { .type = CHANNEL_ONLINE };
 
+	tear_down();
 	start("");
 	expect_silence(0);
 	cr_assert_not(control_messages_on_worker(control, 0, &message, -1));
