@@ -90,6 +90,7 @@ tear_down(void)
 }
 
 TestSuite(control_messages, .init = set_up, .fini = tear_down);
+TestSuite(control_messages_off, .fini = tear_down);
 
 static void
 run_round(int wait_ms)
@@ -336,11 +337,10 @@ Test(control_messages, hosts_that_are_elsewhere)
 	expect_start(0);
 }
 
-Test(control_messages, off)
+Test(control_messages_off, nothing_is_taken)
 {
 	struct channel_message message = { .type = CHANNEL_ONLINE };
 
-	tear_down();
 	start("");
 	expect_silence(0);
 	cr_assert_not(control_messages_on_worker(control, 0, &message, -1));
