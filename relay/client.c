@@ -187,10 +187,12 @@ may_start(const struct exchange *x)
 
 /*
  * Starts requests from [data, data + len) until one is under way; returns the bytes used.  Whatever
- * is refused is answered here, so nobody recurses.
+ * is refused is answered here, so nobody recurses.  `stash`: the buffer that these bytes are all
+ * of, or NULL; afterwards it is empty if its line was taken with it.
  */
 static size_t
-start_requests(struct client *client, const uint8_t *data, size_t len, size_t scanned)
+start_requests(struct client *client, const uint8_t *data, size_t len, size_t scanned,
+	       struct buffer *stash)
 {
 	struct exchange *x = client->exchange;
 	const uint8_t *src = data;
@@ -212,8 +214,13 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 			return len;
 		}
 		client->requests++;
-		if (host_submit(client->host, &x->request, line, &why) == HOST_REFUSED &&
-		    !answer_busy(x))
+		struct buffer *whole = line.data == data && src == end ? stash : NULL;
+		if (whole != NULL)
+			whole->tail--; /* the LF */
+		enum host_answer answer = host_submit(client->host, &x->request, line, whole, &why);
+		if (whole != NULL && whole->data != NULL)
+			whole->tail++;
+		if (answer == HOST_REFUSED && !answer_busy(x))
 			client_close(client);
 	}
 	return (size_t)(src - data);
@@ -247,11 +254,12 @@ advance(struct client *client)
 	    client->recv.in_flight)
 		return;
 	if (x != NULL && buffer_len(&x->in) > 0 && may_start(x)) {
-		size_t used =
-		    start_requests(client, buffer_at(&x->in), buffer_len(&x->in), x->scanned);
+		size_t used = start_requests(client, buffer_at(&x->in), buffer_len(&x->in),
+					     x->scanned, &x->in);
 		if (client->state == CLIENT_CLOSING)
 			return;
-		buffer_consume(&x->in, used);
+		if (buffer_len(&x->in) > 0)
+			buffer_consume(&x->in, used);
 		x->scanned = may_start(x) ? buffer_len(&x->in) : 0;
 		if (buffer_len(&x->in) == 0)
 			buffer_release(&x->in, &x->worker->memory);
@@ -383,7 +391,7 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 	}
 	bool stashed = buffer_len(&x->in) > 0;
 	if (!stashed && may_start(x)) {
-		size_t used = start_requests(client, data, len, 0);
+		size_t used = start_requests(client, data, len, 0, NULL);
 		if (client->state != CLIENT_OPEN)
 			return;
 		data += used;

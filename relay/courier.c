@@ -76,7 +76,7 @@ send_line(struct courier *courier)
 {
 	struct wire_span line = wire_span(buffer_at(&courier->line), buffer_len(&courier->line));
 
-	if (link_take(courier->link, &courier->request, line))
+	if (link_take(courier->link, &courier->request, line, &courier->line))
 		buffer_release(&courier->line, memory_of(courier));
 	else
 		finish(courier, false);

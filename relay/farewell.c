@@ -68,7 +68,7 @@ farewell_say(struct host *host)
 	farewell->request.done = on_done;
 	farewell->request.reply = &farewell->reply;
 	farewell->timer.due = on_due;
-	if (link == NULL || !link_take(link, &farewell->request, wire_span_str("exit"))) {
+	if (link == NULL || !link_take(link, &farewell->request, wire_span_str("exit"), NULL)) {
 		over(farewell, "con_lost", 8);
 		return true;
 	}

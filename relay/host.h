@@ -137,10 +137,11 @@ void host_look_again(struct host *host);
 
 /*
  * Hands a request line (no LF) to the host.  HOST_TAKEN: request->done will be called, later.
- * HOST_REFUSED: it will not; *why says what to count.
+ * HOST_REFUSED: it will not; *why says what to count.  `whole`: the buffer that holds this line and
+ * nothing else, which may be taken over (then it is empty afterwards); or NULL.
  */
 enum host_answer host_submit(struct host *host, struct request *request, struct wire_span line,
-			     enum request_result *why);
+			     struct buffer *whole, enum request_result *why);
 
 /* A line that was refused before there was a request: counted as one that ended so. */
 void host_count_refused(struct host *host, enum request_result result);

@@ -113,11 +113,16 @@ host_expire_queue(struct host *host)
 
 /* false = there is no room. */
 static bool
-append(struct host *host, struct request *request, struct wire_span line)
+append(struct host *host, struct request *request, struct wire_span line, struct buffer *whole)
 {
+	struct memory *memory = &host->worker->memory;
+
 	if (host->queue_count >= host->settings.queue_max ||
-	    host->queue_bytes + line.len > host->settings.queue_bytes_max ||
-	    !buffer_append(&request->body, &host->worker->memory, line.data, line.len))
+	    host->queue_bytes + line.len > host->settings.queue_bytes_max)
+		return false;
+	if (whole != NULL)
+		buffer_take(&request->body, whole, memory);
+	else if (!buffer_append(&request->body, memory, line.data, line.len))
 		return false;
 	request->since = worker_now(host->worker);
 	TAILQ_INSERT_TAIL(&host->queue, request, entry);
@@ -126,9 +131,9 @@ append(struct host *host, struct request *request, struct wire_span line)
 }
 
 static bool
-enqueue(struct host *host, struct request *request, struct wire_span line)
+enqueue(struct host *host, struct request *request, struct wire_span line, struct buffer *whole)
 {
-	if (host_overloaded(host) || !append(host, request, line))
+	if (host_overloaded(host) || !append(host, request, line, whole))
 		return false;
 	host_go_on(host);
 	return true;
@@ -144,7 +149,7 @@ host_answer_queue(struct host *host, enum request_result result)
 }
 
 enum host_answer
-host_submit(struct host *host, struct request *request, struct wire_span line,
+host_submit(struct host *host, struct request *request, struct wire_span line, struct buffer *whole,
 	    enum request_result *why)
 {
 	struct link *link = TAILQ_FIRST(&host->ready);
@@ -152,7 +157,7 @@ host_submit(struct host *host, struct request *request, struct wire_span line,
 	assert(request->state == REQUEST_IDLE);
 	stats_count(&host->stats->requests);
 	bool at_once = host->queue_count == 0 && link != NULL && host->hold == HOST_HOLD_NONE;
-	if (at_once ? link_take(link, request, line) : enqueue(host, request, line)) {
+	if (at_once ? link_take(link, request, line, whole) : enqueue(host, request, line, whole)) {
 		request->asked = request->since;
 		return HOST_TAKEN;
 	}
@@ -167,7 +172,7 @@ host_wait(struct host *host, struct request *request, struct wire_span line,
 {
 	stats_count(&host->stats->requests);
 	request->asked = worker_now(host->worker);
-	if (!append(host, request, line)) {
+	if (!append(host, request, line, NULL)) {
 		*why = REQUEST_OVERLOAD;
 		stats_count(&host->stats->results[REQUEST_OVERLOAD]);
 		return HOST_REFUSED;
@@ -225,7 +230,7 @@ host_pump(struct host *host)
 		struct wire_span line =
 		    wire_span(buffer_at(&request->body), buffer_len(&request->body));
 		queue_remove(host, request);
-		if (link_take(link, request, line)) {
+		if (link_take(link, request, line, &request->body)) {
 			buffer_release(&request->body, &host->worker->memory);
 			continue;
 		}

@@ -79,9 +79,11 @@ struct link *link_open(struct host *host, struct courier *courier);
 
 /*
  * Writes a request (line without LF) into the output and puts it in flight.  The link must be
- * READY. false = no memory; nothing happened.
+ * READY. false = no memory; nothing happened.  `whole`: the buffer that holds this line and nothing
+ * else, which may be taken over (then it is empty afterwards); or NULL.
  */
-bool link_take(struct link *link, struct request *request, struct wire_span line);
+bool link_take(struct link *link, struct request *request, struct wire_span line,
+	       struct buffer *whole);
 
 /* Sends what is in the output; called at the end of the turn for dirty links. */
 void link_flush(struct link *link);

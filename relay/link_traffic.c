@@ -14,6 +14,10 @@
 #include <poll.h>
 #include <string.h>
 
+enum {
+	TAKE_OVER_MIN = 8192 /* shorter requests share one buffer, and one send */
+};
+
 /* --- output ----------------------------------------------------------------------------------- */
 
 void
@@ -95,8 +99,36 @@ link_on_writable(struct uring_op *op, int res, const uint8_t *data)
 
 /* --- requests --------------------------------------------------------------------------------- */
 
+/* A long line goes out from where it was gathered, instead of being copied into fresh memory. */
 static bool
-write_request(struct link *link, struct request *request, struct wire_span line)
+take_over(struct link *link, struct buffer *whole)
+{
+	if (!buffer_append(whole, link_memory(link), "\n", 1))
+		return false;
+	buffer_take(&link->out, whole, link_memory(link));
+	return true;
+}
+
+static bool
+copy_request(struct link *link, struct wire_span line, bool encrypted, size_t size)
+{
+	uint8_t *room = buffer_room(&link->out, link_memory(link), size);
+	if (room == NULL)
+		return false;
+	struct wire_out out = wire_out(room, size);
+	if (encrypted)
+		enc_encode(&out, &link->key, line);
+	else
+		wire_out_bytes(&out, line.data, line.len);
+	wire_out_bytes(&out, "\n", 1);
+	assert(!out.overflow && out.len == size);
+	buffer_grow(&link->out, size);
+	return true;
+}
+
+static bool
+write_request(struct link *link, struct request *request, struct wire_span line,
+	      struct buffer *whole)
 {
 	struct wire_span prefix = wire_span(ENC_REQUEST_PREFIX, ENC_REQUEST_PREFIX_LEN);
 	bool encrypted = wire_span_starts(line, prefix);
@@ -105,28 +137,21 @@ write_request(struct link *link, struct request *request, struct wire_span line)
 	if (encrypted)
 		plain = wire_span(line.data + prefix.len, line.len - prefix.len);
 	size_t size = (encrypted ? enc_frame_size(plain.len) : plain.len) + 1;
-	uint8_t *room = buffer_room(&link->out, link_memory(link), size);
-	if (room == NULL)
+	size_t before = buffer_len(&link->out);
+	bool taken_over = whole != NULL && !encrypted && before == 0 && size > TAKE_OVER_MIN;
+	if (taken_over ? !take_over(link, whole) : !copy_request(link, plain, encrypted, size))
 		return false;
-	struct wire_out out = wire_out(room, size);
-	if (encrypted)
-		enc_encode(&out, &link->key, plain);
-	else
-		wire_out_bytes(&out, plain.data, plain.len);
-	wire_out_bytes(&out, "\n", 1);
-	assert(!out.overflow && out.len == size);
 	request->encrypted = encrypted;
-	request->out_start = link->out_given + buffer_len(&link->out);
+	request->out_start = link->out_given + before;
 	request->out_end = request->out_start + size;
-	buffer_grow(&link->out, size);
 	return true;
 }
 
 bool
-link_take(struct link *link, struct request *request, struct wire_span line)
+link_take(struct link *link, struct request *request, struct wire_span line, struct buffer *whole)
 {
 	assert(link->state == LINK_READY && request->state != REQUEST_IN_FLIGHT);
-	if (!write_request(link, request, line))
+	if (!write_request(link, request, line, whole))
 		return false;
 	request->state = REQUEST_IN_FLIGHT;
 	request->link = link;
