@@ -6,6 +6,7 @@
 #include "bench/calls.h"
 #include "bench/compare.h"
 #include "bench/load.h"
+#include "bench/memory_latency.h"
 #include "bench/overload.h"
 
 #include <err.h>

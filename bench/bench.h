@@ -9,6 +9,7 @@
 	X("load", load_main, "clients in a closed or an open loop, every reply compared")        \
 	X("calls", calls_main, "calls of a service for fd-passing, in a closed or an open loop") \
 	X("overload", overload_main, "requests by UDP, twice as many as the peer can do")        \
+	X("memory", memory_main, "how long this machine takes to read at a random place")        \
 	X("compare", compare_main, "the same work on relayd, other relays and none")             \
 	X("guard", guard_main, "exact counts per request against the recorded baseline")
 

@@ -178,12 +178,21 @@ sub notes {
 	return $text;
 }
 
+# What a read costs that no cache near by can serve: of all that differs between machines, what these numbers depend on most.
+sub memory_text {
+	my ($machine) = @_;
+	my $ns = $machine->{memory_ns} // {};
+	my @sizes = sort { $a <=> $b } keys %$ns or return '';
+	return 'A read at a random place takes '
+	    . join(', ', map { number($ns->{$_}) . ' ns within ' . ($_ < 1024 ? "$_ KiB" : $_ / 1024 . ' MiB') } @sizes) . ".\n";
+}
+
 sub markdown {
 	my ($results, @targets) = @_;
 	my $machine = $results->{machine};
 	my $text = "# Comparison ($results->{set} set)\n\n";
 	$text .= "$machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}; the relay on one, load and peer on the"
-	    . " other unless the scenario says otherwise.\n";
+	    . " other unless the scenario says otherwise.\n" . memory_text($machine);
 	$text .= join(', ', map { "$_ $machine->{versions}{$_}" } sort keys %{ $machine->{versions} }) . ".\n";
 	$text .= "Medians, and in brackets the range over all runs.  How to read this: bench/README.md.\n\n";
 	$text .= join '', map { "- `$_->{name}`: $_->{about}\n" } @{ $results->{scenarios} };
