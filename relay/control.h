@@ -27,6 +27,7 @@
 #include "relay/channel.h"
 #include "relay/config.h"
 #include "relay/control_credentials.h"
+#include "relay/control_disk.h"
 #include "relay/control_gateways.h"
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
@@ -127,12 +128,11 @@ struct control {
 	bool behind;      /* something found no room in the keeper's channel */
 	struct resolver *resolver;
 	struct storage *storage;
-	struct watch *watch;                             /* NULL unless hosts_watch */
-	uint64_t watched;                                /* generation that it follows */
-	LIST_HEAD(, control_apply_wait) apply_waits;     /* for keeper and workers to be told */
-	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
-	uint64_t delayed_token;                          /* of the last one */
-	uint32_t delayed_asked;                          /* of the storage, not yet answered */
+	struct watch *watch;                         /* NULL unless hosts_watch */
+	uint64_t watched;                            /* generation that it follows */
+	LIST_HEAD(, control_apply_wait) apply_waits; /* for keeper and workers to be told */
+	struct control_disk delayed_disk;            /* calls about delayed messages */
+	uint32_t delayed_asked;     /* of the storage, not yet answered, for them or for nobody */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
 	bool scanning;              /* for delayed messages */
 	uint64_t scan_at;           /* ms; the next time */
