@@ -2,7 +2,8 @@
  * control_server.h - the control socket inside of the control process.
  *
  *   control_socket.c  connections: bytes in and out, limits, times
- *   control_verbs.c   requests: who may, what is asked, answers (control_call.h)
+ *   control_verbs.c   requests: who may, what is asked
+ *   control_answer.c  answers (control_call.h)
  *   control_events.c  what happens, for those who listen
  *
  * A connection that ends while something of it runs is only marked; it is freed at the end of a
@@ -149,5 +150,10 @@ void control_calls_deny(struct control_connection *connection);
 
 /* Answers all that wait for the relay's end. */
 void control_calls_stop(struct control_connection *connection);
+
+/* --- for requests (control_answer.c) */
+
+/* Takes it out of its connection and frees it; nothing is answered any more. */
+void control_call_end(struct control_pending *pending);
 
 #endif
