@@ -2,20 +2,13 @@
  * control_hosts.c - the table of hosts: what the configuration says, which socket the keeper gave,
  * where the address is.  Whom that is told is control_hosts_tell.c's.
  */
-#include "relay/child.h"
 #include "relay/config_diff.h"
 #include "relay/control.h"
-#include "relay/control_ask.h"
-#include "relay/control_server.h"
 #include "relay/log.h"
 #include "relay/resolve.h"
 #include "relay/resolver.h"
-#include "relay/stats.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <search.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

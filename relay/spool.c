@@ -6,12 +6,10 @@
  */
 #include "relay/spool.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "relay/spool_internal.h"
