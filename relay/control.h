@@ -5,7 +5,8 @@
  *   control_process.c  the loop, the keeper's messages, start and stop
  *   control_load.c     the configuration: load, reload, what is in force
  *   control_apply.c    a table of hosts sent by the operator
- *   control_hosts.c    the table of hosts: addresses, telling the workers
+ *   control_hosts.c    the table of hosts: configuration, sockets, addresses
+ *   control_hosts_tell.c  telling keeper and workers
  *   control_delayed.c  delayed messages between disk and workers
  *   control_ask.c      questions to workers; asked by the verbs in control_hosts_verbs.c,
  *                      control_query.c and control_request.c
@@ -27,6 +28,7 @@
 #include "relay/channel.h"
 #include "relay/config.h"
 #include "relay/control_credentials.h"
+#include "relay/control_disk.h"
 #include "relay/control_gateways.h"
 #include "relay/control_process.h"
 #include "relay/control_messages.h"
@@ -127,12 +129,11 @@ struct control {
 	bool behind;      /* something found no room in the keeper's channel */
 	struct resolver *resolver;
 	struct storage *storage;
-	struct watch *watch;                             /* NULL unless hosts_watch */
-	uint64_t watched;                                /* generation that it follows */
-	LIST_HEAD(, control_apply_wait) apply_waits;     /* for keeper and workers to be told */
-	LIST_HEAD(, control_delayed_call) delayed_calls; /* that wait for the storage */
-	uint64_t delayed_token;                          /* of the last one */
-	uint32_t delayed_asked;                          /* of the storage, not yet answered */
+	struct watch *watch;                         /* NULL unless hosts_watch */
+	uint64_t watched;                            /* generation that it follows */
+	LIST_HEAD(, control_apply_wait) apply_waits; /* for keeper and workers to be told */
+	struct control_disk delayed_disk;            /* calls about delayed messages */
+	uint32_t delayed_asked;     /* of the storage, not yet answered, for them or for nobody */
 	bool delayed_hosts_changed; /* the storage does not know the table as it is */
 	bool scanning;              /* for delayed messages */
 	uint64_t scan_at;           /* ms; the next time */
@@ -178,12 +179,7 @@ void control_hosts_apply(struct control *control, const struct config_diff *diff
 /* Whether the keeper has answered for each of them, and none waits to be told. */
 bool control_hosts_settled(struct control *control);
 
-/* More of what is to be told to the keeper and the workers, as far as their channels take it. */
-void control_pump(struct control *control);
-
 void control_on_listener(struct control *control, const struct channel_listen *message, int fd);
-void control_on_listed(struct control *control);
-void control_on_worker(struct control *control, const struct channel_worker *message, int fd);
 void control_on_resolved(struct control *control);
 void control_resolve(struct control *control, struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
@@ -203,8 +199,22 @@ control_host_down(const struct control_host *host)
 	return host->up == 0 && (host->down != 0 || host->nowhere);
 }
 
+/* --- control_hosts_tell.c */
+
+/* More of what is to be told to the keeper and the workers, as far as their channels take it. */
+void control_pump(struct control *control);
+
+void control_on_listed(struct control *control);
+void control_on_worker(struct control *control, const struct channel_worker *message, int fd);
+
 /* The workers are told what the host is now. */
 void control_host_tell(struct control *control, struct control_host *host);
+
+/* Workers and keeper are told that there is no such host. */
+void control_host_untell(struct control *control, struct control_host *host);
+
+/* The keeper is: nobody listens at this index. */
+void control_unlisten(struct control *control, uint32_t index);
 
 /* Whether this worker is to serve it; and whether it was told of it. */
 bool control_host_at_home(const struct control *control, const struct control_host *host,
@@ -212,18 +222,17 @@ bool control_host_at_home(const struct control *control, const struct control_ho
 bool control_host_told(const struct control *control, const struct control_host *host,
 		       uint32_t number);
 
-/* --- control_hosts_verbs.c */
-
-/* A worker knows it from before this process was started. */
-void control_host_learn_hold(struct control *control, struct control_host *host,
-			     enum host_hold hold);
-
-/* --- control_hosts.c */
 /* Whether it has all hosts that it is to have. */
 bool control_worker_ready(const struct control_worker *worker);
 
 /* To every worker. */
 void control_tell_all(struct control *control, enum channel_type type);
+
+/* --- control_hosts_verbs.c */
+
+/* A worker knows it from before this process was started. */
+void control_host_learn_hold(struct control *control, struct control_host *host,
+			     enum host_hold hold);
 
 /* --- control_delayed.c */
 bool control_delayed_init(struct control *control);

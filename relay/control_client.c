@@ -8,6 +8,8 @@
  */
 #include "relay/control_client.h"
 
+#include "relay/control_pages.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,13 +30,6 @@
 #define ANSWER_LEAST ((size_t)64 * 1024 * 1024) /* where address space is short */
 #define STOP_SLICE   100                        /* ms between looks at client->stop */
 #define RETRY_SLICE  20                         /* ms: the daemon's listen queue is full */
-
-/* The rows of the pages joined so far: a field of the first page's body. */
-struct rows {
-	ProtobufCMessage *body;
-	const ProtobufCFieldDescriptor *field;
-	size_t capacity; /* 0 = the array is the first page's own */
-};
 
 uint64_t
 control_client_clock_ms(void)
@@ -411,90 +406,20 @@ body_of(const Relay__Control__Reply *reply)
 		   : (ProtobufCMessage *)(void *)reply->info;
 }
 
-static size_t *
-count_of(ProtobufCMessage *body, const ProtobufCFieldDescriptor *field)
-{
-	return (size_t *)(void *)((uint8_t *)body + field->quantifier_offset);
-}
-
-static void **
-value_of(ProtobufCMessage *body, const ProtobufCFieldDescriptor *field)
-{
-	return (void **)(void *)((uint8_t *)body + field->offset);
-}
-
-static void
-rows_begin(struct rows *rows, ProtobufCMessage *body)
-{
-	memset(rows, 0, sizeof *rows);
-	rows->body = body;
-	for (unsigned i = 0; body && i < body->descriptor->n_fields && !rows->field; i++) {
-		const ProtobufCFieldDescriptor *field = &body->descriptor->fields[i];
-
-		if (field->label == PROTOBUF_C_LABEL_REPEATED &&
-		    field->type == PROTOBUF_C_TYPE_MESSAGE)
-			rows->field = field;
-	}
-}
-
-/* Growing by doubling wastes as much of the arena as is used of it, at most. */
-static bool
-rows_add(struct rows *rows, struct control_arena *arena, ProtobufCMessage *page)
-{
-	size_t *have = count_of(rows->body, rows->field);
-	void **array = value_of(rows->body, rows->field);
-	size_t n = *count_of(page, rows->field);
-
-	if (n == 0)
-		return true;
-	if (*have + n > rows->capacity) {
-		size_t capacity = (*have + n) * 2;
-		void **grown = control_arena_alloc(arena, capacity * sizeof *grown);
-
-		if (!grown)
-			return false;
-		if (*have > 0)
-			memcpy(grown, *array, *have * sizeof *grown);
-		*array = grown;
-		rows->capacity = capacity;
-	}
-	memcpy((void **)*array + *have, *value_of(page, rows->field), n * sizeof(void *));
-	*have += n;
-	return true;
-}
-
-/* What is beside the rows may stand in any page: the first to bring it wins. */
-static void
-take_missing(struct rows *rows, ProtobufCMessage *page)
-{
-	for (unsigned i = 0; i < page->descriptor->n_fields; i++) {
-		const ProtobufCFieldDescriptor *field = &page->descriptor->fields[i];
-
-		if (field == rows->field)
-			continue;
-		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-			if (*count_of(rows->body, field) > 0)
-				continue;
-			*count_of(rows->body, field) = *count_of(page, field);
-			*value_of(rows->body, field) = *value_of(page, field);
-		} else if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
-			   !*value_of(rows->body, field)) {
-			*value_of(rows->body, field) = *value_of(page, field);
-		}
-	}
-}
-
 static enum control_client_result
-join(struct control_client *client, struct control_answer *answer, struct rows *rows,
+join(struct control_client *client, struct control_answer *answer, struct control_pages *pages,
      ProtobufCMessage *page)
 {
-	if (!rows->field || !page || page->descriptor != rows->body->descriptor)
+	switch (control_pages_add(pages, &answer->arena, page)) {
+	case CONTROL_PAGES_OK:
+		return CONTROL_CLIENT_OK;
+	case CONTROL_PAGES_STRANGE:
 		return failed(client, CONTROL_CLIENT_PROTOCOL,
 			      "the pages of the answer do not belong together");
-	if (!rows_add(rows, &answer->arena, page))
-		return failed(client, CONTROL_CLIENT_PROTOCOL, "the answer is too large");
-	take_missing(rows, page);
-	return CONTROL_CLIENT_OK;
+	case CONTROL_PAGES_FULL:
+		break;
+	}
+	return failed(client, CONTROL_CLIENT_PROTOCOL, "the answer is too large");
 }
 
 enum control_client_result
@@ -504,7 +429,7 @@ control_client_ask(struct control_client *client, Relay__Control__Request *reque
 	Relay__Control__Reply *first = NULL;
 	char *cursor = request->cursor;
 	enum control_client_result result;
-	struct rows rows;
+	struct control_pages pages;
 
 	answer_reset(answer);
 	for (;;) {
@@ -517,9 +442,9 @@ control_client_ask(struct control_client *client, Relay__Control__Request *reque
 			break;
 		if (!first || reply->code != RELAY__CONTROL__CODE__OK) {
 			first = reply;
-			rows_begin(&rows, body_of(reply));
+			control_pages_begin(&pages, body_of(reply));
 		} else {
-			result = join(client, answer, &rows, body_of(reply));
+			result = join(client, answer, &pages, body_of(reply));
 		}
 		request->cursor = reply->next_cursor;
 		if (result != CONTROL_CLIENT_OK || reply->code != RELAY__CONTROL__CODE__OK ||

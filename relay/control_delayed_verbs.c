@@ -2,13 +2,13 @@
  * control_delayed_verbs.c - `delayed list / show / hold / release / drop`: asked of the storage
  * thread, which owns the files, and answered when it has.
  *
- * Knows no file.  Owns the calls that wait, one question each; a call that ends before its answer
- * leaves the question behind, whose answer then belongs to nobody.
+ * Knows no file.  Calls wait as control_disk.h says, one question each.
  */
 #include "relay/control_delayed_verbs.h"
 
 #include "relay/control_ask.h"
 #include "relay/control_call.h"
+#include "relay/control_disk.h"
 #include "relay/log.h"
 #include "relay/storage.h"
 
@@ -24,39 +24,15 @@ enum {
 	ASKED_MAX = 16,
 };
 
-/* A call that waits; nobody else has its token. */
-struct control_delayed_call {
-	LIST_ENTRY(control_delayed_call) entry;
-	uint64_t token;
-	struct control_call *call;
+/* A call that waits. */
+struct question {
+	struct control_disk_call waiting; /* first */
 	enum spool_verb verb;
 };
 
+static_assert(offsetof(struct question, waiting) == 0, "control_disk frees it");
+
 /* --- asking ----------------------------------------------------------------------------------- */
-
-static void
-forget(struct control_delayed_call *waiting)
-{
-	waiting->call->state = NULL;
-	waiting->call->gone = NULL;
-	waiting->call->due = NULL;
-	LIST_REMOVE(waiting, entry);
-	free(waiting);
-}
-
-static void
-on_gone(struct control_call *call)
-{
-	forget(call->state);
-}
-
-static void
-on_due(struct control_call *call)
-{
-	forget(call->state);
-	control_answer_error(call, RELAY__CONTROL__CODE__WAIT_EXPIRED,
-			     "the disk has not answered yet");
-}
 
 static void
 ask_storage(struct control_call *call, const struct spool_ask *ask)
@@ -68,26 +44,20 @@ ask_storage(struct control_call *call, const struct spool_ask *ask)
 				     "too many questions about delayed messages are under way");
 		return;
 	}
-	struct control_delayed_call *waiting = calloc(1, sizeof *waiting);
-	if (waiting == NULL) {
+	struct question *question = calloc(1, sizeof *question);
+	if (question == NULL) {
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
 		return;
 	}
-	waiting->token = ++control->delayed_token;
-	waiting->call = call;
-	waiting->verb = ask->verb;
-	int error = storage_ask(control->storage, waiting->token, ask);
+	question->verb = ask->verb;
+	int error = storage_ask(control->storage, control->delayed_disk.token + 1, ask);
 	if (error != 0) {
-		free(waiting);
-		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT,
-				     "too much is waiting for the disk: %s", strerror(-error));
+		free(question);
+		control_disk_refused(call, error);
 		return;
 	}
 	control->delayed_asked++;
-	LIST_INSERT_HEAD(&control->delayed_calls, waiting, entry);
-	call->state = waiting;
-	call->gone = on_gone;
-	call->due = on_due;
+	control_disk_wait(&control->delayed_disk, &question->waiting, call);
 }
 
 /* --- cursors ---------------------------------------------------------------------------------- */
@@ -318,22 +288,18 @@ answer(struct control_call *call, enum spool_verb verb, const struct spool_view 
 void
 control_on_delayed_view(struct control *control, uint64_t token, const struct spool_view *view)
 {
-	struct control_delayed_call *waiting;
+	struct control_disk_call *waiting = control_disk_find(&control->delayed_disk, token);
+	const struct question *question = (const struct question *)(const void *)waiting;
 
 	assert(control->delayed_asked > 0);
 	control->delayed_asked--;
-	LIST_FOREACH(waiting, &control->delayed_calls, entry) {
-		if (waiting->token == token)
-			break;
-	}
 	/* What was let go is looked for now, not at the next scan; whoever asked for it. */
-	if (waiting == NULL || waiting->verb == SPOOL_FREE)
+	if (question == NULL || question->verb == SPOOL_FREE)
 		control->scan_at = 0;
-	if (waiting == NULL)
+	if (question == NULL)
 		return;
-	struct control_call *call = waiting->call;
-	enum spool_verb verb = waiting->verb;
-	forget(waiting);
+	enum spool_verb verb = question->verb;
+	struct control_call *call = control_disk_end(waiting);
 	if (view == NULL)
 		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT, "no memory");
 	else

@@ -73,7 +73,7 @@ fill_numbers(struct control_call *call, const struct control_gateway *gateway,
 	     Relay__Control__Gateway *row)
 {
 	const struct control *control = call->control;
-	struct stats_gateway sum = { .name = "" };
+	struct stats_gateway sum = { .accepted = 0 };
 
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		const struct worker_stats *stats = control->workers[i].stats;

@@ -26,6 +26,7 @@
 #include <sys/un.h>
 
 #include "relay/channel.h"
+#include "relay/control_disk.h"
 #include "relay/message_order.h"
 #include "wire/notice.h"
 
@@ -147,9 +148,7 @@ struct control_messages {
 	uint64_t crowded_said_at; /* ms; 0 = never */
 	struct control_webpager webpager;
 	struct control_store_counts store;
-	LIST_HEAD(, control_messages_call) calls; /* of operators, that wait for the store */
-	uint64_t call_token;                      /* of the last one */
-	uint32_t call_count;
+	struct control_disk disk; /* calls of operators, that wait for the store */
 };
 
 /* Once, before the storage is made. */

@@ -2,14 +2,14 @@
  * control_messages_verbs.c - `messages list`, asked of the message store and answered when it has;
  * and what waits for such answers, for `messages drop` too.
  *
- * Shows no text.  Owns the calls that wait, one order each; a call that ends before its answer
- * leaves the order behind, whose answer then belongs to nobody.
+ * Shows no text.  Calls wait as control_disk.h says, one order each.
  */
 #include "relay/control_messages_verbs.h"
 
 #include "relay/control.h"
 #include "relay/control_ask.h"
 #include "relay/control_call.h"
+#include "relay/control_disk.h"
 #include "relay/log.h"
 
 #include <assert.h>
@@ -24,13 +24,14 @@ enum {
 	WAITING_MAX = 16,
 };
 
-struct control_messages_call {
-	LIST_ENTRY(control_messages_call) entry;
-	uint64_t token;
-	struct control_call *call;
+/* A call that waits. */
+struct question {
+	struct control_disk_call waiting; /* first */
 	control_messages_answered *answered;
 	uint64_t number; /* the asker's */
 };
+
+static_assert(offsetof(struct question, waiting) == 0, "control_disk frees it");
 
 static size_t
 page_of(const Relay__Control__Request *request)
@@ -65,66 +66,32 @@ control_messages_is_on(struct control_call *call)
 
 /* --- asking the store ------------------------------------------------------------------------- */
 
-static void
-forget(struct control_messages_call *waiting)
-{
-	waiting->call->control->messages.call_count--;
-	waiting->call->state = NULL;
-	waiting->call->gone = NULL;
-	waiting->call->due = NULL;
-	LIST_REMOVE(waiting, entry);
-	free(waiting);
-}
-
-static void
-on_gone(struct control_call *call)
-{
-	forget(call->state);
-}
-
-static void
-on_due(struct control_call *call)
-{
-	forget(call->state);
-	control_answer_error(call, RELAY__CONTROL__CODE__WAIT_EXPIRED,
-			     "the disk has not answered yet");
-}
-
 bool
 control_messages_ask(struct control_call *call, const struct message_order *order,
 		     control_messages_answered *answered, uint64_t number)
 {
-	struct control_messages *messages = &call->control->messages;
-	struct control_order what = { .kind = CONTROL_ORDER_VERB,
-				      .token = messages->call_token + 1 };
-	struct control_messages_call *waiting = NULL;
+	struct control_disk *disk = &call->control->messages.disk;
+	struct control_order what = { .kind = CONTROL_ORDER_VERB, .token = disk->token + 1 };
+	struct question *question = NULL;
 	int error = -ENOBUFS;
 
-	if (messages->call_count < WAITING_MAX) {
-		waiting = calloc(1, sizeof *waiting);
-		error =
-		    waiting == NULL ? -ENOMEM : control_messages_order(call->control, &what, order);
+	if (disk->count < WAITING_MAX) {
+		question = calloc(1, sizeof *question);
+		error = question == NULL ? -ENOMEM
+					 : control_messages_order(call->control, &what, order);
 	}
 	if (error != 0) {
-		free(waiting);
-		control_answer_error(call, RELAY__CONTROL__CODE__LIMIT,
-				     "too much is waiting for the disk: %s", strerror(-error));
+		free(question);
+		control_disk_refused(call, error);
 		return false;
 	}
-	messages->call_count++;
-	waiting->token = ++messages->call_token;
-	waiting->call = call;
-	waiting->answered = answered;
-	waiting->number = number;
-	LIST_INSERT_HEAD(&messages->calls, waiting, entry);
-	call->state = waiting;
-	call->gone = on_gone;
-	call->due = on_due;
+	question->answered = answered;
+	question->number = number;
+	control_disk_wait(disk, &question->waiting, call);
 	return true;
 }
 
-/* --- messages list
- * ---------------------------------------------------------------------------------- */
+/* --- messages list ---------------------------------------------------------------------------- */
 
 static char *
 from_text(struct control_call *call, const struct message *message)
@@ -252,17 +219,10 @@ void
 control_messages_verb_on_view(struct control *control, uint64_t token,
 			      const struct message_view *view)
 {
-	struct control_messages_call *waiting;
+	struct control_disk_call *waiting = control_disk_find(&control->messages.disk, token);
 
-	LIST_FOREACH(waiting, &control->messages.calls, entry) {
-		if (waiting->token == token)
-			break;
-	}
 	if (waiting == NULL)
 		return;
-	struct control_call *call = waiting->call;
-	control_messages_answered *answered = waiting->answered;
-	uint64_t number = waiting->number;
-	forget(waiting);
-	answered(call, view, number);
+	struct question question = *(struct question *)(void *)waiting;
+	question.answered(control_disk_end(waiting), view, question.number);
 }

@@ -1,8 +1,10 @@
 /*
  * control_server.h - the control socket inside of the control process.
  *
- *   control_socket.c  connections: bytes in and out, limits, times
- *   control_verbs.c   requests: who may, what is asked, answers (control_call.h)
+ *   control_socket.c  who comes and goes, what all of them may hold
+ *   control_connection.c  one connection: bytes in and out, limits, times
+ *   control_verbs.c   requests: who may, what is asked
+ *   control_answer.c  answers (control_call.h)
  *   control_events.c  what happens, for those who listen
  *
  * A connection that ends while something of it runs is only marked; it is freed at the end of a
@@ -119,6 +121,8 @@ void control_server_stop(struct control_server *server);
 bool control_server_take(struct control_connection *connection, size_t size);
 void control_server_give(struct control_server *server, size_t size);
 
+/* --- for requests (control_connection.c) */
+
 /* Queues one frame and sends what goes.  False: the connection is dead. */
 bool control_connection_send(struct control_connection *connection,
 			     const ProtobufCMessage *message);
@@ -132,6 +136,28 @@ control_connection_backlog(const struct control_connection *connection)
 {
 	return connection->out_len - connection->out_at;
 }
+
+/* --- for the server (control_connection.c) */
+
+/* Whether more is to be read from it. */
+bool control_connection_listens(const struct control_connection *connection);
+
+/* Reads and takes frames, as long as this one may in a round. */
+void control_connection_read(struct control_connection *connection);
+
+/* Whether a frame is complete and nothing but us is in its way; and to take such frames. */
+bool control_connection_has_frame(const struct control_connection *connection);
+void control_connection_take_frames(struct control_connection *connection);
+
+/* Sends what goes. */
+void control_connection_flush(struct control_connection *connection);
+
+/* ms: when it is closed if nothing happens; and whether it is to be closed now. */
+uint64_t control_connection_patience(const struct control_connection *connection);
+bool control_connection_is_over(const struct control_connection *connection, uint64_t now);
+
+/* Gives its buffers back and closes it. */
+void control_connection_fini(struct control_connection *connection);
 
 /* --- for connections (control_verbs.c) */
 
@@ -149,5 +175,10 @@ void control_calls_deny(struct control_connection *connection);
 
 /* Answers all that wait for the relay's end. */
 void control_calls_stop(struct control_connection *connection);
+
+/* --- for requests (control_answer.c) */
+
+/* Takes it out of its connection and frees it; nothing is answered any more. */
+void control_call_end(struct control_pending *pending);
 
 #endif

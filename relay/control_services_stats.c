@@ -21,7 +21,7 @@ enum {
 };
 
 static_assert((int)STATS_SERVICES > (int)CONFIG_SERVICES_MAX, "each service has its block");
-static_assert((int)STATS_SERVICE_NAME == (int)SERVICE_NAME_MAX, "and each name is whole");
+static_assert((int)STATS_NAME_MAX == (int)SERVICE_NAME_MAX, "and each name is whole");
 
 /* --- counters --------------------------------------------------------------------------------- */
 
@@ -83,7 +83,7 @@ make_counters(struct control_call *call, const struct stats_service *sum)
 Relay__Control__CallCounters *
 control_service_counters(struct control_call *call, const struct control_service *service)
 {
-	struct stats_service sum = { .name = "" };
+	struct stats_service sum = { .calls = 0 };
 
 	add_up(call->control, service, &sum);
 	return make_counters(call, &sum);
@@ -93,7 +93,7 @@ Relay__Control__ServiceStats *
 control_service_stats(struct control_call *call, const struct control_service *service)
 {
 	Relay__Control__ServiceStats *row = control_alloc(call, sizeof *row);
-	struct stats_service sum = { .name = "" };
+	struct stats_service sum = { .calls = 0 };
 
 	if (row == NULL)
 		return NULL;

@@ -301,7 +301,7 @@ gateway_is_over(const struct gateway *gateway)
 void
 gateway_free(struct gateway *gateway)
 {
-	stats_gateway_leave(gateway->stats);
+	stats_gateway_leave(&gateway->worker->stats->gateways, gateway->stats);
 	gateway_drop_context(gateway);
 	free(gateway);
 }

@@ -1,7 +1,8 @@
 /*
  * keeper_children.c - starting workers and control, and making them known to each other: each
  * worker has a channel to the keeper, with which it lives and ends, and one to control.  When one
- * of the two is started anew, a new pair is made and its ends are handed out.
+ * of the two is started anew, a new pair is made and its ends are handed out.  Their end is
+ * keeper_ends.c's.
  */
 #include "relay/keeper_internal.h"
 

@@ -1,8 +1,11 @@
 /*
  * keeper_internal.h - what the files of the keeper share; nobody else includes it.
  *
- *   keeper.c           the loop, messages, signals, the end of children
+ *   keeper.c           set-up, signals, the loop
+ *   keeper_messages.c  what children say
  *   keeper_children.c  starting them and making them known to each other
+ *   keeper_ends.c      their end, and when they are started anew
+ *   keeper_sockets.c   sockets of hosts, and the control socket
  *   keeper_exporter.c  the exporter, which is a program of its own
  *   keeper_datagram.c  sockets of the message plane
  *   keeper_gateways.c  sockets of gateways
@@ -12,6 +15,7 @@
 #ifndef RELAY_KEEPER_INTERNAL_H
 #define RELAY_KEEPER_INTERNAL_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,5 +75,34 @@ void keeper_pass_on(struct keeper *keeper, int number);
 
 void keeper_start_worker(struct keeper *keeper, uint32_t i);
 void keeper_start_control(struct keeper *keeper);
+
+/* --- keeper_ends.c */
+
+/* Asks workers to end, and control after them.  Cheap to say twice. */
+void keeper_begin_stop(struct keeper *keeper);
+
+bool keeper_workers_alive(const struct keeper *keeper);
+
+/* Children that ended, also those of services and the exporter. */
+void keeper_reap(struct keeper *keeper);
+
+/* Starts a child that is due, kills one that overstays; returns when to look again. */
+uint64_t keeper_child_clock(struct keeper *keeper, struct child *child, uint64_t now);
+
+/* --- keeper_messages.c */
+
+/* What the child has said, and up to its end: what it said before it died is still there. */
+void keeper_read_channel(struct keeper *keeper, struct child *child);
+
+/* What to wait for of its channel. */
+void keeper_watch(struct pollfd *slot, const struct child *child);
+
+/* --- keeper_sockets.c */
+
+/* Opens the host's socket and answers control with it, or with why there is none. */
+void keeper_listen(struct keeper *keeper, const char *id);
+
+/* Without it the relay serves, but nobody can ask it anything. */
+void keeper_open_control_socket(struct keeper *keeper);
 
 #endif

@@ -10,6 +10,7 @@
 #include "relay/metrics_family.h"
 #include "relay/metrics_gateways.h"
 #include "relay/metrics_services.h"
+#include "relay/metrics_table.h"
 #include "relay/metrics_tls.h"
 
 #include <string.h>
@@ -205,30 +206,7 @@ write_hosts(struct metrics_text *text, const struct metrics_hosts *hosts)
 
 /* --- by worker */
 
-static size_t
-worker_count(const Relay__Control__Stats *stats)
-{
-	return stats->n_worker < METRICS_WORKERS_MAX ? stats->n_worker : METRICS_WORKERS_MAX;
-}
-
-/* worker="N"; by its place if the daemon names one twice would be wrong too: the first counts. */
-static bool
-is_first(const Relay__Control__Stats *stats, size_t at)
-{
-	for (size_t i = 0; i < at; i++) {
-		if (stats->worker[i]->number == stats->worker[at]->number)
-			return false;
-	}
-	return true;
-}
-
-static const struct worker_family {
-	const char *name;
-	const char *type;
-	const char *help;
-	size_t offset;
-	bool is_us;
-} worker_families[] = {
+static const struct metrics_member worker_members[] = {
 
 #define WORKER(name, type, member, is_us, help)                                        \
 	{                                                                              \
@@ -252,57 +230,46 @@ static const struct worker_family {
 };
 
 static void
-write_worker_family(struct metrics_text *text, const Relay__Control__Stats *stats,
-		    const struct worker_family *of)
+write_loop_lag(struct metrics_text *text, const struct metrics_table *table)
 {
-	metrics_family(text, of->name, of->type, of->help);
-	for (size_t i = 0; i < worker_count(stats); i++) {
-		const char *worker = (const char *)stats->worker[i];
-		uint64_t number;
+	static const char name[] = "relay_loop_lag_seconds";
+	struct metrics_bounds bounds = { .count = 0 };
+	struct metrics_times times = { .sum_us = 0 };
+	struct metrics_ends ends;
 
-		if (!is_first(stats, i))
-			continue;
-		memcpy(&number, worker + of->offset, sizeof number);
-		metrics_text_put(text, of->name);
-		metrics_text_put(text, "{worker=\"");
-		metrics_text_put_number(text, stats->worker[i]->number);
-		metrics_text_put(text, "\"} ");
-		if (of->is_us)
-			metrics_end_seconds(text, number);
-		else
-			metrics_end_number(text, number);
+	for (size_t i = 0; i < table->count; i++) {
+		const Relay__Control__WorkerStats *of = table->row[i].of;
+		metrics_times_add(&times, &bounds, of->loop_lag);
 	}
+	metrics_ends_init(&ends, &bounds);
+	metrics_family(text, name, "histogram",
+		       "From an event's turn of the loop to the end of its work.");
+	for (size_t i = 0; i < table->count && !ends.text.full; i++) {
+		const struct metrics_table_row *row = &table->row[i];
+		const Relay__Control__WorkerStats *of = row->of;
+
+		times = (struct metrics_times){ .sum_us = 0 };
+		metrics_times_add(&times, &bounds, of->loop_lag);
+		metrics_histogram(text, name, table->labels.bytes + row->label_at, row->label_len,
+				  &times, &bounds, &ends);
+	}
+	text->full |= ends.text.full;
+	metrics_text_fini(&ends.text);
 }
 
 static void
-write_loop_lag(struct metrics_text *text, const Relay__Control__Stats *stats)
+write_workers(struct metrics_text *text, const Relay__Control__Stats *stats)
 {
-	struct metrics_bounds bounds = { .count = 0 };
-	struct metrics_times times = { .sum_us = 0 };
-	struct metrics_text label;
-	struct metrics_ends ends;
+	struct metrics_table table;
 
-	for (size_t i = 0; i < worker_count(stats); i++)
-		metrics_times_add(&times, &bounds, stats->worker[i]->loop_lag);
-	metrics_ends_init(&ends, &bounds);
-	metrics_text_init(&label, METRICS_LE_MAX);
-	metrics_family(text, "relay_loop_lag_seconds", "histogram",
-		       "From an event's turn of the loop to the end of its work.");
-	for (size_t i = 0; i < worker_count(stats) && !ends.text.full; i++) {
-		if (!is_first(stats, i))
-			continue;
-		times = (struct metrics_times){ .sum_us = 0 };
-		metrics_times_add(&times, &bounds, stats->worker[i]->loop_lag);
-		metrics_text_clear(&label);
-		metrics_text_put(&label, "worker=\"");
-		metrics_text_put_number(&label, stats->worker[i]->number);
-		metrics_text_put(&label, "\"");
-		metrics_histogram(text, "relay_loop_lag_seconds", label.bytes, label.len, &times,
-				  &bounds, &ends);
-	}
-	text->full |= ends.text.full || label.full;
-	metrics_text_fini(&label);
-	metrics_text_fini(&ends.text);
+	metrics_table_init(&table);
+	for (size_t i = 0; i < stats->n_worker && i < METRICS_WORKERS_MAX; i++)
+		metrics_table_add_worker(&table, stats->worker[i]->number, stats->worker[i]);
+	metrics_table_write(text, &table, worker_members,
+			    sizeof worker_members / sizeof worker_members[0]);
+	write_loop_lag(text, &table);
+	text->full |= table.labels.full;
+	metrics_table_fini(&table);
 }
 
 /* --- the daemon and the exporter */
@@ -374,9 +341,7 @@ metrics_write(struct metrics_text *text, struct metrics_hosts *hosts,
 		metrics_hosts_fill(hosts, daemon->stats->total, daemon->hosts, daemon->host_count,
 				   daemon->rest);
 		write_hosts(text, hosts);
-		for (size_t i = 0; i < sizeof worker_families / sizeof worker_families[0]; i++)
-			write_worker_family(text, daemon->stats, &worker_families[i]);
-		write_loop_lag(text, daemon->stats);
+		write_workers(text, daemon->stats);
 		metrics_services_write(text, daemon->stats);
 		metrics_datagrams_write(text, daemon->stats);
 		metrics_gateways_write(text, daemon->stats);

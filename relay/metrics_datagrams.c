@@ -1,33 +1,16 @@
 /*
- * metrics_datagrams.c - see metrics_datagrams.h.  Owns nothing.
+ * metrics_datagrams.c - see metrics_datagrams.h.  Owns nothing but its labels, while it
+ * writes.
  */
 #include "relay/metrics_datagrams.h"
 
 #include "relay/metrics.h"
 #include "relay/metrics_family.h"
+#include "relay/metrics_table.h"
 
 #include <string.h>
 
 /* --- samples ---------------------------------------------------------------------------------- */
-
-/* NAME, then {worker="N",LABEL="VALUE"} as far as there is any of it. */
-static void
-put_sample(struct metrics_text *text, const char *name, const uint32_t *worker, const char *label,
-	   const char *value, uint64_t number)
-{
-	metrics_text_put(text, name);
-	if (worker != NULL) {
-		metrics_text_put(text, "{worker=\"");
-		metrics_text_put_number(text, *worker);
-		metrics_text_put(text, "\"");
-	}
-	if (label != NULL) {
-		metrics_text_put(text, worker != NULL ? "," : "{");
-		metrics_text_put_label(text, label, value);
-	}
-	metrics_text_put(text, worker != NULL || label != NULL ? "} " : " ");
-	metrics_end_number(text, number);
-}
 
 /* No label is written twice, whatever the daemon says: the first counts. */
 static bool
@@ -41,48 +24,26 @@ is_first_reason(Relay__Control__Reason *const *reasons, size_t at)
 }
 
 static void
-put_reasons(struct metrics_text *text, const char *name, const uint32_t *worker, const char *label,
+put_reasons(struct metrics_text *text, const struct metrics_table *table,
+	    const struct metrics_table_row *row, const char *name, const char *label,
 	    Relay__Control__Reason *const *reasons, size_t count)
 {
 	for (size_t i = 0; i < count && i < METRICS_REASONS_SHOWN; i++) {
 		if (is_first_reason(reasons, i))
-			put_sample(text, name, worker, label, reasons[i]->reason,
-				   reasons[i]->count);
+			metrics_table_sample(text, table, row, name, label, reasons[i]->reason,
+					     reasons[i]->count);
 	}
 }
 
 /* --- by worker -------------------------------------------------------------------------------- */
 
-static size_t
-worker_count(const Relay__Control__Stats *stats)
-{
-	return stats->n_datagram < METRICS_WORKERS_MAX ? stats->n_datagram : METRICS_WORKERS_MAX;
-}
-
-static bool
-is_first_worker(const Relay__Control__Stats *stats, size_t at)
-{
-	for (size_t i = 0; i < at; i++) {
-		if (stats->datagram[i]->worker == stats->datagram[at]->worker)
-			return false;
-	}
-	return true;
-}
-
-struct number_family {
-	const char *name;
-	const char *type;
-	const char *help;
-	size_t offset;
-};
-
-#define NUMBER(name, type, message, member, help)           \
-	{                                                   \
-		name, type, help, offsetof(message, member) \
+#define NUMBER(name, type, message, member, help)                  \
+	{                                                          \
+		name, type, help, offsetof(message, member), false \
 	}
 #define WORKER(name, type, member, help) \
 	NUMBER(name, type, Relay__Control__DatagramStats, member, help)
-static const struct number_family worker_families[] = {
+static const struct metrics_member worker_members[] = {
 	WORKER("relay_datagram_clients", "gauge", online, "UDP clients with a session."),
 	WORKER("relay_datagram_requests_running", "gauge", running,
 	       "Requests of UDP clients that are not answered."),
@@ -117,41 +78,37 @@ static const struct number_family worker_families[] = {
 #undef WORKER
 
 static void
-write_worker_family(struct metrics_text *text, const Relay__Control__Stats *stats,
-		    const struct number_family *of)
+write_worker_reasons(struct metrics_text *text, const struct metrics_table *table)
 {
-	metrics_family(text, of->name, of->type, of->help);
-	for (size_t i = 0; i < worker_count(stats); i++) {
-		uint64_t number;
+	static const char genuine[] = "relay_datagrams_genuine_total";
+	static const char dropped[] = "relay_datagrams_dropped_total";
 
-		if (!is_first_worker(stats, i))
-			continue;
-		memcpy(&number, (const char *)stats->datagram[i] + of->offset, sizeof number);
-		put_sample(text, of->name, &stats->datagram[i]->worker, NULL, NULL, number);
+	metrics_family(text, genuine, "counter", "Datagrams of a session, and hellos, by kind.");
+	for (size_t i = 0; i < table->count; i++) {
+		const Relay__Control__DatagramStats *of = table->row[i].of;
+		put_reasons(text, table, &table->row[i], genuine, "kind", of->kinds, of->n_kinds);
+	}
+	metrics_family(text, dropped, "counter", "Datagrams dropped, by reason.");
+	for (size_t i = 0; i < table->count; i++) {
+		const Relay__Control__DatagramStats *of = table->row[i].of;
+		put_reasons(text, table, &table->row[i], dropped, "reason", of->dropped,
+			    of->n_dropped);
 	}
 }
 
 static void
 write_workers(struct metrics_text *text, const Relay__Control__Stats *stats)
 {
-	for (size_t i = 0; i < sizeof worker_families / sizeof worker_families[0]; i++)
-		write_worker_family(text, stats, &worker_families[i]);
-	metrics_family(text, "relay_datagrams_genuine_total", "counter",
-		       "Datagrams of a session, and hellos, by kind.");
-	for (size_t i = 0; i < worker_count(stats); i++) {
-		const Relay__Control__DatagramStats *row = stats->datagram[i];
-		if (is_first_worker(stats, i))
-			put_reasons(text, "relay_datagrams_genuine_total", &row->worker, "kind",
-				    row->kinds, row->n_kinds);
-	}
-	metrics_family(text, "relay_datagrams_dropped_total", "counter",
-		       "Datagrams dropped, by reason.");
-	for (size_t i = 0; i < worker_count(stats); i++) {
-		const Relay__Control__DatagramStats *row = stats->datagram[i];
-		if (is_first_worker(stats, i))
-			put_reasons(text, "relay_datagrams_dropped_total", &row->worker, "reason",
-				    row->dropped, row->n_dropped);
-	}
+	struct metrics_table table;
+
+	metrics_table_init(&table);
+	for (size_t i = 0; i < stats->n_datagram && i < METRICS_WORKERS_MAX; i++)
+		metrics_table_add_worker(&table, stats->datagram[i]->worker, stats->datagram[i]);
+	metrics_table_write(text, &table, worker_members,
+			    sizeof worker_members / sizeof worker_members[0]);
+	write_worker_reasons(text, &table);
+	text->full |= table.labels.full;
+	metrics_table_fini(&table);
 }
 
 /* --- webpager and store ----------------------------------------------------------------------- */
@@ -159,17 +116,23 @@ write_workers(struct metrics_text *text, const Relay__Control__Stats *stats)
 static void
 write_webpager(struct metrics_text *text, const Relay__Control__WebpagerStats *webpager)
 {
-	metrics_family(text, "relay_webpager_taken_total", "counter",
-		       "Notices that the webpager has taken.");
-	put_sample(text, "relay_webpager_taken_total", NULL, NULL, NULL, webpager->taken);
-	metrics_family(text, "relay_webpager_refused_total", "counter",
+	static const char taken[] = "relay_webpager_taken_total";
+	static const char refused[] = "relay_webpager_refused_total";
+	struct metrics_table table;
+
+	metrics_table_init(&table);
+	metrics_table_add(&table, NULL, NULL, webpager);
+	metrics_family(text, taken, "counter", "Notices that the webpager has taken.");
+	metrics_table_sample(text, &table, &table.row[0], taken, NULL, NULL, webpager->taken);
+	metrics_family(text, refused, "counter",
 		       "Notices that the webpager has refused, by reason.");
-	put_reasons(text, "relay_webpager_refused_total", NULL, "reason", webpager->refused,
+	put_reasons(text, &table, &table.row[0], refused, "reason", webpager->refused,
 		    webpager->n_refused);
+	metrics_table_fini(&table);
 }
 
 #define STORE(name, type, member, help) NUMBER(name, type, Relay__Control__StoreStats, member, help)
-static const struct number_family store_families[] = {
+static const struct metrics_member store_members[] = {
 	STORE("relay_store_messages", "gauge", waiting, "Messages that wait on the disk."),
 	STORE("relay_store_bytes", "gauge", bytes, "Their bytes."),
 	STORE("relay_store_commits_total", "counter", commits, "Transactions of the store."),
@@ -188,20 +151,21 @@ static const struct number_family store_families[] = {
 static void
 write_store(struct metrics_text *text, const Relay__Control__StoreStats *store)
 {
-	for (size_t i = 0; i < sizeof store_families / sizeof store_families[0]; i++) {
-		const struct number_family *of = &store_families[i];
-		uint64_t number;
+	static const char refused[] = "relay_store_refused_total";
+	static const char usable[] = "relay_store_usable";
+	struct metrics_table table;
 
-		memcpy(&number, (const char *)store + of->offset, sizeof number);
-		metrics_family(text, of->name, of->type, of->help);
-		put_sample(text, of->name, NULL, NULL, NULL, number);
-	}
-	metrics_family(text, "relay_store_refused_total", "counter",
-		       "Messages that were not kept, by reason.");
-	put_reasons(text, "relay_store_refused_total", NULL, "reason", store->refused,
+	metrics_table_init(&table);
+	metrics_table_add(&table, NULL, NULL, store);
+	metrics_table_write(text, &table, store_members,
+			    sizeof store_members / sizeof store_members[0]);
+	metrics_family(text, refused, "counter", "Messages that were not kept, by reason.");
+	put_reasons(text, &table, &table.row[0], refused, "reason", store->refused,
 		    store->n_refused);
-	metrics_family(text, "relay_store_usable", "gauge", "Whether messages can be kept.");
-	put_sample(text, "relay_store_usable", NULL, NULL, NULL, store->trouble[0] == '\0');
+	metrics_family(text, usable, "gauge", "Whether messages can be kept.");
+	metrics_table_sample(text, &table, &table.row[0], usable, NULL, NULL,
+			     store->trouble[0] == '\0');
+	metrics_table_fini(&table);
 }
 
 void

@@ -11,10 +11,6 @@
 
 #include "control.pb-c.h"
 
-/* More than can be configured. */
-#define METRICS_SERVICES_MAX 256
-#define METRICS_SERVICE_NAME 64 /* bytes */
-
 void metrics_services_write(struct metrics_text *text, const Relay__Control__Stats *stats);
 
 #endif

@@ -168,9 +168,8 @@ on_list_text(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 	return -1;
 }
 
-/* The texts of a list in the tree.  False: it was never set. */
-static bool
-list_of(cfg_t *section, const struct setting *setting, char *items[SETTINGS_LIST_MAX + 1])
+bool
+relay_conf_list(cfg_t *section, const struct setting *setting, char *items[SETTINGS_LIST_MAX + 1])
 {
 	cfg_opt_t *opt = cfg_getopt(section, setting->key);
 	unsigned count = cfg_opt_size(opt);
@@ -197,7 +196,7 @@ check_lists(cfg_t *section, unsigned line)
 		const struct setting *setting = &settings_table[i];
 
 		if (setting->section != kind || !setting_is_list(setting) ||
-		    !list_of(section, setting, items) ||
+		    !relay_conf_list(section, setting, items) ||
 		    setting_list_check(setting, items, why, sizeof why))
 			continue;
 		report_add(parsing->report, REPORT_FATAL, parsing->path,
@@ -427,101 +426,6 @@ relay_conf_fini(struct relay_conf *conf)
 	free(conf->services);
 	free(conf->gateways);
 	*conf = (struct relay_conf){ .tree = NULL };
-}
-
-/* Stores the value of a section's key, if it has one; it was checked when it came into the tree. */
-static bool
-apply_value(cfg_t *section, const struct setting *setting, void *structure)
-{
-	char *items[SETTINGS_LIST_MAX + 1];
-	struct setting_value value = { .list = items };
-	char why[512];
-
-	if (setting_is_list(setting))
-		return !list_of(section, setting, items) ||
-		       setting_store(setting, structure, value);
-	const char *text = cfg_getstr(section, setting->key);
-	if (text == NULL)
-		return true;
-	bool good = setting_parse(setting, text, &value, why, sizeof why);
-	assert(good);
-	(void)good;
-	return setting_store(setting, structure, value);
-}
-
-static bool
-apply_section(cfg_t *section, enum setting_section kind, void *structure)
-{
-	for (size_t i = 0; i < SETTING_COUNT; i++)
-		if (settings_table[i].section == kind &&
-		    !apply_value(section, &settings_table[i], structure))
-			return false;
-	return true;
-}
-
-bool
-relay_conf_apply_relay(const struct relay_conf *conf, struct relay_settings *relay)
-{
-	static const char *const names[] = { SECTION_RELAY, SECTION_CONTROL, SECTION_EXPORTER,
-					     SECTION_DATAGRAM, SECTION_WEBPAGER };
-	enum setting_section section;
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		bool known = relay_conf_section(names[i], &section);
-
-		assert(known);
-		(void)known;
-		if (!apply_section(cfg_getsec(conf->tree, names[i]), section, relay))
-			return false;
-	}
-	return true;
-}
-
-bool
-relay_conf_apply_defaults(const struct relay_conf *conf, struct host_section *host)
-{
-	return apply_section(cfg_getsec(conf->tree, SECTION_DEFAULTS), SETTING_SECTION_HOST, host);
-}
-
-bool
-relay_conf_apply_host(const struct relay_conf *conf, size_t index, struct host_section *host)
-{
-	return apply_section(cfg_getnsec(conf->tree, SECTION_HOST, (unsigned)index),
-			     SETTING_SECTION_HOST, host);
-}
-
-const char *
-relay_conf_host_id(const struct relay_conf *conf, size_t index)
-{
-	return cfg_title(cfg_getnsec(conf->tree, SECTION_HOST, (unsigned)index));
-}
-
-bool
-relay_conf_apply_service(const struct relay_conf *conf, size_t index,
-			 struct service_settings *service)
-{
-	return apply_section(cfg_getnsec(conf->tree, SECTION_SERVICE, (unsigned)index),
-			     SETTING_SECTION_SERVICE, service);
-}
-
-const char *
-relay_conf_service_name(const struct relay_conf *conf, size_t index)
-{
-	return cfg_title(cfg_getnsec(conf->tree, SECTION_SERVICE, (unsigned)index));
-}
-
-bool
-relay_conf_apply_gateway(const struct relay_conf *conf, size_t index,
-			 struct gateway_settings *gateway)
-{
-	return apply_section(cfg_getnsec(conf->tree, SECTION_GATEWAY, (unsigned)index),
-			     SETTING_SECTION_GATEWAY, gateway);
-}
-
-const char *
-relay_conf_gateway_name(const struct relay_conf *conf, size_t index)
-{
-	return cfg_title(cfg_getnsec(conf->tree, SECTION_GATEWAY, (unsigned)index));
 }
 
 void

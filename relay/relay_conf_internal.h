@@ -1,9 +1,15 @@
 /*
- * relay_conf_internal.h - what relay_conf.c and relay_conf_option.c know of each other: the names
- * of the sections, and the tree that both write.
+ * relay_conf_internal.h - what the files of relay_conf know of each other: the names of the
+ * sections, and the tree.
+ *
+ *   relay_conf.c         the file, driven through libconfuse
+ *   relay_conf_option.c  what -o says
+ *   relay_conf_apply.c   the tree's values into structures
  */
 #ifndef RELAY_RELAY_CONF_INTERNAL_H
 #define RELAY_RELAY_CONF_INTERNAL_H
+
+#include <confuse.h>
 
 #include "relay/relay_conf.h"
 
@@ -28,6 +34,10 @@ bool relay_conf_add_origin(struct relay_conf *conf, const char *name, struct con
 
 /* Where the section of that name is from; NULL: it is not kept. */
 struct conf_origin *relay_conf_origin(struct relay_conf *conf, const char *name);
+
+/* The texts of a list in the tree.  False: it was never set. */
+bool relay_conf_list(cfg_t *section, const struct setting *setting,
+		     char *items[SETTINGS_LIST_MAX + 1]);
 
 /* Lays one option `-o` over the tree. */
 void relay_conf_option(struct relay_conf *conf, const char *whole, struct report *report);

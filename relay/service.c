@@ -387,7 +387,7 @@ end(struct service *service)
 		if (service->doors[i].next >= 0)
 			uring_close(worker->ring, service->doors[i].next);
 	}
-	stats_service_leave(service->stats);
+	stats_service_leave(&worker->stats->services, service->stats);
 	free_generations(service, true);
 	assert(TAILQ_EMPTY(&service->generations));
 	uring_timer_clear(worker->ring, &service->look);

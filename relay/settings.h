@@ -148,6 +148,9 @@ const char *setting_section_name(enum setting_section section);
 /* The setting of that key, or NULL. */
 const struct setting *setting_find(enum setting_section section, const char *key);
 
+/* Whether its value is one text: STRING, PATH or LINE. */
+bool setting_is_text(const struct setting *setting);
+
 /*
  * Reads the text of one value.  On false `why` says what is wrong and what is allowed, without
  * naming the key: "7x" is not a number: allowed 1 to 1024.  For a string value->text is `text`
@@ -167,6 +170,8 @@ bool setting_text_is_printable(const char *text);
 
 /* Whether two values of the setting are the same. */
 bool setting_equal(const struct setting *setting, struct setting_value a, struct setting_value b);
+
+/* --- settings_store.c */
 
 /* Copies between a value and the structure of the setting's section.  Storing a string or a list
  * duplicates it and frees the one before; false if there is no memory for it. */

@@ -1,5 +1,5 @@
 /*
- * spool_internal.h - what spool.c and spool_ask.c share.
+ * spool_internal.h - what spool.c, spool_scan.c and spool_ask.c share.
  */
 #ifndef RELAY_SPOOL_INTERNAL_H
 #define RELAY_SPOOL_INTERNAL_H
@@ -29,5 +29,11 @@ uint64_t spool_age_ms(struct spool_time now, int64_t mtime_ns);
 /* How long until a file may be looked at; 0 = now. */
 uint64_t spool_unsettled_ms(const struct spool *spool, struct spool_time now,
 			    const struct spool_stamp *stamp);
+
+/* A scan is wanted by then. */
+void spool_rescan_after(struct spool *spool, struct spool_time now, uint64_t ms);
+
+/* How long until something is due or to be scanned for; UINT64_MAX = never. */
+uint64_t spool_wait_ms(const struct spool *spool, struct spool_time now);
 
 #endif

@@ -20,9 +20,6 @@ static_assert(offsetof(struct stats_host, id) % sizeof(uint64_t) == 0, "words up
 static_assert(QUEUE_SINCE == BLOCK_WORDS - 2, "those that cannot be added are the last");
 static_assert(HOSTS_MAX % 64 == 0, "whole words of bits");
 
-/* A reader that meets a change this often takes what it gets. */
-#define READ_TRIES 8
-
 int
 stats_create(void)
 {
@@ -73,11 +70,7 @@ words_of(const struct stats_host *block)
 static void
 add_block(struct stats_host *sum, const struct stats_host *block)
 {
-	_Atomic uint64_t *to = words(sum);
-	const _Atomic uint64_t *from = words_of(block);
-
-	for (size_t i = 0; i < QUEUE_SINCE; i++)
-		histogram_bump(&to[i], stats_get(&from[i]));
+	stats_words_add(words(sum), words_of(block), QUEUE_SINCE);
 	uint64_t since = stats_get(&block->queue_since);
 	uint64_t oldest = stats_get(&sum->queue_since);
 	if (stats_get(&block->queue_length) > 0 && (oldest == 0 || since < oldest))
@@ -86,16 +79,6 @@ add_block(struct stats_host *sum, const struct stats_host *block)
 	uint64_t first = stats_get(&sum->tls_peer_expiry);
 	if (expiry != 0 && (first == 0 || expiry < first))
 		stats_set(&sum->tls_peer_expiry, expiry);
-}
-
-static uint64_t
-sum_of(const _Atomic uint64_t *numbers, size_t count)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < count; i++)
-		sum += stats_get(&numbers[i]);
-	return sum;
 }
 
 static bool
@@ -108,39 +91,21 @@ is_used(const struct worker_stats *stats, uint32_t index)
 
 /* --- the writer ------------------------------------------------------------------------------- */
 
-/* Until end_change() readers try again. */
-static void
-begin_change(struct worker_stats *stats)
-{
-	stats_set(&stats->sequence, stats_get(&stats->sequence) | 1);
-	atomic_thread_fence(memory_order_release);
-}
-
-static void
-end_change(struct worker_stats *stats)
-{
-	uint64_t odd = stats_get(&stats->sequence);
-
-	atomic_store_explicit(&stats->sequence, odd + 1, memory_order_release);
-}
-
 /* What was under way in the block's worker ended with it. */
 static void
 bury(struct stats_host *block)
 {
-	uint64_t ended = sum_of(block->results, REQUEST_RESULT_COUNT);
-	uint64_t closed = sum_of(block->closes, LINK_REASON_COUNT);
-
-	histogram_bump(&block->results[REQUEST_STOPPED], stats_get(&block->requests) - ended);
-	histogram_bump(&block->closes[LINK_REASON_STOPPED], stats_get(&block->connects) - closed);
-	for (size_t i = FIRST_GAUGE; i < BLOCK_WORDS; i++)
-		stats_set(&words(block)[i], 0);
+	stats_words_bury(block->results, REQUEST_RESULT_COUNT, REQUEST_STOPPED,
+			 stats_get(&block->requests));
+	stats_words_bury(block->closes, LINK_REASON_COUNT, LINK_REASON_STOPPED,
+			 stats_get(&block->connects));
+	stats_words_clear(words(block) + FIRST_GAUGE, BLOCK_WORDS - FIRST_GAUGE);
 }
 
 void
 stats_begin(struct worker_stats *stats, uint64_t memory_max)
 {
-	begin_change(stats);
+	stats_change_begin(&stats->sequence);
 	for (uint32_t i = 0; i < HOSTS_MAX; i++) {
 		if (stats_get(&stats->used[i / 64]) == 0)
 			i += 63; /* they come in 64s */
@@ -157,7 +122,7 @@ stats_begin(struct worker_stats *stats, uint64_t memory_max)
 	stats_set(&stats->datagrams_outbox_bytes, 0);
 	stats_set(&stats->memory_max, memory_max);
 	stats_count(&stats->starts);
-	end_change(stats);
+	stats_change_end(&stats->sequence);
 }
 
 struct stats_host *
@@ -167,16 +132,15 @@ stats_take(struct worker_stats *stats, uint32_t index, const char *id)
 	struct stats_host *block = &stats->hosts[index];
 	if (is_used(stats, index) && strcmp(block->id, id) == 0)
 		return block;
-	begin_change(stats);
+	stats_change_begin(&stats->sequence);
 	add_block(&stats->past, block);
-	for (size_t i = 0; i < BLOCK_WORDS; i++)
-		stats_set(&words(block)[i], 0);
+	stats_words_clear(words(block), BLOCK_WORDS);
 	memset(block->id, 0, sizeof block->id);
 	memcpy(block->id, id, strlen(id));
 	atomic_store_explicit(&stats->used[index / 64],
 			      stats_get(&stats->used[index / 64]) | UINT64_C(1) << index % 64,
 			      memory_order_release);
-	end_change(stats);
+	stats_change_end(&stats->sequence);
 	return block;
 }
 
@@ -191,39 +155,23 @@ stats_answered_late(struct stats_host *host, uint64_t wait_ns, uint64_t ns)
 
 /* --- readers ---------------------------------------------------------------------------------- */
 
-static uint64_t
-read_begin(const struct worker_stats *stats)
-{
-	return atomic_load_explicit(&stats->sequence, memory_order_acquire);
-}
-
-/* Whether nothing changed hands since read_begin() said `sequence`. */
-static bool
-read_whole(const struct worker_stats *stats, uint64_t sequence)
-{
-	atomic_thread_fence(memory_order_acquire);
-	return (sequence & 1) == 0 && stats_get(&stats->sequence) == sequence;
-}
-
 bool
 stats_add_host(const struct worker_stats *stats, uint32_t index, const char *id,
 	       struct stats_host *sum)
 {
+	struct stats_reading reading = { .sequence = &stats->sequence };
 	struct stats_host copy;
 	bool found = false;
-	bool whole = false;
 
 	if (index >= HOSTS_MAX)
 		return false; /* one that has none yet, too */
 	const struct stats_host *block = &stats->hosts[index];
-	for (int i = 0; i < READ_TRIES && !whole; i++) {
-		uint64_t sequence = read_begin(stats);
+	while (stats_read(&reading)) {
 		found = is_used(stats, index) && strncmp(block->id, id, sizeof block->id) == 0;
 		if (found) {
 			copy = (struct stats_host){ .id = "" };
 			add_block(&copy, block);
 		}
-		whole = read_whole(stats, sequence);
 	}
 	if (found)
 		add_block(sum, &copy);
@@ -233,14 +181,17 @@ stats_add_host(const struct worker_stats *stats, uint32_t index, const char *id,
 uint64_t
 stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id)
 {
-	const struct stats_host *block = &stats->hosts[index < HOSTS_MAX ? index : 0];
-	uint64_t sequence = read_begin(stats);
+	struct stats_reading reading = { .sequence = &stats->sequence };
+	uint64_t expiry = 0;
 
-	if (index >= HOSTS_MAX || !is_used(stats, index) ||
-	    strncmp(block->id, id, sizeof block->id) != 0)
+	if (index >= HOSTS_MAX)
 		return 0;
-	uint64_t expiry = stats_get(&block->tls_peer_expiry);
-	return read_whole(stats, sequence) ? expiry : 0;
+	const struct stats_host *block = &stats->hosts[index];
+	while (stats_read(&reading)) {
+		bool found = is_used(stats, index) && strncmp(block->id, id, sizeof block->id) == 0;
+		expiry = found ? stats_get(&block->tls_peer_expiry) : 0;
+	}
+	return reading.whole ? expiry : 0;
 }
 
 static void
@@ -257,17 +208,15 @@ add_all(const struct worker_stats *stats, struct stats_host *sum)
 bool
 stats_add_total(const struct worker_stats *stats, struct stats_host *sum)
 {
+	struct stats_reading reading = { .sequence = &stats->sequence };
 	struct stats_host copy;
-	bool whole = false;
 
-	for (int i = 0; i < READ_TRIES && !whole; i++) {
-		uint64_t sequence = read_begin(stats);
+	while (stats_read(&reading)) {
 		copy = (struct stats_host){ .id = "" };
 		add_all(stats, &copy);
-		whole = read_whole(stats, sequence);
 	}
 	add_block(sum, &copy);
-	return whole;
+	return reading.whole;
 }
 
 void
@@ -280,7 +229,8 @@ stats_add(struct stats_host *sum, const struct stats_host *more)
 uint64_t
 stats_in_flight(const struct stats_host *sum)
 {
-	uint64_t open = stats_get(&sum->requests) - sum_of(sum->results, REQUEST_RESULT_COUNT);
+	uint64_t open =
+	    stats_get(&sum->requests) - stats_words_sum(sum->results, REQUEST_RESULT_COUNT);
 	uint64_t queued = stats_get(&sum->queue_length);
 
 	/* The numbers are not all of one moment. */
@@ -290,6 +240,6 @@ stats_in_flight(const struct stats_host *sum)
 uint64_t
 stats_failed(const struct stats_host *sum)
 {
-	return sum_of(sum->results, REQUEST_RESULT_COUNT) -
+	return stats_words_sum(sum->results, REQUEST_RESULT_COUNT) -
 	       stats_get(&sum->results[REQUEST_ANSWERED]);
 }

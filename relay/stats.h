@@ -19,9 +19,10 @@
 #include "relay/request.h"
 #include "relay/stats_gateway.h"
 #include "relay/stats_service.h"
+#include "relay/stats_words.h"
 
 /*
- * Up to `id` nothing but 64-bit counters, which stats.c adds up word by word, in this order: what
+ * Up to `id` nothing but 64-bit counters, which are added up word by word, in this order: what
  * ended before what began, so that nothing seems to end that did not begin.
  */
 struct stats_host {
@@ -102,24 +103,6 @@ void stats_begin(struct worker_stats *stats, uint64_t memory_max);
  */
 struct stats_host *stats_take(struct worker_stats *stats, uint32_t index, const char *id);
 
-static inline void
-stats_count(_Atomic uint64_t *number)
-{
-	histogram_bump(number, 1);
-}
-
-static inline void
-stats_uncount(_Atomic uint64_t *number)
-{
-	histogram_bump(number, (uint64_t)-1);
-}
-
-static inline void
-stats_set(_Atomic uint64_t *number, uint64_t value)
-{
-	atomic_store_explicit(number, value, memory_order_relaxed);
-}
-
 /* A request that was answered `ns` after it was asked, and did not have to wait for a link. */
 static inline void
 stats_answered(struct stats_host *host, uint64_t ns)
@@ -137,12 +120,6 @@ stats_answered(struct stats_host *host, uint64_t ns)
 void stats_answered_late(struct stats_host *host, uint64_t wait_ns, uint64_t ns);
 
 /* --- readers ---------------------------------------------------------------------------------- */
-
-static inline uint64_t
-stats_get(const _Atomic uint64_t *number)
-{
-	return atomic_load_explicit(number, memory_order_relaxed);
-}
 
 /*
  * Adds the host's block to `sum`, which the caller has zeroed; false: this worker never had the

@@ -4,123 +4,46 @@
 #include "relay/stats_service.h"
 
 #include <assert.h>
-#include <string.h>
 
-#define BLOCK_WORDS (offsetof(struct stats_service, owners) / sizeof(uint64_t))
-#define FIRST_GAUGE (offsetof(struct stats_service, gauges) / sizeof(uint64_t))
+#define BLOCK_WORDS (sizeof(struct stats_service) / sizeof(uint64_t))
 
-/* A reader that meets a change this often takes what it gets. */
-#define READ_TRIES 8
-
-static uint64_t
-get(const _Atomic uint64_t *number)
-{
-	return atomic_load_explicit(number, memory_order_relaxed);
-}
-
-static void
-set(_Atomic uint64_t *number, uint64_t value)
-{
-	atomic_store_explicit(number, value, memory_order_relaxed);
-}
-
-static uint64_t
-ended(const struct stats_service *block)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < CALL_END_COUNT; i++)
-		sum += get(&block->ends[i]);
-	return sum;
-}
-
-static void
-clear(struct stats_service *block, size_t from)
-{
-	for (size_t i = from; i < BLOCK_WORDS; i++)
-		set(&block->ends[0] + i, 0);
-}
+static_assert(sizeof(struct stats_service) % sizeof(uint64_t) == 0, "words alone");
+static_assert((int)STATS_SERVICES <= (int)STATS_NAMES_MAX, "each block has a name");
 
 /* --- the writer ------------------------------------------------------------------------------- */
-
-/* Until end_change() readers try again. */
-static void
-begin_change(struct stats_services *services)
-{
-	set(&services->sequence, get(&services->sequence) | 1);
-	atomic_thread_fence(memory_order_release);
-}
-
-static void
-end_change(struct stats_services *services)
-{
-	atomic_store_explicit(&services->sequence, get(&services->sequence) + 1,
-			      memory_order_release);
-}
 
 static void
 bury(struct stats_service *block)
 {
-	histogram_bump(&block->ends[CALL_STOPPED], get(&block->calls) - ended(block));
-	clear(block, FIRST_GAUGE);
-	set(&block->owners, 0);
+	stats_words_bury(block->ends, CALL_END_COUNT, CALL_STOPPED, stats_get(&block->calls));
+	stats_words_clear(block->gauges, STATS_SERVICE_GAUGES);
 }
 
 void
 stats_services_begin(struct stats_services *services)
 {
-	begin_change(services);
-	for (uint64_t i = 0; i < get(&services->used); i++)
+	stats_change_begin(&services->names.sequence);
+	for (size_t i = 0; i < stats_names_used(&services->names, STATS_SERVICES); i++)
 		bury(&services->block[i]);
 	bury(&services->nowhere);
-	end_change(services);
-}
-
-/* Its own, else a new one, else that of a service that is gone. */
-static struct stats_service *
-find_block(struct stats_services *services, const char *name)
-{
-	struct stats_service *vacant = NULL;
-	uint64_t used = get(&services->used);
-
-	for (uint64_t i = 0; i < used; i++) {
-		struct stats_service *block = &services->block[i];
-		if (strcmp(block->name, name) == 0)
-			return block;
-		if (vacant == NULL && get(&block->owners) == 0)
-			vacant = block;
-	}
-	if (used < STATS_SERVICES)
-		return &services->block[used];
-	return vacant != NULL ? vacant : &services->nowhere;
+	stats_names_disown(&services->names, STATS_SERVICES);
+	stats_change_end(&services->names.sequence);
 }
 
 struct stats_service *
 stats_service_take(struct stats_services *services, const char *name)
 {
-	struct stats_service *block = find_block(services, name);
-	bool is_new = block == services->block + get(&services->used);
-	size_t len = strlen(name);
+	size_t at =
+	    stats_names_take(&services->names, STATS_SERVICES, services->block, BLOCK_WORDS, name);
 
-	assert(len > 0 && len < sizeof block->name);
-	/* One that a crash left half taken is new, whatever its name. */
-	if (block != &services->nowhere && (is_new || strcmp(block->name, name) != 0)) {
-		begin_change(services);
-		clear(block, 0);
-		memset(block->name, 0, sizeof block->name);
-		memcpy(block->name, name, len);
-		if (is_new)
-			histogram_bump(&services->used, 1);
-		end_change(services);
-	}
-	histogram_bump(&block->owners, 1);
-	return block;
+	return at == STATS_SERVICES ? &services->nowhere : &services->block[at];
 }
 
 void
-stats_service_leave(struct stats_service *block)
+stats_service_leave(struct stats_services *services, const struct stats_service *block)
 {
-	histogram_bump(&block->owners, (uint64_t)-1);
+	if (block != &services->nowhere)
+		(void)stats_names_leave(&services->names, (size_t)(block - services->block));
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */
@@ -128,47 +51,31 @@ stats_service_leave(struct stats_service *block)
 static void
 add(struct stats_service *sum, const struct stats_service *block)
 {
-	for (size_t i = 0; i < BLOCK_WORDS; i++)
-		histogram_bump(&sum->ends[0] + i, get(&block->ends[0] + i));
-}
-
-static const struct stats_service *
-find(const struct stats_services *services, const char *name)
-{
-	uint64_t used = get(&services->used);
-
-	for (uint64_t i = 0; i < used && i < STATS_SERVICES; i++) {
-		const struct stats_service *block = &services->block[i];
-		if (strncmp(block->name, name, sizeof block->name) == 0)
-			return block;
-	}
-	return NULL;
+	stats_words_add(sum->ends, block->ends, BLOCK_WORDS);
 }
 
 bool
 stats_service_add(const struct stats_services *services, const char *name,
 		  struct stats_service *sum)
 {
-	const struct stats_service *block = NULL;
+	struct stats_reading reading = { .sequence = &services->names.sequence };
 	struct stats_service copy;
-	bool whole = false;
+	size_t at = STATS_SERVICES;
 
-	for (int i = 0; i < READ_TRIES && !whole; i++) {
-		uint64_t sequence = atomic_load_explicit(&services->sequence, memory_order_acquire);
-		copy = (struct stats_service){ .name = "" };
-		block = find(services, name);
-		if (block != NULL)
-			add(&copy, block);
-		atomic_thread_fence(memory_order_acquire);
-		whole = (sequence & 1) == 0 && get(&services->sequence) == sequence;
+	while (stats_read(&reading)) {
+		copy = (struct stats_service){ .calls = 0 };
+		at = stats_names_find(&services->names, STATS_SERVICES, name);
+		if (at < STATS_SERVICES)
+			add(&copy, &services->block[at]);
 	}
-	if (block != NULL)
-		add(sum, &copy);
-	return block != NULL;
+	if (at == STATS_SERVICES)
+		return false;
+	add(sum, &copy);
+	return true;
 }
 
 uint64_t
 stats_service_failed(const struct stats_service *sum)
 {
-	return ended(sum) - get(&sum->ends[CALL_ANSWERED]);
+	return stats_words_sum(sum->ends, CALL_END_COUNT) - stats_get(&sum->ends[CALL_ANSWERED]);
 }

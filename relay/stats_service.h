@@ -2,22 +2,18 @@
  * stats_service.h - what a worker counts of services: the part of its statistics (stats.h) that is
  * not about hosts.
  *
- * A service has a block by its name: a restarted control process may give it another index.  The
- * block stays when the service goes, and is another's when there is no room.  One writer, relaxed
- * stores, as of hosts.
+ * A service has a block by its name (stats_names.h).
  */
 #ifndef RELAY_STATS_SERVICE_H
 #define RELAY_STATS_SERVICE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "relay/call_end.h"
-#include "relay/histogram.h"
+#include "relay/stats_names.h"
 
 enum {
 	STATS_SERVICES = 256, /* blocks: as many can be configured, and some that have gone */
-	STATS_SERVICE_NAME = 64,
 };
 
 enum stats_service_gauge {
@@ -27,21 +23,18 @@ enum stats_service_gauge {
 	STATS_SERVICE_GAUGES,
 };
 
-/* Up to `owners` nothing but 64-bit numbers, which are added up word by word, in this order: what
- * ended before what began. */
+/* Nothing but 64-bit numbers, which are added up word by word, in this order: what ended before
+ * what began. */
 struct stats_service {
 	_Atomic uint64_t ends[CALL_END_COUNT];
 	_Atomic uint64_t calls;      /* = sum of ends + those that are there */
 	struct histogram queue_wait; /* of calls that the service took and that have ended */
 	struct histogram duration;   /* from the complete request to the status */
 	_Atomic uint64_t gauges[STATS_SERVICE_GAUGES];
-	_Atomic uint64_t owners; /* services that count here: one that leaves, and its successor */
-	char name[STATS_SERVICE_NAME + 1];
 };
 
 struct stats_services {
-	_Atomic uint64_t sequence; /* odd while a block changes hands */
-	_Atomic uint64_t used;     /* blocks that were taken once: the first ones */
+	struct stats_names names;
 	struct stats_service block[STATS_SERVICES];
 	struct stats_service nowhere; /* for those that found no room; nobody reads it */
 };
@@ -55,12 +48,11 @@ void stats_services_begin(struct stats_services *services);
 struct stats_service *stats_service_take(struct stats_services *services, const char *name);
 
 /* The service that took it is gone. */
-void stats_service_leave(struct stats_service *block);
+void stats_service_leave(struct stats_services *services, const struct stats_service *block);
 
 /* --- readers ---------------------------------------------------------------------------------- */
 
-/* Adds the service's block to `sum`, which the caller has zeroed; false: there is none.
- * `sum->name` is left alone. */
+/* Adds the service's block to `sum`, which the caller has zeroed; false: there is none. */
 bool stats_service_add(const struct stats_services *services, const char *name,
 		       struct stats_service *sum);
 

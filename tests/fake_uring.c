@@ -1,5 +1,5 @@
 /*
- * fake_uring.c - uring/uring.h in memory, on virtual time: the same contract as uring/uring.c, plus
+ * fake_uring.c - uring/uring.h in memory, on virtual time: the same contract as the engine, plus
  * everything that a kernel may do and seldom does.
  *
  * A turn: what was submitted is executed in order; the outside runs until something completes;

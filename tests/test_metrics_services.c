@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "relay/call_end.h"
+#include "relay/metrics_table.h"
 
-#define MANY (METRICS_SERVICES_MAX + 10)
+#define MANY (METRICS_TABLE_MAX + 10)
 
 static uint64_t bounds[] = { 64, 1000000 };
 static uint64_t counts[] = { 4, 2, 1 };
@@ -142,6 +143,6 @@ Test(metrics_services, hostile)
 	cr_assert_eq(count_of("relay_calls_total{service=\"s4\""), 0u);
 	cr_assert_eq(count_of("relay_call_duration_seconds_sum{service=\"s5\""), 0u);
 	HAS("relay_call_duration_seconds_sum{service=\"s6\"} 0");
-	cr_assert_eq(count_of("\nrelay_services_up{"), METRICS_SERVICES_MAX);
+	cr_assert_eq(count_of("\nrelay_services_up{"), METRICS_TABLE_MAX);
 	metrics_text_fini(&text);
 }

@@ -21,7 +21,7 @@ fresh(void)
 static uint64_t
 calls_of(const struct stats_services *services, const char *name)
 {
-	struct stats_service sum = { .name = "" };
+	struct stats_service sum = { .calls = 0 };
 
 	return stats_service_add(services, name, &sum) ? sum.calls : UINT64_MAX;
 }
@@ -41,9 +41,9 @@ Test(stats_service, a_block_is_its_services)
 	cr_assert_eq(calls_of(services, "b"), UINT64_MAX);
 	/* It leaves while its successor is there. */
 	cr_assert_eq(stats_service_take(services, "a"), a);
-	stats_service_leave(a);
+	stats_service_leave(services, a);
 	stats_count(&a->calls);
-	stats_service_leave(a);
+	stats_service_leave(services, a);
 	cr_assert_eq(calls_of(services, "a"), 2u, "what it counted stays");
 	cr_assert_eq(stats_service_take(services, "a"), a);
 	cr_assert_eq(calls_of(services, "a"), 2u);
@@ -54,7 +54,7 @@ Test(stats_service, sums_over_workers)
 {
 	struct stats_services *one = fresh();
 	struct stats_services *other = fresh();
-	struct stats_service sum = { .name = "" };
+	struct stats_service sum = { .calls = 0 };
 
 	struct stats_service *a = stats_service_take(one, "a");
 	stats_service_take(other, "z");
@@ -79,20 +79,21 @@ Test(stats_service, sums_over_workers)
 Test(stats_service, what_a_crash_cut_off_has_ended)
 {
 	struct stats_services *services = fresh();
-	struct stats_service sum = { .name = "" };
+	struct stats_service sum = { .calls = 0 };
 
 	struct stats_service *a = stats_service_take(services, "a");
 	for (int i = 0; i < 5; i++)
 		stats_count(&a->calls);
 	stats_count(&a->ends[CALL_ANSWERED]);
 	stats_count(&a->gauges[STATS_SERVICE_WAITING]);
-	stats_set(&services->sequence, services->sequence | 1); /* in the midst of a change */
+	stats_set(&services->names.sequence,
+		  services->names.sequence | 1); /* in the midst of a change */
 	stats_services_begin(services);
 	cr_assert(stats_service_add(services, "a", &sum));
 	cr_assert_eq(sum.ends[CALL_STOPPED], 4u);
 	cr_assert_eq(sum.ends[CALL_ANSWERED], 1u);
 	cr_assert_eq(sum.gauges[STATS_SERVICE_WAITING], 0u);
-	cr_assert_eq(services->sequence % 2, 0u);
+	cr_assert_eq(services->names.sequence % 2, 0u);
 	/* Nobody has it any more, but its name keeps it. */
 	cr_assert_eq(stats_service_take(services, "a"), a);
 	cr_assert_eq(calls_of(services, "a"), 5u);
@@ -104,7 +105,7 @@ Test(stats_service, a_block_that_was_half_taken_can_be_taken)
 {
 	struct stats_services *services = fresh();
 
-	snprintf(services->block[0].name, sizeof services->block[0].name, "a");
+	snprintf(services->names.name[0].text, sizeof services->names.name[0].text, "a");
 	stats_set(&services->block[0].calls, 7);
 	stats_services_begin(services);
 	cr_assert_eq(calls_of(services, "a"), UINT64_MAX);
@@ -128,9 +129,9 @@ Test(stats_service, there_is_always_a_place)
 	stats_count(&nowhere->calls);
 	cr_assert_eq(calls_of(services, "late"), UINT64_MAX);
 	cr_assert_eq(calls_of(services, "s255"), 1u);
-	stats_service_leave(nowhere);
+	stats_service_leave(services, nowhere);
 	/* When another one has gone its block is free. */
-	stats_service_leave(blocks[100]);
+	stats_service_leave(services, blocks[100]);
 	cr_assert_eq(stats_service_take(services, "late"), blocks[100]);
 	cr_assert_eq(calls_of(services, "late"), 0u);
 	cr_assert_eq(calls_of(services, "s100"), UINT64_MAX);

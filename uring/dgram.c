@@ -1,5 +1,5 @@
 /*
- * dgram.c - datagrams taken apart and sent; the receive itself is the engine's (uring.c).  Never
+ * dgram.c - datagrams taken apart and sent; the receive itself is the engine's (uring_ops.c). Never
  * waits.  A batch owns the bytes of what it gathers.
  */
 #include "uring/dgram.h"
