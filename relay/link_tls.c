@@ -73,6 +73,16 @@ link_tls_begin(struct link *link)
 	return true;
 }
 
+/* Of the wall clock, which all workers share. */
+static uint64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void
 count(struct link *link)
 {
@@ -81,8 +91,10 @@ count(struct link *link)
 	stats_count(&stats->tls_handshakes);
 	if (tls_resumed(link->tls))
 		stats_count(&stats->tls_resumed);
-	if (tls_peer_expiry(link->tls) > 0)
-		stats_set(&stats->tls_peer_expiry, (uint64_t)tls_peer_expiry(link->tls));
+	/* With a session of before nothing was shown: that tells of the past. */
+	bool shown = !tls_resumed(link->tls) || stats_get(&stats->tls_peer_seen) == 0;
+	if (shown && tls_peer_expiry(link->tls) > 0)
+		stats_set_peer_expiry(stats, (uint64_t)tls_peer_expiry(link->tls), now_us());
 }
 
 /* What came while the handshake was not over may have ended it: then lond's begins. */
