@@ -48,12 +48,23 @@ reason_of(enum tls_failure failure)
 	return LINK_REASON_TLS_PROTOCOL;
 }
 
+bool
+link_tls_is_beginning(const struct link *link)
+{
+	return link->tls != NULL && link->state == LINK_HANDSHAKE && link->lond.state == LOND_NEW;
+}
+
 static void
 fail(struct link *link)
 {
 	enum tls_failure failure = tls_failure(link->tls);
 	char why[LINK_WHY_SIZE];
 
+	if (failure == TLS_CLOSED_EARLY && link_tls_is_beginning(link)) {
+		snprintf(why, sizeof why, "tls: handshake_closed: %s", tls_detail(link->tls));
+		link_close(link, LINK_REASON_TLS_HANDSHAKE_CLOSED, why);
+		return;
+	}
 	snprintf(why, sizeof why, "tls: %s: %s", tls_failure_text(failure), tls_detail(link->tls));
 	link_close(link, reason_of(failure), why);
 }
