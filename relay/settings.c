@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "relay/limits.h"
+#include "relay/peer_name.h"
 #include "relay/service_paths.h"
 #include "relay/setting_list.h"
 #include "wire/datagram.h"
@@ -78,11 +79,18 @@ static const struct unit duration_units[] = {
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/* A text that lies in the structure itself. */
+static bool
+is_array(const struct setting *setting)
+{
+	return setting->type == SETTING_LINE || setting->type == SETTING_NAME;
+}
+
 static bool
 is_text(const struct setting *setting)
 {
 	return setting->type == SETTING_STRING || setting->type == SETTING_PATH ||
-	       setting->type == SETTING_LINE;
+	       is_array(setting);
 }
 
 bool
@@ -240,6 +248,7 @@ parse_number(const struct setting *setting, const char *text, uint64_t *number)
 	case SETTING_STRING:
 	case SETTING_PATH:
 	case SETTING_LINE:
+	case SETTING_NAME:
 	case SETTING_LIST:
 	case SETTING_PATHS:
 		break;
@@ -265,6 +274,8 @@ type_text(enum setting_type type)
 	case SETTING_STRING:
 	case SETTING_LINE:
 		return "a text without control characters";
+	case SETTING_NAME:
+		return "a host name or an IP address";
 	case SETTING_PATH:
 		return "an absolute path without control characters";
 	case SETTING_CHOICE:
@@ -298,6 +309,19 @@ setting_text_is_printable(const char *text)
 	return true;
 }
 
+/* One that is empty is judged by its length. */
+static bool
+text_has_form(const struct setting *setting, const char *text)
+{
+	if (!setting_text_is_printable(text))
+		return false;
+	if (*text == '\0')
+		return true;
+	if (setting->type == SETTING_NAME)
+		return peer_name_is_valid(text);
+	return setting->type != SETTING_PATH || *text == '/';
+}
+
 bool
 setting_parse(const struct setting *setting, const char *text, struct setting_value *value,
 	      char *why, size_t why_size)
@@ -309,8 +333,7 @@ setting_parse(const struct setting *setting, const char *text, struct setting_va
 
 	assert(!setting_is_list(setting));
 	if (is_text(setting)) {
-		form = setting_text_is_printable(text) &&
-		       (setting->type != SETTING_PATH || *text == '\0' || *text == '/');
+		form = text_has_form(setting, text);
 		measure = strlen(text);
 		found.text = text;
 	} else {
@@ -394,6 +417,7 @@ setting_format(const struct setting *setting, struct setting_value value, char *
 	case SETTING_STRING:
 	case SETTING_PATH:
 	case SETTING_LINE:
+	case SETTING_NAME:
 		setting_text_format(value.text, out, size);
 		break;
 	case SETTING_LIST:
@@ -479,7 +503,7 @@ setting_store(const struct setting *setting, void *structure, struct setting_val
 {
 	void *member = (char *)structure + setting->offset;
 
-	if (setting->type == SETTING_LINE) {
+	if (is_array(setting)) {
 		store_line(member, setting->size, value.text);
 		return true;
 	}
@@ -497,7 +521,7 @@ setting_load(const struct setting *setting, const void *structure)
 	const void *member = (const char *)structure + setting->offset;
 	struct setting_value value = { .number = 0 };
 
-	if (setting->type == SETTING_LINE) {
+	if (is_array(setting)) {
 		value.text = member;
 	} else if (is_text(setting)) {
 		value.text = *(char *const *)member;
@@ -546,8 +570,7 @@ settings_init(enum setting_section section, void *structure)
 		if (!share_structure(setting->section, section) || setting->fallback[0] == '\0')
 			continue;
 		/* Defaults of texts come from elsewhere, so nothing here can run out of memory. */
-		assert(setting->type == SETTING_LINE ||
-		       (!is_text(setting) && !setting_is_list(setting)));
+		assert(is_array(setting) || (!is_text(setting) && !setting_is_list(setting)));
 		bool good = setting_parse(setting, setting->fallback, &value, why, sizeof why);
 		assert(good);
 		(void)good;

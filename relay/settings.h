@@ -99,6 +99,7 @@ enum setting_type {
 	SETTING_STRING,
 	SETTING_PATH,  /* absolute */
 	SETTING_LINE,  /* a text that is an array in the structure */
+	SETTING_NAME,  /* likewise: a host name or an IP address, or nothing */
 	SETTING_LIST,  /* of texts: relay/setting_list.h */
 	SETTING_PATHS, /* a list of absolute paths */
 };
