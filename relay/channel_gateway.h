@@ -18,8 +18,9 @@
 
 /* An address that control wants to be listened on, and the keeper's answer. */
 struct channel_gateway_listen {
-	int32_t error; /* LISTENER: 0, or the negative errno (then without a socket); -ESTALE:
-			  relay.conf says something else than control */
+	uint32_t number; /* of the question; its answer has the same */
+	int32_t error;   /* LISTENER: 0, or the negative errno (then without a socket); -ESTALE:
+			    relay.conf says something else than control */
 	uint32_t address_len;
 	struct sockaddr_storage address;
 	char name[GATEWAY_NAME_MAX + 1];

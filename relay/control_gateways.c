@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 enum {
-	RETRY_MS = 1000, /* for an address that could not be opened */
+	RETRY_MS = 1000,  /* for an address that could not be opened */
+	IN_USE_MS = 50,   /* at first, for one that is in use */
+	IN_USE_TRIES = 4, /* that long */
 };
 
 /* The resolver's tokens of gateways; indices of hosts are below. */
@@ -50,7 +52,9 @@ say(struct control *control, enum channel_type type, const struct control_gatewa
 {
 	struct channel_message message = {
 		.type = type,
-		.gateway_listen = { .address_len = door->address_len, .address = door->address },
+		.gateway_listen = { .number = door->number,
+				    .address_len = door->address_len,
+				    .address = door->address },
 	};
 
 	memcpy(message.gateway_listen.name, gateway->name, sizeof gateway->name);
@@ -120,6 +124,7 @@ control_gateways_run(struct control *control, uint64_t now_ms)
 			bool again = door->retry_at != 0 && door->retry_at <= now_ms;
 
 			if (!door->asked || again) {
+				door->number = ++control->gateways.question;
 				door->asked =
 				    say(control, CHANNEL_GATEWAY_LISTEN, gateway, door) == 0;
 				door->retry_at = 0;
@@ -180,6 +185,13 @@ on_answer(struct control_gateway *gateway, uint32_t number, int error, int fd)
 {
 	struct control_gateway_door *door = &gateway->doors[number];
 
+	/* Our own workers may have it for a moment longer, or an answer that was overtaken. */
+	if (error == -EADDRINUSE && door->in_use++ < IN_USE_TRIES) {
+		door->retry_at = child_clock_ms() + IN_USE_MS;
+		return;
+	}
+	if (error != -EADDRINUSE)
+		door->in_use = 0;
 	if (error != 0 && error != door->error) {
 		log_refusal(gateway, number, error);
 		gateway->told = 0; /* workers may still have what was there before */
@@ -207,7 +219,9 @@ control_gateways_on_listener(struct control *control, const struct channel_gatew
 	name[sizeof name - 1] = '\0';
 	struct control_gateway *gateway = find(control, name);
 	for (uint32_t k = 0; gateway != NULL && k < gateway->doors_count; k++) {
-		if (is_it(&gateway->doors[k], message->address_len, &message->address)) {
+		/* Removed and added meanwhile, it is another socket that is waited for. */
+		if (gateway->doors[k].number == message->number &&
+		    is_it(&gateway->doors[k], message->address_len, &message->address)) {
 			bool kept = message->error == 0 && fd >= 0;
 			on_answer(gateway, k, message->error, fd);
 			if (!kept && fd >= 0)
