@@ -236,13 +236,11 @@ control_gateways_on_listener(struct control *control, const struct channel_gatew
 /* --- where the local lond is ------------------------------------------------------------------ */
 
 static void
-set_address(struct control_gateway *gateway, const struct sockaddr_storage *address,
-	    uint32_t length)
+set_addresses(struct control_gateway *gateway, const struct resolve_list *addresses)
 {
-	if (gateway->resolved_len == length && memcmp(&gateway->resolved, address, length) == 0)
+	if (memcmp(&gateway->resolved, addresses, sizeof *addresses) == 0)
 		return;
-	gateway->resolved = *address;
-	gateway->resolved_len = length;
+	gateway->resolved = *addresses;
 	gateway->told = 0;
 }
 
@@ -250,11 +248,10 @@ static void
 resolve(struct control *control, struct control_gateway *gateway)
 {
 	const struct config_gateway *config = gateway->config;
-	struct sockaddr_storage address;
-	uint32_t length;
+	struct resolve_list addresses;
 
-	if (resolve_literal(config->connect_name, config->connect_port, &address, &length) == 0) {
-		set_address(gateway, &address, length);
+	if (resolve_literal_list(config->connect_name, config->connect_port, &addresses) == 0) {
+		set_addresses(gateway, &addresses);
 		return;
 	}
 	if (gateway->resolving)
@@ -285,7 +282,7 @@ control_gateways_on_resolved(struct control *control, const struct resolver_answ
 		return true; /* of a name that it has no more */
 	gateway->resolving = false;
 	if (answer->error == 0)
-		set_address(gateway, &answer->address, answer->length);
+		set_addresses(gateway, &answer->addresses);
 	else
 		log_error(NULL, "gateway %s: address %s cannot be resolved: %s", gateway->name,
 			  gateway->config->connect_name, resolve_error_text(answer->error));
@@ -302,7 +299,7 @@ follow_connect(struct control *control, struct control_gateway *gateway)
 		free(gateway->connect);
 		gateway->connect = strdup(connect); /* without it, it is only asked once more */
 		gateway->resolving = false;
-		gateway->resolved_len = 0;
+		gateway->resolved = (struct resolve_list){ .count = 0 };
 	}
 	resolve(control, gateway);
 }
@@ -372,12 +369,12 @@ tell(struct control *control, uint32_t number, struct control_gateway *gateway)
 			.credentials = control_credentials_number(control, config->credentials),
 			.clients_max = share_of(control, config, number),
 			.doors = gateway->doors_count,
-			.address_len = gateway->resolved_len,
-			.address = gateway->resolved,
+			.addresses = gateway->resolved,
 			.connect_mark = mark_of(config->settings.connect),
 			.handshake_timeout_ms = config->settings.handshake_timeout_ms,
 			.connect_timeout_ms = config->settings.connect_timeout_ms,
 			.idle_timeout_ms = config->settings.idle_timeout_ms,
+			.drain_timeout_ms = config->settings.drain_timeout_ms,
 		},
 	};
 

@@ -38,8 +38,7 @@ struct control_gateway {
 	bool resolving;
 	uint32_t question; /* number of the last one asked of the resolver */
 	char *connect;     /* what was resolved, or is being */
-	uint32_t resolved_len;
-	struct sockaddr_storage resolved;
+	struct resolve_list resolved;
 	uint64_t told; /* bit N: worker N knows all of it */
 };
 
