@@ -71,20 +71,24 @@ describe_own(const struct control *control, size_t at, char text[TEXT_MAX])
 static bool
 describe_peer(const struct control *control, const struct control_host *host, char text[TEXT_MAX])
 {
-	uint64_t first = 0;
+	uint64_t last = 0;
+	uint64_t last_seen = 0;
 
 	if (host->settings.tls == HOST_TLS_OFF)
 		return false;
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		const struct worker_stats *stats = control->workers[i].stats;
+		uint64_t seen = 0;
 		uint64_t expires =
-		    stats == NULL ? 0 : stats_peer_expiry(stats, host->index, host->id);
+		    stats == NULL ? 0 : stats_peer_expiry(stats, host->index, host->id, &seen);
 
-		if (expires != 0 && (first == 0 || expires < first))
-			first = expires;
+		if (expires == 0 || seen < last_seen)
+			continue;
+		last = expires;
+		last_seen = seen;
 	}
-	return first != 0 &&
-	       describe(control, "the certificate of its peer", first * second_us, text);
+	return last != 0 &&
+	       describe(control, "the certificate of its peer", last * second_us, text);
 }
 
 void

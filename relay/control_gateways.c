@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 enum {
-	RETRY_MS = 1000, /* for an address that could not be opened */
+	RETRY_MS = 1000,  /* for an address that could not be opened */
+	IN_USE_MS = 50,   /* at first, for one that is in use */
+	IN_USE_TRIES = 4, /* that long */
 };
 
 /* The resolver's tokens of gateways; indices of hosts are below. */
@@ -50,7 +52,9 @@ say(struct control *control, enum channel_type type, const struct control_gatewa
 {
 	struct channel_message message = {
 		.type = type,
-		.gateway_listen = { .address_len = door->address_len, .address = door->address },
+		.gateway_listen = { .number = door->number,
+				    .address_len = door->address_len,
+				    .address = door->address },
 	};
 
 	memcpy(message.gateway_listen.name, gateway->name, sizeof gateway->name);
@@ -120,6 +124,7 @@ control_gateways_run(struct control *control, uint64_t now_ms)
 			bool again = door->retry_at != 0 && door->retry_at <= now_ms;
 
 			if (!door->asked || again) {
+				door->number = ++control->gateways.question;
 				door->asked =
 				    say(control, CHANNEL_GATEWAY_LISTEN, gateway, door) == 0;
 				door->retry_at = 0;
@@ -180,6 +185,13 @@ on_answer(struct control_gateway *gateway, uint32_t number, int error, int fd)
 {
 	struct control_gateway_door *door = &gateway->doors[number];
 
+	/* Our own workers may have it for a moment longer, or an answer that was overtaken. */
+	if (error == -EADDRINUSE && door->in_use++ < IN_USE_TRIES) {
+		door->retry_at = child_clock_ms() + IN_USE_MS;
+		return;
+	}
+	if (error != -EADDRINUSE)
+		door->in_use = 0;
 	if (error != 0 && error != door->error) {
 		log_refusal(gateway, number, error);
 		gateway->told = 0; /* workers may still have what was there before */
@@ -207,7 +219,9 @@ control_gateways_on_listener(struct control *control, const struct channel_gatew
 	name[sizeof name - 1] = '\0';
 	struct control_gateway *gateway = find(control, name);
 	for (uint32_t k = 0; gateway != NULL && k < gateway->doors_count; k++) {
-		if (is_it(&gateway->doors[k], message->address_len, &message->address)) {
+		/* Removed and added meanwhile, it is another socket that is waited for. */
+		if (gateway->doors[k].number == message->number &&
+		    is_it(&gateway->doors[k], message->address_len, &message->address)) {
 			bool kept = message->error == 0 && fd >= 0;
 			on_answer(gateway, k, message->error, fd);
 			if (!kept && fd >= 0)
@@ -222,13 +236,11 @@ control_gateways_on_listener(struct control *control, const struct channel_gatew
 /* --- where the local lond is ------------------------------------------------------------------ */
 
 static void
-set_address(struct control_gateway *gateway, const struct sockaddr_storage *address,
-	    uint32_t length)
+set_addresses(struct control_gateway *gateway, const struct resolve_list *addresses)
 {
-	if (gateway->resolved_len == length && memcmp(&gateway->resolved, address, length) == 0)
+	if (memcmp(&gateway->resolved, addresses, sizeof *addresses) == 0)
 		return;
-	gateway->resolved = *address;
-	gateway->resolved_len = length;
+	gateway->resolved = *addresses;
 	gateway->told = 0;
 }
 
@@ -236,11 +248,10 @@ static void
 resolve(struct control *control, struct control_gateway *gateway)
 {
 	const struct config_gateway *config = gateway->config;
-	struct sockaddr_storage address;
-	uint32_t length;
+	struct resolve_list addresses;
 
-	if (resolve_literal(config->connect_name, config->connect_port, &address, &length) == 0) {
-		set_address(gateway, &address, length);
+	if (resolve_literal_list(config->connect_name, config->connect_port, &addresses) == 0) {
+		set_addresses(gateway, &addresses);
 		return;
 	}
 	if (gateway->resolving)
@@ -271,7 +282,7 @@ control_gateways_on_resolved(struct control *control, const struct resolver_answ
 		return true; /* of a name that it has no more */
 	gateway->resolving = false;
 	if (answer->error == 0)
-		set_address(gateway, &answer->address, answer->length);
+		set_addresses(gateway, &answer->addresses);
 	else
 		log_error(NULL, "gateway %s: address %s cannot be resolved: %s", gateway->name,
 			  gateway->config->connect_name, resolve_error_text(answer->error));
@@ -288,7 +299,7 @@ follow_connect(struct control *control, struct control_gateway *gateway)
 		free(gateway->connect);
 		gateway->connect = strdup(connect); /* without it, it is only asked once more */
 		gateway->resolving = false;
-		gateway->resolved_len = 0;
+		gateway->resolved = (struct resolve_list){ .count = 0 };
 	}
 	resolve(control, gateway);
 }
@@ -358,12 +369,12 @@ tell(struct control *control, uint32_t number, struct control_gateway *gateway)
 			.credentials = control_credentials_number(control, config->credentials),
 			.clients_max = share_of(control, config, number),
 			.doors = gateway->doors_count,
-			.address_len = gateway->resolved_len,
-			.address = gateway->resolved,
+			.addresses = gateway->resolved,
 			.connect_mark = mark_of(config->settings.connect),
 			.handshake_timeout_ms = config->settings.handshake_timeout_ms,
 			.connect_timeout_ms = config->settings.connect_timeout_ms,
 			.idle_timeout_ms = config->settings.idle_timeout_ms,
+			.drain_timeout_ms = config->settings.drain_timeout_ms,
 		},
 	};
 

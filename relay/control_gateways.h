@@ -24,6 +24,8 @@ struct control_gateway_door {
 	struct sockaddr_storage address;
 	int fd;            /* -1 = none (yet) */
 	bool asked;        /* of the keeper */
+	uint32_t number;   /* of the last question: an answer to another one is not for this door */
+	uint32_t in_use;   /* answers in a row that somebody else has the address */
 	int error;         /* of its last answer: each one is told once */
 	uint64_t retry_at; /* ms: it could not be opened; 0 = nothing to try again */
 };
@@ -36,14 +38,14 @@ struct control_gateway {
 	bool resolving;
 	uint32_t question; /* number of the last one asked of the resolver */
 	char *connect;     /* what was resolved, or is being */
-	uint32_t resolved_len;
-	struct sockaddr_storage resolved;
+	struct resolve_list resolved;
 	uint64_t told; /* bit N: worker N knows all of it */
 };
 
 struct control_gateways {
 	struct control_gateway table[GATEWAYS_MAX]; /* by index */
 	uint64_t retry_at;                          /* ms: the earliest of all; 0 = none */
+	uint32_t question;                          /* number of the last one asked of the keeper */
 };
 
 /* Follows control->config. */

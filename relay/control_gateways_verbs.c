@@ -33,7 +33,7 @@ state_of(const struct control_gateway *gateway)
 
 	if (open == 0)
 		return "closed";
-	if (gateway->resolved_len == 0)
+	if (gateway->resolved.count == 0)
 		return "unresolved";
 	return open < gateway->doors_count ? "partly open" : "open";
 }
@@ -41,11 +41,19 @@ state_of(const struct control_gateway *gateway)
 static char *
 resolved_text(struct control_call *call, const struct control_gateway *gateway)
 {
-	char text[RESOLVE_TEXT_MAX];
+	char text[RESOLVE_ADDRESSES_MAX * (RESOLVE_TEXT_MAX + 1)] = "";
+	size_t at = 0;
 
-	if (gateway->resolved_len == 0)
-		return control_clean(call, "");
-	resolve_text(&gateway->resolved, text);
+	for (uint32_t i = 0; i < gateway->resolved.count; i++) {
+		struct sockaddr_storage address = { 0 };
+
+		memcpy(&address, &gateway->resolved.address[i],
+		       sizeof gateway->resolved.address[i]);
+		if (i > 0)
+			text[at++] = ' ';
+		resolve_text(&address, text + at);
+		at += strlen(text + at);
+	}
 	return control_clean(call, text);
 }
 

@@ -106,6 +106,17 @@ set_address(struct control *control, struct control_host *host,
 	control_host_tell(control, host);
 }
 
+/* A host has one address: its links go to one peer. */
+static void
+take_first(struct control *control, struct control_host *host, const union resolve_address *first)
+{
+	struct sockaddr_storage address = { 0 };
+	uint32_t length = resolve_length(first);
+
+	memcpy(&address, first, length);
+	set_address(control, host, &address, length);
+}
+
 void
 control_resolve(struct control *control, struct control_host *host)
 {
@@ -140,7 +151,7 @@ control_on_resolved(struct control *control)
 			log_error(host->id, "%s: address %s cannot be resolved: %s", host->id,
 				  host->address, resolve_error_text(answer.error));
 		} else {
-			set_address(control, host, &answer.address, answer.length);
+			take_first(control, host, &answer.addresses.address[0]);
 		}
 	}
 }

@@ -5,6 +5,7 @@
 #include "relay/control_process.h"
 
 #include "relay/child.h"
+#include "relay/config_tls.h"
 #include "relay/control.h"
 #include "relay/control_apply.h"
 #include "relay/control_ask.h"
@@ -19,6 +20,7 @@
 #include "relay/storage.h"
 #include "relay/watch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -277,13 +279,42 @@ settings_now(const struct control *control)
 	return control->loaded ? &control->config.relay : &control->options->started->relay;
 }
 
+/* hosts.tab, relay.conf and the two of LON-CAPA. */
+#define OWN_FILES 4
+
+static_assert(OWN_FILES + CONFIG_CREDENTIALS_MAX * TLS_FILE_COUNT <= WATCH_FILES_MAX,
+	      "all files of a configuration can be watched");
+
+/* One may belong to several sets; `count` is that of all so far. */
+static size_t
+add_path(const char **paths, size_t count, size_t from, const char *path)
+{
+	for (size_t i = from; i < count; i++)
+		if (strcmp(paths[i], path) == 0)
+			return count;
+	paths[count] = path;
+	return count + 1;
+}
+
+/* Those of certificates and keys: whoever renews them tells nobody. */
+static size_t
+add_credentials(const struct config *config, const char **paths, size_t count)
+{
+	size_t from = count;
+
+	for (size_t i = 0; i < config->credential_count; i++)
+		for (size_t j = 0; j < TLS_FILE_COUNT; j++)
+			count = add_path(paths, count, from, config->credentials[i].paths[j]);
+	return count;
+}
+
 /* The files that the configuration is made of. */
 static void
 watch_files(struct control *control)
 {
 	char apache[PATH_MAX];
 	char loncapa[PATH_MAX];
-	const char *paths[4];
+	const char *paths[WATCH_FILES_MAX];
 	size_t count = 0;
 	const struct config_source *source = control->options->source;
 
@@ -296,6 +327,8 @@ watch_files(struct control *control)
 		paths[count++] = apache;
 		paths[count++] = loncapa;
 	}
+	count = add_credentials(control->loaded ? &control->config : control->options->started,
+				paths, count);
 	int error = control->watch == NULL ? watch_open(&control->watch, paths, count)
 					   : watch_set(control->watch, paths, count);
 	if (error != 0)

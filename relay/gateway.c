@@ -241,10 +241,10 @@ gateway_change(struct gateway *gateway, const struct channel_gateway *message, i
 		gateway->settings.doors = GATEWAY_LISTEN_MAX;
 	/* A new control process may not have resolved its name yet: what is known of the same name
 	 * stays good. */
-	if (message->address_len == 0 && message->connect_mark == before.connect_mark) {
-		gateway->settings.address = before.address;
-		gateway->settings.address_len = before.address_len;
-	}
+	if (message->addresses.count == 0 && message->connect_mark == before.connect_mark)
+		gateway->settings.addresses = before.addresses;
+	if (gateway->settings.addresses.count > RESOLVE_ADDRESSES_MAX)
+		gateway->settings.addresses.count = RESOLVE_ADDRESSES_MAX;
 	shut_doors(gateway, gateway->settings.doors);
 	gateway_renew_context(gateway, gateway_read_allow(gateway, allow, message->allow_len));
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
@@ -285,6 +285,7 @@ gateway_leave(struct gateway *gateway)
 	struct tunnel *next;
 
 	gateway->leaving = true;
+	gateway->left_at = worker_now(gateway->worker);
 	shut_doors(gateway, 0);
 	for (tunnel = LIST_FIRST(&gateway->tunnels); tunnel != NULL; tunnel = next) {
 		next = LIST_NEXT(tunnel, entry);

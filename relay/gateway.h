@@ -35,8 +35,9 @@ struct gateway_door {
 struct gateway {
 	struct worker *worker;
 	uint32_t index;
-	bool leaving; /* takes nobody new, goes when the last one has gone */
-	bool synced;  /* named since the last sync_begin */
+	bool leaving;     /* takes nobody new, goes when the last one has gone */
+	uint64_t left_at; /* ns: when it began to */
+	bool synced;      /* named since the last sync_begin */
 	TAILQ_ENTRY(gateway) leaving_entry;
 	char name[GATEWAY_NAME_MAX + 1];
 	struct channel_gateway settings;
@@ -47,7 +48,8 @@ struct gateway {
 	uint64_t log_second; /* in which log_count failures of clients were told */
 	uint32_t log_count;
 	uint64_t asked_at;  /* control to look the local lond up again; 0 = never */
-	uint64_t warned_at; /* that the local lond cannot be reached; 0 = it can, for all we know */
+	uint64_t warned_at; /* that the local lond cannot be reached, at whatever address; 0 = it
+			       can, for all we know */
 
 	/* What contexts are made of (gateway_context.c). */
 	struct tls_context *context; /* for those who come now; NULL = nobody may */

@@ -19,6 +19,7 @@ struct gateway_settings {
 	uint64_t handshake_timeout_ms; /* from the accept to the end of the handshake */
 	uint64_t connect_timeout_ms;   /* to the local lond */
 	uint64_t idle_timeout_ms;      /* without a byte either way */
+	uint64_t drain_timeout_ms;     /* for its links when it is removed */
 	uint64_t ticket_time_ms;       /* keys of tickets are replaced this often */
 };
 

@@ -308,6 +308,8 @@ result_of(enum link_reason reason)
 	case LINK_REASON_TLS_REFUSED:
 	case LINK_REASON_TLS_PROTOCOL:
 	case LINK_REASON_TLS_CLOSED_EARLY:
+	case LINK_REASON_TLS_HANDSHAKE_CLOSED:
+	case LINK_REASON_TLS_HANDSHAKE_RESET:
 	case LINK_REASON_COUNT:
 		break;
 	}
@@ -321,6 +323,8 @@ told_apart(const struct link *link, enum link_reason reason)
 	bool peers = reason == LINK_REASON_PEER_CLOSED || reason == LINK_REASON_RESET ||
 		     reason == LINK_REASON_TOO_LONG || reason == LINK_REASON_DISORDER;
 
+	if (reason == LINK_REASON_RESET && link_tls_is_beginning(link))
+		return LINK_REASON_TLS_HANDSHAKE_RESET;
 	return link->state == LINK_HANDSHAKE && peers ? LINK_REASON_HANDSHAKE_FAILED : reason;
 }
 
@@ -362,10 +366,17 @@ link_close(struct link *link, enum link_reason reason, const char *why)
 	/* Lost with a request on it: what a client asked for must not cost the other clients a
 	 * pause. */
 	bool carried = first != NULL && first->out_start < link_touched(link);
+	enum link_reason told = told_apart(link, reason);
+	char whole[LINK_WHY_SIZE];
+
+	if (told == LINK_REASON_TLS_HANDSHAKE_RESET) {
+		snprintf(whole, sizeof whole, "tls: handshake_reset: %s", why);
+		why = whole;
+	}
 	bool worked =
 	    link->ready_at != 0 && (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
-	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, told_apart(link, reason), why);
+	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, told, why);
 }
 
 void

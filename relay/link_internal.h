@@ -65,6 +65,9 @@ void link_on_input(struct link *link, const uint8_t *data, size_t len);
 
 /* Begins it, on a link that has just connected.  false = no memory, or nothing to begin it with. */
 bool link_tls_begin(struct link *link);
+
+/* Whether it is inside the handshake of TLS: lond's has not begun. */
+bool link_tls_is_beginning(const struct link *link);
 void link_tls_on_input(struct link *link, const uint8_t *data, size_t len);
 void link_tls_on_end(struct link *link);
 

@@ -25,7 +25,9 @@
 	X(LINK_REASON_TLS_EXPIRED, "tls_expired")           /* or not valid now */                 \
 	X(LINK_REASON_TLS_REFUSED, "tls_refused")           /* the peer does not accept ours */    \
 	X(LINK_REASON_TLS_PROTOCOL, "tls_protocol")         /* no TLS 1.3, or spoilt */            \
-	X(LINK_REASON_TLS_CLOSED_EARLY, "tls_closed_early") /* ended without saying so */
+	X(LINK_REASON_TLS_CLOSED_EARLY, "tls_closed_early") /* ended without saying so */          \
+	X(LINK_REASON_TLS_HANDSHAKE_CLOSED, "tls_handshake_closed") /* before TLS was there: */    \
+	X(LINK_REASON_TLS_HANDSHAKE_RESET, "tls_handshake_reset")   /* by an end, by an error */
 
 enum link_reason {
 #define X(name, text) name,

@@ -48,12 +48,23 @@ reason_of(enum tls_failure failure)
 	return LINK_REASON_TLS_PROTOCOL;
 }
 
+bool
+link_tls_is_beginning(const struct link *link)
+{
+	return link->tls != NULL && link->state == LINK_HANDSHAKE && link->lond.state == LOND_NEW;
+}
+
 static void
 fail(struct link *link)
 {
 	enum tls_failure failure = tls_failure(link->tls);
 	char why[LINK_WHY_SIZE];
 
+	if (failure == TLS_CLOSED_EARLY && link_tls_is_beginning(link)) {
+		snprintf(why, sizeof why, "tls: handshake_closed: %s", tls_detail(link->tls));
+		link_close(link, LINK_REASON_TLS_HANDSHAKE_CLOSED, why);
+		return;
+	}
 	snprintf(why, sizeof why, "tls: %s: %s", tls_failure_text(failure), tls_detail(link->tls));
 	link_close(link, reason_of(failure), why);
 }
@@ -73,6 +84,16 @@ link_tls_begin(struct link *link)
 	return true;
 }
 
+/* Of the wall clock, which all workers share. */
+static uint64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void
 count(struct link *link)
 {
@@ -81,8 +102,10 @@ count(struct link *link)
 	stats_count(&stats->tls_handshakes);
 	if (tls_resumed(link->tls))
 		stats_count(&stats->tls_resumed);
-	if (tls_peer_expiry(link->tls) > 0)
-		stats_set(&stats->tls_peer_expiry, (uint64_t)tls_peer_expiry(link->tls));
+	/* With a session of before nothing was shown: that tells of the past. */
+	bool shown = !tls_resumed(link->tls) || stats_get(&stats->tls_peer_seen) == 0;
+	if (shown && tls_peer_expiry(link->tls) > 0)
+		stats_set_peer_expiry(stats, (uint64_t)tls_peer_expiry(link->tls), now_us());
 }
 
 /* What came while the handshake was not over may have ended it: then lond's begins. */

@@ -1,5 +1,5 @@
 /*
- * resolve.c - getaddrinfo, the first answer.  A literal never reaches the resolver.
+ * resolve.c - getaddrinfo, and what of its answer is kept.  A literal never reaches the resolver.
  */
 #include "relay/resolve.h"
 
@@ -8,9 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+uint32_t
+resolve_length(const union resolve_address *address)
+{
+	return address->any.sa_family == AF_INET ? sizeof address->v4 : sizeof address->v6;
+}
+
 static int
-look_up(const char *text, uint16_t port, int flags, struct sockaddr_storage *address,
-	uint32_t *length)
+look_up(const char *text, uint16_t port, int flags, struct resolve_list *list)
 {
 	char service[8];
 	struct addrinfo *found = NULL;
@@ -20,32 +25,67 @@ look_up(const char *text, uint16_t port, int flags, struct sockaddr_storage *add
 		.ai_flags = AI_NUMERICSERV | flags,
 	};
 
-	*length = 0;
+	memset(list, 0, sizeof *list);
 	snprintf(service, sizeof service, "%u", (unsigned)port);
 	int error = getaddrinfo(text, service, &hints, &found);
 	if (error != 0)
 		return error;
-	memset(address, 0, sizeof *address);
-	memcpy(address, found->ai_addr, found->ai_addrlen);
-	*length = found->ai_addrlen;
+	for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+		if (list->count == RESOLVE_ADDRESSES_MAX ||
+		    (at->ai_family != AF_INET && at->ai_family != AF_INET6))
+			continue;
+		memcpy(&list->address[list->count++], at->ai_addr, at->ai_addrlen);
+	}
 	freeaddrinfo(found);
+	return list->count > 0 ? 0 : EAI_NONAME;
+}
+
+int
+resolve_literal_list(const char *text, uint16_t port, struct resolve_list *list)
+{
+	return look_up(text, port, AI_NUMERICHOST, list);
+}
+
+int
+resolve_list(const char *text, uint16_t port, struct resolve_list *list)
+{
+	int error = resolve_literal_list(text, port, list);
+
+	if (error == EAI_NONAME)
+		error = look_up(text, port, AI_ADDRCONFIG, list);
+	return error;
+}
+
+/* The first of them. */
+static int
+take_first(int error, const struct resolve_list *list, struct sockaddr_storage *address,
+	   uint32_t *length)
+{
+	*length = 0;
+	if (error != 0)
+		return error;
+	*length = resolve_length(&list->address[0]);
+	memset(address, 0, sizeof *address);
+	memcpy(address, &list->address[0], *length);
 	return 0;
 }
 
 int
 resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address, uint32_t *length)
 {
-	return look_up(text, port, AI_NUMERICHOST, address, length);
+	struct resolve_list list;
+	int error = resolve_literal_list(text, port, &list);
+
+	return take_first(error, &list, address, length);
 }
 
 int
 resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address, uint32_t *length)
 {
-	int error = resolve_literal(text, port, address, length);
+	struct resolve_list list;
+	int error = resolve_list(text, port, &list);
 
-	if (error == EAI_NONAME)
-		error = look_up(text, port, AI_ADDRCONFIG, address, length);
-	return error;
+	return take_first(error, &list, address, length);
 }
 
 const char *

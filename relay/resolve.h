@@ -13,6 +13,29 @@
 int resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
 		    uint32_t *length);
 
+/* The addresses of one name, in the order in which they are to be tried; the rest is zero, so that
+ * two lists can be compared as bytes. */
+#define RESOLVE_ADDRESSES_MAX 8
+
+union resolve_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct resolve_list {
+	uint32_t count;
+	union resolve_address address[RESOLVE_ADDRESSES_MAX];
+};
+
+/* Bytes of it, for connect(2). */
+uint32_t resolve_length(const union resolve_address *address);
+
+/* As resolve_literal() and resolve_address(), but all of them; those beyond the bound are left out.
+ * 0, or an error with an empty list. */
+int resolve_literal_list(const char *text, uint16_t port, struct resolve_list *list);
+int resolve_list(const char *text, uint16_t port, struct resolve_list *list);
+
 /* Fills address and length.  0, or an error for resolve_error_text() with *length 0. */
 int resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
 		    uint32_t *length);

@@ -4,8 +4,6 @@
  */
 #include "relay/resolver.h"
 
-#include "relay/resolve.h"
-
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -45,8 +43,7 @@ run(void *context)
 		STAILQ_REMOVE_HEAD(&resolver->questions, entry);
 		pthread_mutex_unlock(&resolver->lock);
 
-		job->answer.error = resolve_address(job->name, job->port, &job->answer.address,
-						    &job->answer.length);
+		job->answer.error = resolve_list(job->name, job->port, &job->answer.addresses);
 
 		pthread_mutex_lock(&resolver->lock);
 		STAILQ_INSERT_TAIL(&resolver->answers, job, entry);

@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
+
+#include "relay/resolve.h"
 
 /* Longest name; more is not found. */
 #define RESOLVER_NAME_MAX 255
@@ -21,8 +22,7 @@ struct resolver;
 struct resolver_answer {
 	uint64_t token; /* of the question */
 	int error;      /* 0, or for resolve_error_text() */
-	uint32_t length;
-	struct sockaddr_storage address;
+	struct resolve_list addresses;
 };
 
 /* NULL: no memory or no thread. */

@@ -14,6 +14,7 @@
 #include <strings.h>
 
 #include "relay/limits.h"
+#include "relay/peer_name.h"
 #include "relay/service_paths.h"
 #include "relay/setting_list.h"
 #include "wire/datagram.h"
@@ -79,10 +80,16 @@ static const struct unit duration_units[] = {
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 bool
+setting_is_array(const struct setting *setting)
+{
+	return setting->type == SETTING_LINE || setting->type == SETTING_NAME;
+}
+
+bool
 setting_is_text(const struct setting *setting)
 {
 	return setting->type == SETTING_STRING || setting->type == SETTING_PATH ||
-	       setting->type == SETTING_LINE;
+	       setting_is_array(setting);
 }
 
 bool
@@ -233,6 +240,7 @@ parse_number(const struct setting *setting, const char *text, uint64_t *number)
 	case SETTING_STRING:
 	case SETTING_PATH:
 	case SETTING_LINE:
+	case SETTING_NAME:
 	case SETTING_LIST:
 	case SETTING_PATHS:
 		break;
@@ -258,6 +266,8 @@ type_text(enum setting_type type)
 	case SETTING_STRING:
 	case SETTING_LINE:
 		return "a text without control characters";
+	case SETTING_NAME:
+		return "a host name or an IP address";
 	case SETTING_PATH:
 		return "an absolute path without control characters";
 	case SETTING_CHOICE:
@@ -291,6 +301,19 @@ setting_text_is_printable(const char *text)
 	return true;
 }
 
+/* One that is empty is judged by its length. */
+static bool
+text_has_form(const struct setting *setting, const char *text)
+{
+	if (!setting_text_is_printable(text))
+		return false;
+	if (*text == '\0')
+		return true;
+	if (setting->type == SETTING_NAME)
+		return peer_name_is_valid(text);
+	return setting->type != SETTING_PATH || *text == '/';
+}
+
 bool
 setting_parse(const struct setting *setting, const char *text, struct setting_value *value,
 	      char *why, size_t why_size)
@@ -302,8 +325,7 @@ setting_parse(const struct setting *setting, const char *text, struct setting_va
 
 	assert(!setting_is_list(setting));
 	if (setting_is_text(setting)) {
-		form = setting_text_is_printable(text) &&
-		       (setting->type != SETTING_PATH || *text == '\0' || *text == '/');
+		form = text_has_form(setting, text);
 		measure = strlen(text);
 		found.text = text;
 	} else {
@@ -387,6 +409,7 @@ setting_format(const struct setting *setting, struct setting_value value, char *
 	case SETTING_STRING:
 	case SETTING_PATH:
 	case SETTING_LINE:
+	case SETTING_NAME:
 		setting_text_format(value.text, out, size);
 		break;
 	case SETTING_LIST:

@@ -99,6 +99,7 @@ enum setting_type {
 	SETTING_STRING,
 	SETTING_PATH,  /* absolute */
 	SETTING_LINE,  /* a text that is an array in the structure */
+	SETTING_NAME,  /* likewise: a host name or an IP address, or nothing */
 	SETTING_LIST,  /* of texts: relay/setting_list.h */
 	SETTING_PATHS, /* a list of absolute paths */
 };
@@ -148,8 +149,10 @@ const char *setting_section_name(enum setting_section section);
 /* The setting of that key, or NULL. */
 const struct setting *setting_find(enum setting_section section, const char *key);
 
-/* Whether its value is one text: STRING, PATH or LINE. */
+/* Whether its value is one text: STRING, PATH, LINE or NAME; and one that lies in the structure itself: LINE or
+ * NAME. */
 bool setting_is_text(const struct setting *setting);
+bool setting_is_array(const struct setting *setting);
 
 /*
  * Reads the text of one value.  On false `why` says what is wrong and what is allowed, without

@@ -77,7 +77,7 @@ setting_store(const struct setting *setting, void *structure, struct setting_val
 {
 	void *member = (char *)structure + setting->offset;
 
-	if (setting->type == SETTING_LINE) {
+	if (setting_is_array(setting)) {
 		store_line(member, setting->size, value.text);
 		return true;
 	}
@@ -95,7 +95,7 @@ setting_load(const struct setting *setting, const void *structure)
 	const void *member = (const char *)structure + setting->offset;
 	struct setting_value value = { .number = 0 };
 
-	if (setting->type == SETTING_LINE) {
+	if (setting_is_array(setting)) {
 		value.text = member;
 	} else if (setting_is_text(setting)) {
 		value.text = *(char *const *)member;
@@ -153,7 +153,7 @@ settings_init(enum setting_section section, void *structure)
 		if (!share_structure(setting->section, section) || setting->fallback[0] == '\0')
 			continue;
 		/* Defaults of texts come from elsewhere, so nothing here can run out of memory. */
-		assert(setting->type == SETTING_LINE ||
+		assert(setting_is_array(setting) ||
 		       (!setting_is_text(setting) && !setting_is_list(setting)));
 		bool good = setting_parse(setting, setting->fallback, &value, why, sizeof why);
 		assert(good);

@@ -17,7 +17,7 @@
 #define QUEUE_SINCE (offsetof(struct stats_host, queue_since) / sizeof(uint64_t))
 
 static_assert(offsetof(struct stats_host, id) % sizeof(uint64_t) == 0, "words up to the id");
-static_assert(QUEUE_SINCE == BLOCK_WORDS - 2, "those that cannot be added are the last");
+static_assert(QUEUE_SINCE == BLOCK_WORDS - 3, "those that cannot be added are the last");
 static_assert(HOSTS_MAX % 64 == 0, "whole words of bits");
 
 int
@@ -76,9 +76,9 @@ add_block(struct stats_host *sum, const struct stats_host *block)
 	if (stats_get(&block->queue_length) > 0 && (oldest == 0 || since < oldest))
 		stats_set(&sum->queue_since, since);
 	uint64_t expiry = stats_get(&block->tls_peer_expiry);
-	uint64_t first = stats_get(&sum->tls_peer_expiry);
-	if (expiry != 0 && (first == 0 || expiry < first))
-		stats_set(&sum->tls_peer_expiry, expiry);
+	uint64_t seen = stats_get(&block->tls_peer_seen);
+	if (expiry != 0 && seen >= stats_get(&sum->tls_peer_seen))
+		stats_set_peer_expiry(sum, expiry, seen);
 }
 
 static bool
@@ -153,6 +153,15 @@ stats_answered_late(struct stats_host *host, uint64_t wait_ns, uint64_t ns)
 	stats_count(&host->duration[histogram_bucket(wait_ns + ns)]);
 }
 
+/* The time goes last: who reads it in between has the old pair, or the new expiry a moment early.
+ */
+void
+stats_set_peer_expiry(struct stats_host *host, uint64_t expiry, uint64_t seen_us)
+{
+	stats_set(&host->tls_peer_expiry, expiry);
+	stats_set(&host->tls_peer_seen, seen_us);
+}
+
 /* --- readers ---------------------------------------------------------------------------------- */
 
 bool
@@ -179,7 +188,8 @@ stats_add_host(const struct worker_stats *stats, uint32_t index, const char *id,
 }
 
 uint64_t
-stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id)
+stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id,
+		  uint64_t *seen_us)
 {
 	struct stats_reading reading = { .sequence = &stats->sequence };
 	uint64_t expiry = 0;
@@ -190,6 +200,7 @@ stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *
 	while (stats_read(&reading)) {
 		bool found = is_used(stats, index) && strncmp(block->id, id, sizeof block->id) == 0;
 		expiry = found ? stats_get(&block->tls_peer_expiry) : 0;
+		*seen_us = stats_get(&block->tls_peer_seen);
 	}
 	return reading.whole ? expiry : 0;
 }

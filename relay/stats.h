@@ -48,6 +48,7 @@ struct stats_host {
 					 means nothing */
 	_Atomic uint64_t tls_peer_expiry; /* of the certificate that the peer showed last, seconds
 					     since 1970; 0: none yet */
+	_Atomic uint64_t tls_peer_seen;   /* when it did, microseconds since 1970 */
 	char id[HOST_ID_MAX + 1];
 };
 
@@ -86,8 +87,10 @@ struct worker_stats *stats_map(int fd, bool writable);
 
 void stats_unmap(struct worker_stats *stats);
 
-/* Only the block's tls_peer_expiry, if it is this host's. */
-uint64_t stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id);
+/* Only the block's tls_peer_expiry and tls_peer_seen, if it is this host's; 0: it has none.  Of
+ * several workers the one that saw it last knows what the peer shows now. */
+uint64_t stats_peer_expiry(const struct worker_stats *stats, uint32_t index, const char *id,
+			   uint64_t *seen_us);
 
 /* --- the writer ------------------------------------------------------------------------------- */
 
@@ -118,6 +121,9 @@ stats_answered(struct stats_host *host, uint64_t ns)
 
 /* The same for one that waited `wait_ns` until a link took it, and then `ns`. */
 void stats_answered_late(struct stats_host *host, uint64_t wait_ns, uint64_t ns);
+
+/* The peer has shown a certificate: until when it is good (s), and when that was (us). */
+void stats_set_peer_expiry(struct stats_host *host, uint64_t expiry, uint64_t seen_us);
 
 /* --- readers ---------------------------------------------------------------------------------- */
 

@@ -55,22 +55,34 @@ legal(enum tunnel_state from, enum tunnel_state to)
 }
 
 static uint64_t
-deadline(const struct tunnel *tunnel)
+open_deadline(const struct tunnel *tunnel)
 {
 	const struct gateway *gateway = tunnel->gateway;
 	const struct channel_gateway *set = &gateway->settings;
+	uint64_t silent_ms = set->idle_timeout_ms;
+
+	if (gateway->leaving && !tunnel->asked)
+		silent_ms = QUIET_MS;
+	else if (tunnel->lond.flow == TUNNEL_DRY && silent_ms > HALF_MS)
+		silent_ms = HALF_MS;
+	uint64_t at = tunnel->since + ms_to_ns(silent_ms);
+	/* One that is never quiet, or never answered, does not keep it for ever. */
+	uint64_t last = gateway->left_at + ms_to_ns(set->drain_timeout_ms);
+	return gateway->leaving && last < at ? last : at;
+}
+
+static uint64_t
+deadline(const struct tunnel *tunnel)
+{
+	const struct channel_gateway *set = &tunnel->gateway->settings;
 
 	switch (tunnel->state) {
 	case TUNNEL_HANDSHAKE:
 		return tunnel->since + ms_to_ns(set->handshake_timeout_ms);
 	case TUNNEL_CONNECTING:
-		return tunnel->since + ms_to_ns(set->connect_timeout_ms);
+		return tunnel->try_over ? UINT64_MAX : tunnel->try_until;
 	case TUNNEL_OPEN:
-		if (gateway->leaving && !tunnel->asked)
-			return tunnel->since + ms_to_ns(QUIET_MS);
-		if (tunnel->lond.flow == TUNNEL_DRY && set->idle_timeout_ms > HALF_MS)
-			return tunnel->since + ms_to_ns(HALF_MS);
-		return tunnel->since + ms_to_ns(set->idle_timeout_ms);
+		return open_deadline(tunnel);
 	case TUNNEL_ENDING:
 		return tunnel->since + ms_to_ns(LINGER_MS);
 	case TUNNEL_CLOSING:
@@ -99,9 +111,15 @@ set_state(struct tunnel *tunnel, enum tunnel_state next)
 	arm(tunnel);
 }
 
+/* The next address is for when the connect is gone. */
 static void
 on_connect_due(struct tunnel *tunnel)
 {
+	if (tunnel->tried < tunnel->gateway->settings.addresses.count) {
+		tunnel->try_over = true;
+		uring_cancel(tunnel_worker(tunnel)->ring, &tunnel->connect);
+		return;
+	}
 	gateway_on_unreachable(tunnel->gateway, strerror(ETIMEDOUT));
 	tunnel_finish(tunnel, TUNNEL_CONNECT_TIMEOUT);
 }
@@ -342,6 +360,47 @@ on_unreachable(struct tunnel *tunnel, int error)
 	tunnel_finish(tunnel, TUNNEL_CONNECT_FAILED);
 }
 
+/* Each address has its part of the time that is left, so that a silent one is not the last. */
+static void
+share_time(struct tunnel *tunnel)
+{
+	const struct channel_gateway *set = &tunnel->gateway->settings;
+	uint64_t now = worker_now(tunnel_worker(tunnel));
+	uint64_t end = tunnel->since + ms_to_ns(set->connect_timeout_ms);
+	uint64_t left = end > now ? end - now : 0;
+
+	tunnel->try_until = now + left / (set->addresses.count - tunnel->tried + 1);
+	uring_timer_clear(tunnel_worker(tunnel)->ring, &tunnel->timer);
+	arm(tunnel);
+}
+
+/* Begins with the next address for which there is a socket.  Without one it is over: `error` is
+ * what became of the one before. */
+static void
+try_next(struct tunnel *tunnel, int error)
+{
+	const struct resolve_list *list = &tunnel->gateway->settings.addresses;
+	struct uring *ring = tunnel_worker(tunnel)->ring;
+
+	if (tunnel->lond.fd >= 0)
+		uring_close(ring, tunnel->lond.fd);
+	tunnel->lond.fd = -1;
+	tunnel->try_over = false;
+	while (tunnel->tried < list->count) {
+		tunnel->address = list->address[tunnel->tried++];
+		int fd = uring_tcp_socket(ring, tunnel->address.any.sa_family);
+		if (fd >= 0) {
+			tunnel->lond.fd = fd;
+			share_time(tunnel);
+			uring_connect(ring, &tunnel->connect, fd, &tunnel->address.any,
+				      resolve_length(&tunnel->address));
+			return;
+		}
+		error = fd;
+	}
+	on_unreachable(tunnel, error);
+}
+
 static void
 on_connected(struct uring_op *op, int res, const uint8_t *data)
 {
@@ -353,7 +412,7 @@ on_connected(struct uring_op *op, int res, const uint8_t *data)
 		return;
 	}
 	if (res < 0) {
-		on_unreachable(tunnel, res);
+		try_next(tunnel, tunnel->try_over ? -ETIMEDOUT : res);
 		return;
 	}
 	set_state(tunnel, TUNNEL_OPEN);
@@ -365,24 +424,14 @@ void
 tunnel_on_secure(struct tunnel *tunnel)
 {
 	struct gateway *gateway = tunnel->gateway;
-	struct worker *worker = gateway->worker;
-	const struct channel_gateway *set = &gateway->settings;
-	int fd = -EADDRNOTAVAIL; /* as long as its name is not resolved */
 
-	histogram_add(&gateway->stats->handshake, worker_now(worker) - tunnel->accepted_at);
+	histogram_add(&gateway->stats->handshake,
+		      worker_now(gateway->worker) - tunnel->accepted_at);
 	if (tls_resumed(tunnel->tls))
 		stats_count(&gateway->stats->resumed);
+	tunnel->try_until = UINT64_MAX;
 	set_state(tunnel, TUNNEL_CONNECTING);
-	if (set->address_len > 0)
-		fd = uring_tcp_socket(worker->ring, set->address.ss_family);
-	if (fd < 0) {
-		on_unreachable(tunnel, fd);
-		return;
-	}
-	tunnel->lond.fd = fd;
-	tunnel->address = set->address;
-	uring_connect(worker->ring, &tunnel->connect, fd, (const struct sockaddr *)&tunnel->address,
-		      set->address_len);
+	try_next(tunnel, -EADDRNOTAVAIL); /* as long as its name is not resolved */
 }
 
 /* --- the begin -------------------------------------------------------------------------------- */

@@ -67,7 +67,10 @@ struct tunnel {
 	struct tunnel_side lond;
 	struct buffer to_lond;
 	struct uring_op connect;
-	struct sockaddr_storage address; /* of the local lond; the connect works on it */
+	union resolve_address address; /* of the local lond; the connect works on it */
+	uint32_t tried;                /* addresses that were begun with */
+	uint64_t try_until;            /* ns: then the next one is due, or the end */
+	bool try_over;                 /* it was: the connect is being cancelled */
 	struct uring_timer timer;
 };
 

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WATCH_FILES_MAX 64
+#define WATCH_FILES_MAX 1024
 /* Quiet that a report waits for, and how long it waits at most for a file that never rests. */
 #define WATCH_QUIET_MS  100
 #define WATCH_SETTLE_MS 2000

@@ -113,13 +113,14 @@ site_up(void)
 		.credentials = 1,
 		.clients_max = 100,
 		.doors = 1,
-		.address_len = sizeof address,
 		.handshake_timeout_ms = HOUR_MS,
 		.connect_timeout_ms = HOUR_MS,
 		.idle_timeout_ms = HOUR_MS,
+		.drain_timeout_ms = HOUR_MS,
 		.name = "east",
 	};
-	memcpy(&site_wish.address, &address, sizeof address);
+	site_wish.addresses.count = 1;
+	site_wish.addresses.address[0].v4 = address;
 	site_door = site_listen(&address);
 }
 

@@ -277,7 +277,7 @@ Test(gateway, without_a_lond)
 		tls_session_free(remote.tls);
 		site_remove();
 		TURN_UNTIL(!worker_has_gateways(&site_worker));
-		site_wish.address_len = 0;
+		site_wish.addresses.count = 0;
 	}
 	somebody_free(&body);
 }
@@ -286,14 +286,14 @@ Test(gateway, without_a_lond)
 Test(gateway, looks_for_a_silent_lond)
 {
 	struct somebody body = somebody_new(site_ca, "relay.example", 7200);
-	const struct sockaddr *address = (const struct sockaddr *)&site_wish.address;
+	const union resolve_address *address = &site_wish.addresses.address[0];
 	int full[2];
 
 	/* Its listen queue is full, so that the kernel drops who else comes. */
 	cr_assert_eq(listen(site_lond, 0), 0);
 	for (int i = 0; i < 2; i++) {
 		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		cr_assert(connect(full[i], address, site_wish.address_len) == 0 ||
+		cr_assert(connect(full[i], &address->any, resolve_length(address)) == 0 ||
 			  errno == EINPROGRESS);
 	}
 	site_wish.connect_timeout_ms = 20;
@@ -306,6 +306,76 @@ Test(gateway, looks_for_a_silent_lond)
 	tls_session_free(remote.tls);
 	for (int i = 0; i < 2; i++)
 		close(full[i]);
+	somebody_free(&body);
+}
+
+/* A port where nobody listens, or to whom all that comes is dropped; -1: it is not to be closed. */
+static union resolve_address
+elsewhere(int *fd, bool silent, int full[2])
+{
+	union resolve_address address = { .v4 = { 0 } };
+
+	*fd = site_listen(&address.v4);
+	if (!silent) {
+		close(*fd);
+		*fd = -1;
+		return address;
+	}
+	cr_assert_eq(listen(*fd, 0), 0);
+	for (int i = 0; i < 2; i++) {
+		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		cr_assert(connect(full[i], &address.any, sizeof address.v4) == 0 ||
+			  errno == EINPROGRESS);
+	}
+	return address;
+}
+
+/* Of a name with several addresses each is tried, in turn: those that refuse, one that says
+ * nothing, and then the one that is it. */
+Test(gateway, tries_all_addresses)
+{
+	struct resolve_list *list = &site_wish.addresses;
+	int silent, nobody, full[2];
+
+	list->address[3] = list->address[0];
+	list->address[0] = elsewhere(&nobody, false, full);
+	list->address[1] = elsewhere(&silent, true, full);
+	list->address[2] = list->address[0];
+	list->count = 4;
+	site_wish.connect_timeout_ms = 300;
+	site_serve();
+	struct pair pair = pair_open();
+	remote_say(&pair.remote, "init\n");
+	lond_expect(pair.lond, "init\n");
+	cr_assert_eq(site_resolves, 0u, "it was reached");
+	pair_close(&pair);
+	for (int i = 0; i < 2; i++)
+		close(full[i]);
+	close(silent);
+}
+
+/* The last one's reason counts, once. */
+Test(gateway, no_address_is_left)
+{
+	struct somebody body = somebody_new(site_ca, "relay.example", 7200);
+	struct resolve_list *list = &site_wish.addresses;
+	int silent, nobody, full[2];
+
+	list->address[0] = elsewhere(&silent, true, full);
+	list->address[1] = elsewhere(&nobody, false, full);
+	list->count = 2;
+	site_wish.connect_timeout_ms = 40;
+	site_serve();
+	struct remote remote = remote_new(body.context);
+	REMOTE_UNTIL(&remote, tls_state(remote.tls) == TLS_CLOSED);
+	remote_free(&remote);
+	TURN_UNTIL(site_open() == 0);
+	cr_assert_eq(site_ended(TUNNEL_CONNECT_FAILED), 1u);
+	cr_assert_eq(site_ended(TUNNEL_CONNECT_TIMEOUT), 0u);
+	cr_assert_eq(site_resolves, 1u);
+	for (int i = 0; i < 2; i++)
+		close(full[i]);
+	close(silent);
 	somebody_free(&body);
 }
 

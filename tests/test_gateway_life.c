@@ -132,7 +132,7 @@ Test(gateway_life, forgets_another_lond)
 	bool resumed;
 
 	site_serve();
-	site_wish.address_len = 0;
+	site_wish.addresses.count = 0;
 	site_gateway("relay.example");
 	cr_assert(comes_in(&one, &resumed), "the same words, not looked up yet");
 	site_wish.connect_mark = 2;
@@ -169,6 +169,34 @@ Test(gateway_life, leaves_when_it_is_quiet)
 	remote_expect(&busy, "answer\n");
 	REMOTE_UNTIL(&busy, tls_state(busy.tls) == TLS_CLOSED);
 	remote_free(&busy);
+	TURN_UNTIL(!worker_has_gateways(&site_worker));
+	cr_assert_eq(site_ended(TUNNEL_STOPPED), 2u);
+	close(lond[0]);
+	close(lond[1]);
+	somebody_free(&one);
+}
+
+/* One that never rests, or is never answered, is ended in order when its time is over. */
+Test(gateway_life, leaves_in_bounded_time)
+{
+	struct somebody one = somebody_new(site_ca, "relay.example", 7200);
+	struct remote busy = remote_new(one.context);
+	struct remote asks = remote_new(one.context);
+	int lond[2] = { -1, -1 };
+
+	site_wish.drain_timeout_ms = 50;
+	site_serve();
+	REMOTE_UNTIL(&busy, (lond[0] = lond_accepted()) >= 0);
+	REMOTE_UNTIL(&asks, (lond[1] = lond_accepted()) >= 0);
+	remote_say(&asks, "question\n");
+	lond_expect(lond[1], "question\n");
+	site_remove();
+	/* Not a turn passes without a byte. */
+	REMOTE_UNTIL(&busy,
+		     (send(lond[0], "x", 1, MSG_NOSIGNAL), tls_state(busy.tls) == TLS_CLOSED));
+	REMOTE_UNTIL(&asks, tls_state(asks.tls) == TLS_CLOSED);
+	remote_free(&busy);
+	remote_free(&asks);
 	TURN_UNTIL(!worker_has_gateways(&site_worker));
 	cr_assert_eq(site_ended(TUNNEL_STOPPED), 2u);
 	close(lond[0]);

@@ -88,3 +88,26 @@ Test(resolve, impossible_names)
 		cr_assert_null(strstr(text, "Unknown error"), "%d", error);
 	}
 }
+
+/* What comes back is a list without anything else in it, so that it can be compared. */
+Test(resolve, lists)
+{
+	struct resolve_list list, again;
+
+	memset(&list, 0xff, sizeof list);
+	cr_assert_eq(resolve_literal_list("192.0.2.1", 5663, &list), 0);
+	cr_assert_eq(list.count, 1u);
+	cr_assert_eq(list.address[0].any.sa_family, AF_INET);
+	cr_assert_eq(ntohs(list.address[0].v4.sin_port), 5663);
+	cr_assert_eq(resolve_length(&list.address[0]), sizeof(struct sockaddr_in));
+	memset(&again, 0x55, sizeof again);
+	cr_assert_eq(resolve_list("192.0.2.1", 5663, &again), 0);
+	cr_assert_arr_eq((const char *)&list, (const char *)&again, sizeof list);
+	cr_assert_eq(resolve_literal_list("::1", 1, &list), 0);
+	cr_assert_eq(resolve_length(&list.address[0]), sizeof(struct sockaddr_in6));
+	cr_assert_neq(resolve_literal_list("localhost", 1, &list), 0, "a name is no literal");
+	cr_assert_eq(list.count, 0u);
+	cr_assert_eq(resolve_list("localhost", 1, &list), 0);
+	cr_assert_geq(list.count, 1u);
+	cr_assert_leq(list.count, RESOLVE_ADDRESSES_MAX);
+}

@@ -225,7 +225,7 @@ Test(settings, table)
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *setting = &settings_table[i];
 		bool is_text = setting->type == SETTING_STRING || setting->type == SETTING_PATH ||
-			       setting->type == SETTING_LINE;
+			       setting->type == SETTING_LINE || setting->type == SETTING_NAME;
 		char text[128], why[256];
 		struct setting_value value;
 
@@ -417,6 +417,7 @@ Test(settings, store_and_load)
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		if (settings_table[i].section != SETTING_SECTION_HOST ||
 		    settings_table[i].type == SETTING_LINE ||
+		    settings_table[i].type == SETTING_NAME ||
 		    settings_table[i].type == SETTING_PATH)
 			continue;
 		memset(&h, 0, sizeof h);

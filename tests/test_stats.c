@@ -153,6 +153,35 @@ Test(stats, block_goes_on_with_its_host)
 	free(stats);
 }
 
+/* A worker that has not connected since knows what the peer showed before it renewed. */
+Test(stats, certificate_that_was_shown_last)
+{
+	struct worker_stats *one = fresh();
+	struct worker_stats *two = fresh();
+	struct stats_host sum = { .id = "" };
+	uint64_t seen = 0;
+
+	stats_set_peer_expiry(stats_take(one, 3, "msul1"), 5000, 100);
+	stats_set_peer_expiry(stats_take(two, 3, "msul1"), 9000, 200);
+	cr_assert(stats_add_host(one, 3, "msul1", &sum));
+	cr_assert(stats_add_host(two, 3, "msul1", &sum));
+	cr_assert_eq(sum.tls_peer_expiry, 9000);
+	sum = (struct stats_host){ .id = "" };
+	cr_assert(stats_add_host(two, 3, "msul1", &sum));
+	cr_assert(stats_add_host(one, 3, "msul1", &sum));
+	cr_assert_eq(sum.tls_peer_expiry, 9000, "in whatever order");
+	cr_assert_eq(stats_peer_expiry(one, 3, "msul1", &seen), 5000);
+	cr_assert_eq(seen, 100);
+	stats_set_peer_expiry(stats_take(one, 3, "msul1"), 4000, 300);
+	cr_assert(stats_add_host(one, 3, "msul1", &sum));
+	cr_assert_eq(sum.tls_peer_expiry, 4000, "an earlier one that is newer");
+	stats_take(one, 4, "other");
+	cr_assert(stats_add_host(one, 4, "other", &sum));
+	cr_assert_eq(sum.tls_peer_expiry, 4000, "one that has seen none says nothing");
+	free(one);
+	free(two);
+}
+
 Test(stats, another_host_starts_from_zero)
 {
 	struct worker_stats *stats = fresh();

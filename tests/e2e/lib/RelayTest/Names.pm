@@ -44,7 +44,7 @@ sub asking {
 	return ['unshare', '--mount', '/bin/sh', '-c', $mount, $self->{conf}, $self->{nsswitch}];
 }
 
-# From now on these names have these addresses, and no others exist.
+# From now on these names have these addresses, several with a space between them, and no others exist.
 sub answer {
 	my ($self, %addresses) = @_;
 	spew("$self->{zone}.new", join '', map { "$_ $addresses{$_}\n" } sort keys %addresses);
@@ -91,10 +91,10 @@ sub serve {
 		print {$asked} "$name\n" if $type == 1;
 		close $asked;
 		my $zone = slurp($self->{zone}) // next;
-		my ($address) = $zone =~ /^\Q$name\E (\S+)$/m;
-		my $answer = defined $address && $type == 1 ? pack('n n n N n', 0xc00c, 1, 1, 1, 4) . inet_aton($address) : '';
-		my $code = defined $address ? 0 : 3;
-		send $socket, pack('n6', $id, 0x8180 | $code, 1, $answer ne '' ? 1 : 0, 0, 0) . $question . $answer, 0, $from;
+		my ($addresses) = $zone =~ /^\Q$name\E (.+)$/m;
+		my @answers = map { pack('n n n N n', 0xc00c, 1, 1, 1, 4) . inet_aton($_) } $type == 1 ? split / /, $addresses // '' : ();
+		my $code = defined $addresses ? 0 : 3;
+		send $socket, pack('n6', $id, 0x8180 | $code, 1, scalar @answers, 0, 0) . $question . join('', @answers), 0, $from;
 	}
 	return;
 }
