@@ -149,8 +149,8 @@ const char *setting_section_name(enum setting_section section);
 /* The setting of that key, or NULL. */
 const struct setting *setting_find(enum setting_section section, const char *key);
 
-/* Whether its value is one text: STRING, PATH, LINE or NAME; and one that lies in the structure itself: LINE or
- * NAME. */
+/* Whether its value is one text: STRING, PATH, LINE or NAME; and one that lies in the structure
+ * itself: LINE or NAME. */
 bool setting_is_text(const struct setting *setting);
 bool setting_is_array(const struct setting *setting);
 
