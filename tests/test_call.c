@@ -186,7 +186,7 @@ Test(call, a_large_message)
 	cr_assert_arr_eq(got + 4, word, 4);
 	cr_assert(memcmp(got + 8, message, SIZE) == 0);
 	TURN_UNTIL(site_count(CALL_RUNNING) == 1);
-	cr_assert_eq(site_worker.memory.used, 0u, "freed as soon as it was given");
+	cr_assert_eq(site.worker.memory.used, 0u, "freed as soon as it was given");
 	service_end(service, 0);
 	caller_expect_status(caller, 0);
 	free(message);

@@ -207,7 +207,7 @@ Test(call_hostile, announced_messages_take_no_memory)
 	}
 	turn_for_nothing();
 	cr_assert_eq(site_count(CALL_COLLECTING), 32u);
-	cr_assert_leq(site_worker.memory.used, 32u * 2 * CALL_READ_MAX);
+	cr_assert_leq(site.worker.memory.used, 32u * 2 * CALL_READ_MAX);
 	int caller = caller_call("fine");
 	service_end(service_begin(listener, "fine"), 0);
 	caller_expect_status(caller, 0);
@@ -293,7 +293,7 @@ silent_ms(void)
 {
 	const struct call *first = TAILQ_FIRST(&site_found()->calls[CALL_COLLECTING]);
 
-	return (worker_now(&site_worker) - first->began_at) / MS;
+	return (worker_now(&site.worker) - first->began_at) / MS;
 }
 
 static void

@@ -241,9 +241,9 @@ Test(datagram_sessions, silence_ends_it_and_what_is_new_extends_it)
 	}
 	TURN_UNTIL(site_told(CHANNEL_OFFLINE, NULL) >= 1);
 	struct channel_message offline = { 0 };
-	for (unsigned i = 0; i < site.told_count; i++) {
-		if (site.told[i].type == CHANNEL_OFFLINE)
-			offline = site.told[i], i = site.told_count;
+	for (unsigned i = 0; i < told.count; i++) {
+		if (told.messages[i].type == CHANNEL_OFFLINE)
+			offline = told.messages[i], i = told.count;
 	}
 	cr_assert_eq(offline.presence.client, 0x22u, "who said nothing new goes first");
 	TURN_UNTIL(sessions() == 0);
@@ -377,7 +377,7 @@ Test(datagram_sessions, a_stream_client_at_a_full_queue_gets_the_line_that_is_se
 	host_set_hold(host, HOST_HOLD_PAUSED);
 	host->settings.queue_max = 0;
 	snprintf(host->settings.busy_line, sizeof host->settings.busy_line, "come later");
-	int fd = loopback(SOCK_STREAM, &address);
+	int fd = site_bound(SOCK_STREAM, &address);
 	(void)connect(fd, (const struct sockaddr *)&host_address, sizeof host_address);
 	TURN_UNTIL(send(fd, "ping\n", 5, MSG_NOSIGNAL) == 5);
 	TURN_UNTIL((len = read(fd, got, sizeof got)) > 0);
