@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "relay/call.h"
+#include "tests/open_fds.h"
 #include "tests/temp_dir.h"
 #include "tests/worker_site.h"
 #include "wire/pfi_signal.h"
@@ -203,16 +204,6 @@ site_put_fds(int fd, const void *bytes, size_t len, const int *fds, size_t count
 	cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
 	memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
 	cr_assert_eq(sendmsg(fd, &msg, MSG_NOSIGNAL), (ssize_t)len, "%s", strerror(errno));
-}
-
-static inline int
-site_count_fds(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 4096; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
 }
 
 /* --- control ---------------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ Test(call, whole)
 	struct given given;
 	int files[PFI_FDS];
 
-	int before = site_count_fds();
+	int before = count_fds();
 	three_files(files);
 	int caller = caller_connect("public");
 	caller_put_fds(caller, files);
@@ -64,7 +64,7 @@ Test(call, whole)
 		close(files[i]);
 	site_all_over();
 	cr_assert_eq(site_ends(CALL_ANSWERED), 1u);
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 Test(call, every_byte_on_its_own)
@@ -309,7 +309,7 @@ Test(call, who_leaves_before_it_is_given_is_not_served)
 
 	hello.service.calls_max = 1;
 	int listener = site_serve(&hello);
-	int before = site_count_fds();
+	int before = count_fds();
 	int first = caller_call("first");
 	int service = service_begin(listener, "first");
 	int half = caller_connect("public");
@@ -332,7 +332,7 @@ Test(call, who_leaves_before_it_is_given_is_not_served)
 	site_expect_end(service);
 	site_all_over();
 	cr_assert_eq(site_ends(CALL_LEFT), 3u);
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 Test(call, who_leaves_is_heard_of_at_once)

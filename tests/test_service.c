@@ -410,7 +410,7 @@ Test(service, removed)
 	};
 
 	hello.service.calls_max = 1;
-	int before = site_count_fds();
+	int before = count_fds();
 	int listener = site_serve(&hello);
 	int first = caller_call("first");
 	int service = service_begin(listener, "first");
@@ -426,7 +426,7 @@ Test(service, removed)
 	close(listener);
 	TURN_UNTIL(!worker_has_services(&site.worker));
 	site_all_over();
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 	/* What comes about it afterwards means nobody. */
 	site_generation(2, SERVICE_GENERATION_USE, "svc2");
 	site_say(&remove, -1);
