@@ -11,79 +11,13 @@
 
 #include <err.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
-#define ASKS_MAX ((uint64_t)1 << 24)
-
-enum {
-	OPT_UNIX = 1000,
-	OPT_TCP,
-	OPT_UDP,
-	OPT_HOST,
-	OPT_KEYS,
-	OPT_SOCKETS,
-	OPT_DATAGRAM_BYTES,
-	OPT_ID,
-	OPT_LOCAL,
-	OPT_CLIENTS,
-	OPT_DEPTH,
-	OPT_REQUESTS,
-	OPT_SECONDS,
-	OPT_WARMUP,
-	OPT_SETTLE,
-	OPT_TIMEOUT,
-	OPT_REQUEST_BYTES,
-	OPT_REPLY_BYTES,
-	OPT_ENCRYPT,
-	OPT_IDLE,
-	OPT_CONNECT_PER,
-	OPT_SEED,
-	OPT_STRICT,
-	OPT_JSON,
-	OPT_RELAY_PID,
-	OPT_PEER_PID,
-	OPT_PROTOCOL,
-	OPT_RATE,
-	OPT_PROGRESS,
-	OPT_HOOK,
-	OPT_HELP,
-};
-
-static const struct option long_options[] = {
-	{ "unix", required_argument, NULL, OPT_UNIX },
-	{ "tcp", required_argument, NULL, OPT_TCP },
-	{ "udp", required_argument, NULL, OPT_UDP },
-	{ "host", required_argument, NULL, OPT_HOST },
-	{ "keys", required_argument, NULL, OPT_KEYS },
-	{ "sockets", required_argument, NULL, OPT_SOCKETS },
-	{ "datagram-bytes", required_argument, NULL, OPT_DATAGRAM_BYTES },
-	{ "id", required_argument, NULL, OPT_ID },
-	{ "local", required_argument, NULL, OPT_LOCAL },
-	{ "clients", required_argument, NULL, OPT_CLIENTS },
-	{ "depth", required_argument, NULL, OPT_DEPTH },
-	{ "requests", required_argument, NULL, OPT_REQUESTS },
-	{ "seconds", required_argument, NULL, OPT_SECONDS },
-	{ "warmup", required_argument, NULL, OPT_WARMUP },
-	{ "settle", required_argument, NULL, OPT_SETTLE },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-	{ "request-bytes", required_argument, NULL, OPT_REQUEST_BYTES },
-	{ "reply-bytes", required_argument, NULL, OPT_REPLY_BYTES },
-	{ "encrypt", required_argument, NULL, OPT_ENCRYPT },
-	{ "idle", required_argument, NULL, OPT_IDLE },
-	{ "connect-per", required_argument, NULL, OPT_CONNECT_PER },
-	{ "seed", required_argument, NULL, OPT_SEED },
-	{ "strict", no_argument, NULL, OPT_STRICT },
-	{ "json", required_argument, NULL, OPT_JSON },
-	{ "relay-pid", required_argument, NULL, OPT_RELAY_PID },
-	{ "peer-pid", required_argument, NULL, OPT_PEER_PID },
-	{ "protocol", required_argument, NULL, OPT_PROTOCOL },
-	{ "rate", required_argument, NULL, OPT_RATE },
-	{ "progress", no_argument, NULL, OPT_PROGRESS },
-	{ "hook", required_argument, NULL, OPT_HOOK },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ NULL, 0, NULL, 0 },
-};
+#define ASKS_MAX    ((uint64_t)1 << 24)
+#define CLIENTS_MAX 1000000
+#define COUNT_MAX   (UINT64_C(1) << 48)
 
 static const char help[] =
     "usage: relay-bench load --unix PATH | --tcp ADDR:PORT | --udp ADDR:PORT --host NAME [option "
@@ -192,6 +126,18 @@ add_target(struct load_options *o, bool tcp)
 }
 
 static void
+add_unix(struct load_options *o)
+{
+	add_target(o, false);
+}
+
+static void
+add_tcp(struct load_options *o)
+{
+	add_target(o, true);
+}
+
+static void
 set_udp(struct load_options *o)
 {
 	if (o->udp || (o->target_count > 0 && o->targets[0].address_len != 0))
@@ -234,104 +180,136 @@ add_processes(struct load_options *o, enum load_group group)
 }
 
 static void
-set_option(struct load_options *o, int opt)
+add_relay(struct load_options *o)
 {
-	switch (opt) {
-	case OPT_UNIX:
-	case OPT_TCP:
-		add_target(o, opt == OPT_TCP);
+	add_processes(o, LOAD_RELAY);
+}
+
+static void
+add_peer(struct load_options *o)
+{
+	add_processes(o, LOAD_PEER);
+}
+
+static void
+set_protocol(struct load_options *o)
+{
+	if (!protocol_parse(optarg, &o->protocol))
+		errx(2, "--protocol: no \"%s\"; try --help", optarg);
+}
+
+static void
+print_help(struct load_options *o)
+{
+	(void)o;
+	fputs(help, stdout);
+	exit(0);
+}
+
+/* What an option's value is, and the type of the field that it goes to. */
+enum option_kind {
+	OPTION_FLAG,    /* bool; no value */
+	OPTION_TEXT,    /* const char *, a view into the arguments */
+	OPTION_NUMBER,  /* uint64_t from min to max */
+	OPTION_SECONDS, /* uint64_t, in ns */
+	OPTION_ACTION,  /* with a value, and act() */
+	OPTION_COMMAND, /* without, and act() */
+};
+
+struct option_form {
+	const char *name;
+	enum option_kind kind;
+	size_t field; /* its place in struct load_options */
+	uint64_t min;
+	uint64_t max;
+	void (*act)(struct load_options *o);
+};
+
+#define FIELD(name) .field = offsetof(struct load_options, name)
+
+static const struct option_form forms[] = {
+	{ "unix", OPTION_ACTION, .act = add_unix },
+	{ "tcp", OPTION_ACTION, .act = add_tcp },
+	{ "udp", OPTION_ACTION, .act = set_udp },
+	{ "host", OPTION_ACTION, .act = add_host },
+	{ "keys", OPTION_TEXT, FIELD(keys) },
+	{ "sockets", OPTION_NUMBER, FIELD(sockets), .min = 1, .max = CLIENTS_MAX },
+	{ "datagram-bytes", OPTION_NUMBER, FIELD(datagram_bytes), .min = DATAGRAM_SIZE_MIN,
+	  .max = DATAGRAM_SIZE_MAX },
+	{ "id", OPTION_TEXT, FIELD(id) },
+	{ "local", OPTION_TEXT, FIELD(local) },
+	{ "clients", OPTION_NUMBER, FIELD(clients), .min = 1, .max = CLIENTS_MAX },
+	{ "depth", OPTION_NUMBER, FIELD(depth), .min = 1, .max = 1000000 },
+	{ "requests", OPTION_NUMBER, FIELD(requests), .min = 1, .max = COUNT_MAX },
+	{ "seconds", OPTION_SECONDS, FIELD(duration_ns) },
+	{ "warmup", OPTION_SECONDS, FIELD(warmup_ns) },
+	{ "settle", OPTION_SECONDS, FIELD(settle_ns) },
+	{ "timeout", OPTION_SECONDS, FIELD(timeout_ns) },
+	{ "request-bytes", OPTION_NUMBER, FIELD(request_bytes), .min = 1, .max = LOAD_LINE_MAX },
+	{ "reply-bytes", OPTION_NUMBER, FIELD(reply_bytes), .min = 1, .max = LOAD_LINE_MAX },
+	{ "encrypt", OPTION_NUMBER, FIELD(encrypt), .min = 0, .max = 100 },
+	{ "idle", OPTION_NUMBER, FIELD(idle), .min = 0, .max = CLIENTS_MAX },
+	{ "connect-per", OPTION_NUMBER, FIELD(connect_per), .min = 0, .max = COUNT_MAX },
+	{ "seed", OPTION_NUMBER, FIELD(seed), .min = 0, .max = COUNT_MAX },
+	{ "strict", OPTION_FLAG, FIELD(strict) },
+	{ "json", OPTION_TEXT, FIELD(json) },
+	{ "relay-pid", OPTION_ACTION, .act = add_relay },
+	{ "peer-pid", OPTION_ACTION, .act = add_peer },
+	{ "protocol", OPTION_ACTION, .act = set_protocol },
+	{ "rate", OPTION_NUMBER, FIELD(rate), .min = 1, .max = 10000000 },
+	{ "progress", OPTION_FLAG, FIELD(progress) },
+	{ "hook", OPTION_TEXT, FIELD(hook) },
+	{ "help", OPTION_COMMAND, .act = print_help },
+};
+
+#define FORM_COUNT (sizeof forms / sizeof forms[0])
+/* What getopt_long() returns for the first of them: nothing that it could return otherwise. */
+#define FORM_FIRST 1000
+
+static void
+set_option(struct load_options *o, const struct option_form *form)
+{
+	void *field = (char *)o + form->field;
+
+	switch (form->kind) {
+	case OPTION_FLAG:
+		*(bool *)field = true;
 		break;
-	case OPT_UDP:
-		set_udp(o);
+	case OPTION_TEXT:
+		*(const char **)field = optarg;
 		break;
-	case OPT_HOST:
-		add_host(o);
+	case OPTION_NUMBER:
+		*(uint64_t *)field = number(form->name, form->min, form->max);
 		break;
-	case OPT_KEYS:
-		o->keys = optarg;
+	case OPTION_SECONDS:
+		*(uint64_t *)field = seconds(form->name);
 		break;
-	case OPT_SOCKETS:
-		o->sockets = number("sockets", 1, 1000000);
+	case OPTION_ACTION:
+	case OPTION_COMMAND:
+		form->act(o);
 		break;
-	case OPT_DATAGRAM_BYTES:
-		o->datagram_bytes = number("datagram-bytes", DATAGRAM_SIZE_MIN, DATAGRAM_SIZE_MAX);
-		break;
-	case OPT_PROTOCOL:
-		if (!protocol_parse(optarg, &o->protocol))
-			errx(2, "--protocol: no \"%s\"; try --help", optarg);
-		break;
-	case OPT_RATE:
-		o->rate = number("rate", 1, 10000000);
-		break;
-	case OPT_PROGRESS:
-		o->progress = true;
-		break;
-	case OPT_HOOK:
-		o->hook = optarg;
-		break;
-	case OPT_ID:
-		o->id = optarg;
-		break;
-	case OPT_LOCAL:
-		o->local = optarg;
-		break;
-	case OPT_CLIENTS:
-		o->clients = number("clients", 1, 1000000);
-		break;
-	case OPT_DEPTH:
-		o->depth = number("depth", 1, 1000000);
-		break;
-	case OPT_REQUESTS:
-		o->requests = number("requests", 1, UINT64_C(1) << 48);
-		break;
-	case OPT_SECONDS:
-		o->duration_ns = seconds("seconds");
-		break;
-	case OPT_WARMUP:
-		o->warmup_ns = seconds("warmup");
-		break;
-	case OPT_SETTLE:
-		o->settle_ns = seconds("settle");
-		break;
-	case OPT_TIMEOUT:
-		o->timeout_ns = seconds("timeout");
-		break;
-	case OPT_REQUEST_BYTES:
-		o->request_bytes = number("request-bytes", 1, LOAD_LINE_MAX);
-		break;
-	case OPT_REPLY_BYTES:
-		o->reply_bytes = number("reply-bytes", 1, LOAD_LINE_MAX);
-		break;
-	case OPT_ENCRYPT:
-		o->encrypt = number("encrypt", 0, 100);
-		break;
-	case OPT_IDLE:
-		o->idle = number("idle", 0, 1000000);
-		break;
-	case OPT_CONNECT_PER:
-		o->connect_per = number("connect-per", 0, UINT64_C(1) << 48);
-		break;
-	case OPT_SEED:
-		o->seed = number("seed", 0, UINT64_C(1) << 48);
-		break;
-	case OPT_STRICT:
-		o->strict = true;
-		break;
-	case OPT_JSON:
-		o->json = optarg;
-		break;
-	case OPT_RELAY_PID:
-		add_processes(o, LOAD_RELAY);
-		break;
-	case OPT_PEER_PID:
-		add_processes(o, LOAD_PEER);
-		break;
-	case OPT_HELP:
-		fputs(help, stdout);
-		exit(0);
-	default:
-		errx(2, "try --help");
 	}
+}
+
+static void
+parse(struct load_options *o, int argc, char **argv)
+{
+	struct option options[FORM_COUNT + 1] = { { 0 } };
+	int opt;
+
+	for (size_t i = 0; i < FORM_COUNT; i++) {
+		bool is_bare = forms[i].kind == OPTION_FLAG || forms[i].kind == OPTION_COMMAND;
+		options[i] = (struct option){ .name = forms[i].name,
+					      .has_arg = is_bare ? no_argument : required_argument,
+					      .val = FORM_FIRST + (int)i };
+	}
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt < FORM_FIRST)
+			errx(2, "try --help");
+		set_option(o, &forms[opt - FORM_FIRST]);
+	}
+	if (optind != argc)
+		errx(2, "unexpected argument \"%s\"; try --help", argv[optind]);
 }
 
 static void
@@ -378,8 +356,6 @@ check_together(const struct load_options *o)
 void
 load_options_parse(struct load_options *o, int argc, char **argv)
 {
-	int opt;
-
 	*o = (struct load_options){
 		.clients = 50,
 		.depth = 1,
@@ -390,10 +366,7 @@ load_options_parse(struct load_options *o, int argc, char **argv)
 		.reply_bytes = 64,
 		.seed = 1,
 	};
-	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-		set_option(o, opt);
-	if (optind != argc)
-		errx(2, "unexpected argument \"%s\"; try --help", argv[optind]);
+	parse(o, argc, argv);
 	check_together(o);
 	if (o->requests == 0 && o->duration_ns == 0)
 		o->duration_ns = 5 * NS_PER_S;

@@ -1,41 +1,30 @@
 /*
- * call_site.h - a worker on a real ring, and everybody around it, in one thread: the test is
- * control, the caller and the service.  None waits by the clock: the worker is turned until what
- * must come has come.
+ * call_site.h - a worker and everybody around its services: the test is control, the caller and the
+ * service.
  */
 #ifndef TESTS_CALL_SITE_H
 #define TESTS_CALL_SITE_H
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "relay/call.h"
-#include "relay/log.h"
-#include "relay/stats.h"
+#include "tests/open_fds.h"
 #include "tests/temp_dir.h"
+#include "tests/worker_site.h"
 #include "wire/pfi_signal.h"
 
 enum {
-	MS = 1000000,
-	TURNS_MAX = 30000, /* of a millisecond at most: then it does not come any more */
 	SITE_CALLS_MAX = 512,
 };
 
-static struct worker site_worker;
-static struct worker_stats *site_stats;
-static struct channel *site_control;
-static struct channel *site_keeper;
+static struct worker_site site;
 /* What control was told last, of any generation, and how often. */
 static struct channel_service_calls site_told;
 static unsigned site_tellings;
 static unsigned site_refusals;
-static bool site_control_ended;
 /* What else it was told: the last of each. */
 static struct channel_message site_rows;
 static struct channel_message site_killed;
@@ -44,55 +33,9 @@ static unsigned site_answers;
 static unsigned site_slows;
 
 static inline void
-site_up(void)
+site_note(const struct channel_message *message, int fd)
 {
-	const struct uring_options ring_options = URING_DEFAULTS;
-	const struct worker_options options = {
-		.memory_max = 64u << 20,
-		.clients_max = 15000,
-		.seed = 1,
-	};
-	struct uring *ring;
-	int keeper[2], control[2];
-
-	signal(SIGPIPE, SIG_IGN);
-	temp_dir_make();
-	log_set_level(LOG_WARNING);
-	cr_assert_eq(uring_new(&ring, &ring_options), 0);
-	cr_assert_eq(channel_pair(keeper), 0);
-	cr_assert_eq(channel_pair(control), 0);
-	int memfd = stats_create();
-	cr_assert_geq(memfd, 0);
-	site_stats = stats_map(memfd, true);
-	close(memfd);
-	site_keeper = channel_new(keeper[0]);
-	site_control = channel_new(control[0]);
-	cr_assert_eq(worker_init(&site_worker, ring, channel_new(keeper[1]),
-				 channel_new(control[1]), site_stats, &options),
-		     0);
-}
-
-static inline void
-site_down(void)
-{
-	worker_fini(&site_worker);
-	channel_free(site_control);
-	channel_free(site_keeper);
-	stats_unmap(site_stats);
-	temp_dir_remove();
-}
-
-/* --- turns ------------------------------------------------------------------------------------ */
-
-static inline void
-site_on_tick(struct uring_timer *timer)
-{
-	(void)timer;
-}
-
-static inline void
-site_note(const struct channel_message *message)
-{
+	cr_assert_eq(fd, -1);
 	if (message->type == CHANNEL_ROWS)
 		site_rows = *message;
 	if (message->type == CHANNEL_KILLED)
@@ -101,56 +44,34 @@ site_note(const struct channel_message *message)
 		site_slow = *message;
 	site_answers += message->type == CHANNEL_ROWS || message->type == CHANNEL_KILLED;
 	site_slows += message->type == CHANNEL_SERVICE_SLOW;
+	if (message->type != CHANNEL_SERVICE_CALLS)
+		return;
+	site_told = message->service_calls;
+	site_tellings++;
+	site_refusals += message->service_calls.refused;
 }
 
 static inline void
-site_hear_control(void)
+site_up(void)
 {
-	struct channel_message message;
-	int fd;
+	const struct uring_options ring_options = URING_DEFAULTS;
 
-	while (!site_control_ended) {
-		int got = channel_receive(site_control, &message, &fd);
-		site_control_ended = got < 0;
-		if (got <= 0)
-			return;
-		cr_assert_eq(fd, -1);
-		site_note(&message);
-		if (message.type != CHANNEL_SERVICE_CALLS)
-			continue;
-		site_told = message.service_calls;
-		site_tellings++;
-		site_refusals += message.service_calls.refused;
-	}
+	temp_dir_make();
+	log_set_level(LOG_WARNING);
+	site_make(&site, &ring_options, 15000, site_note);
 }
 
-/* A turn that ends also when nothing happens. */
+static inline void
+site_down(void)
+{
+	site_free(&site);
+	temp_dir_remove();
+}
+
 static inline void
 turn(void)
 {
-	struct uring_timer tick = { .due = site_on_tick };
-
-	uring_timer_set(site_worker.ring, &tick, worker_now(&site_worker) + MS);
-	cr_assert_eq(worker_turn(&site_worker), 0);
-	if (site_worker.state != WORKER_STOPPED || uring_timer_armed(&tick))
-		uring_timer_clear(site_worker.ring, &tick);
-	site_hear_control();
-}
-
-#define TURN_UNTIL(condition)                                                          \
-	do {                                                                           \
-		for (int turns_ = 0; !(condition); turns_++) {                         \
-			cr_assert_lt(turns_, TURNS_MAX, "never came: %s", #condition); \
-			turn();                                                        \
-		}                                                                      \
-	} while (0)
-
-/* Enough turns for whatever must not come. */
-static inline void
-turn_for_nothing(void)
-{
-	for (int i = 0; i < 12; i++)
-		turn();
+	site_turn(&site);
 }
 
 /* --- sockets ---------------------------------------------------------------------------------- */
@@ -285,16 +206,6 @@ site_put_fds(int fd, const void *bytes, size_t len, const int *fds, size_t count
 	cr_assert_eq(sendmsg(fd, &msg, MSG_NOSIGNAL), (ssize_t)len, "%s", strerror(errno));
 }
 
-static inline int
-site_count_fds(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 4096; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
-}
-
 /* --- control ---------------------------------------------------------------------------------- */
 
 static inline struct channel_message
@@ -309,9 +220,7 @@ site_service(void)
 static inline void
 site_say(const struct channel_message *message, int fd)
 {
-	cr_assert_eq(channel_send(site_control, message, fd), 0);
-	if (fd >= 0)
-		close(fd);
+	site_say_to(&site, message, fd);
 	turn_for_nothing();
 }
 
@@ -525,7 +434,7 @@ service_end(int fd, uint32_t status)
 static inline struct service *
 site_found(void)
 {
-	return site_worker.services[3];
+	return site.worker.services[3];
 }
 
 static inline uint32_t
@@ -544,10 +453,10 @@ site_ends(enum call_end end)
 static inline void
 site_all_over(void)
 {
-	TURN_UNTIL(site_worker.calls_count == 0);
+	TURN_UNTIL(site.worker.calls_count == 0);
 	turn_for_nothing();
-	cr_assert_eq(site_worker.memory.used, 0u);
-	cr_assert_eq(site_worker.call_fds, 0u);
+	cr_assert_eq(site.worker.memory.used, 0u);
+	cr_assert_eq(site.worker.call_fds, 0u);
 }
 
 #endif

@@ -5,20 +5,10 @@
 #ifndef TESTS_CONFIG_SITE_H
 #define TESTS_CONFIG_SITE_H
 
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <ftw.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "relay/config.h"
 #include "relay/text_file.h"
+#include "tests/temp_dir.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static char dir[64];
 static char conf_path[256];
 static struct config config;
 static struct report report;
@@ -27,33 +17,8 @@ static struct config_source source;
 static inline const char *
 in_dir(char *out, size_t size, const char *name)
 {
-	snprintf(out, size, "%s/%s", dir, name);
+	snprintf(out, size, "%s/%s", temp_dir, name);
 	return out;
-}
-
-static inline void
-write_bytes(const char *name, const void *bytes, size_t len)
-{
-	char path[256];
-	FILE *file = fopen(in_dir(path, sizeof path, name), "w");
-
-	cr_assert_not_null(file, "%s: %s", path, strerror(errno));
-	cr_assert_eq(fwrite(bytes, 1, len, file), len);
-	cr_assert_eq(fclose(file), 0);
-}
-
-static inline void
-write_text(const char *name, const char *text)
-{
-	write_bytes(name, text, strlen(text));
-}
-
-static inline void
-make_dir(const char *name)
-{
-	char path[256];
-
-	cr_assert_eq(mkdir(in_dir(path, sizeof path, name), 0755), 0, "%s", strerror(errno));
 }
 
 /* The usual four variables; `more` follows them. */
@@ -68,32 +33,24 @@ write_loncapa(const char *more)
 		 "PerlSetVar lonDaemons %s\n"
 		 "PerlSetVar lonHostID locgw7\n"
 		 "PerlSetVar londPort 5663\n%s",
-		 dir, dir, dir, more);
-	write_text("loncapa.conf", text);
+		 temp_dir, temp_dir, temp_dir, more);
+	temp_write("loncapa.conf", text);
 }
 
 static inline void
 set_up(void)
 {
-	snprintf(dir, sizeof dir, "/tmp/relay-config-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
+	temp_dir_make();
 	unsetenv("RUNTIME_DIRECTORY");
 	unsetenv("STATE_DIRECTORY");
-	make_dir("sockets");
-	make_dir("logs");
+	temp_make_dir("sockets");
+	temp_make_dir("logs");
 	write_loncapa("");
-	write_text("hosts.tab", "msul1:msu:library:msu.example:127.0.0.1\n"
+	temp_write("hosts.tab", "msul1:msu:library:msu.example:127.0.0.1\n"
 				"nsdl2:nsdl:access:nsdl.example:[::1]:more\n");
 	source = (struct config_source){
-		.loncapa_dir = dir,
+		.loncapa_dir = temp_dir,
 	};
-}
-
-static inline int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	(void)st, (void)type, (void)where;
-	return remove(path);
 }
 
 static inline void
@@ -101,7 +58,7 @@ tear_down(void)
 {
 	config_free(&config);
 	report_fini(&report);
-	nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	temp_dir_remove();
 }
 
 /* Loads afresh; relay.conf counts if it is there. */

@@ -1,28 +1,21 @@
 /*
- * datagram_site.h - a worker on a real ring with a UDP socket, and everybody around it, in one
- * thread: the test is keeper, control, the clients and the peer of the host "msul1".  None waits by
- * the clock: the worker is turned until what must come has come.
+ * datagram_site.h - a worker with a UDP socket and everybody around it: the test is keeper,
+ * control, the clients and the peer of the host "msul1".  Nothing is sent again by itself while a
+ * test runs: outbox_due() is when the pauses between resends are over.
  */
 #ifndef TESTS_DATAGRAM_SITE_H
 #define TESTS_DATAGRAM_SITE_H
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "relay/datagrams.h"
-#include "relay/log.h"
-#include "relay/stats.h"
+#include "tests/worker_site.h"
 
 enum {
-	MS = 1000000,
-	TURNS_MAX = 20000, /* of a millisecond at most: then it does not come any more */
+	RESEND_NEVER_MS = 60000, /* no test takes so long */
 	PEER_CONNS = 8,
 	PEER_LINES = 128,
 	TOLD_MAX = 64,
@@ -36,20 +29,17 @@ struct peer_conn {
 	size_t len;
 };
 
-/* A worker and what the test holds of it. */
-struct site {
-	struct worker worker;
-	struct worker_stats *stats;
-	struct channel *control;
-	struct channel *keeper;
-	struct sockaddr_in address;            /* of its UDP socket */
-	struct channel_message told[TOLD_MAX]; /* by the worker to control */
-	int told_fds[TOLD_MAX];
-	unsigned told_count;
+/* All that control was told. */
+struct told {
+	struct channel_message messages[TOLD_MAX];
+	int fds[TOLD_MAX]; /* that came with them; -1: none */
+	unsigned count;
 };
 
-static struct site site;
-static struct site other; /* a second worker, where a test wants one */
+static struct worker_site site;
+static struct sockaddr_in site_address; /* of its UDP socket */
+static struct told told;                /* by it */
+static struct worker_site other;        /* a second worker, where a test wants one */
 static struct datagram_settings site_settings;
 static bool site_sealed;
 static int peer_listener;
@@ -74,20 +64,6 @@ site_key(uint64_t client)
 }
 
 /* --- the peer --------------------------------------------------------------------------------- */
-
-static inline int
-loopback(int type, struct sockaddr_in *address)
-{
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	socklen_t len = sizeof *address;
-
-	cr_assert_geq(fd, 0);
-	*address = (struct sockaddr_in){ .sin_family = AF_INET,
-					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	cr_assert_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
-	cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &len), 0);
-	return fd;
-}
 
 static inline void
 peer_say(int fd, const char *line, size_t len)
@@ -154,25 +130,25 @@ peer_turn(void)
 /* --- up and down ------------------------------------------------------------------------------ */
 
 static inline void
-site_say_to(struct site *at, const struct channel_message *message, int fd)
+told_add(const struct channel_message *message, int fd)
 {
-	cr_assert_eq(channel_send(at->control, message, fd), 0);
+	if (message->type == CHANNEL_HOST_STATE || message->type == CHANNEL_LOG)
+		return;
+	cr_assert_lt(told.count, (unsigned)TOLD_MAX);
+	told.messages[told.count] = *message;
+	told.fds[told.count++] = fd;
+}
+
+static inline void
+told_nothing(const struct channel_message *message, int fd)
+{
+	(void)message;
 	if (fd >= 0)
 		close(fd);
 }
 
-static inline int
-site_memfd(const void *bytes, size_t len)
-{
-	int fd = memfd_create("test", MFD_CLOEXEC);
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(write(fd, bytes, len), (ssize_t)len);
-	return fd;
-}
-
 static inline void
-site_give_keys(struct site *at, const struct datagram_key *keys, uint32_t count)
+site_give_keys(struct worker_site *at, const struct datagram_key *keys, uint32_t count)
 {
 	struct channel_message message = { .type = CHANNEL_CLIENT_KEYS,
 					   .keys = { .count = count } };
@@ -181,7 +157,7 @@ site_give_keys(struct site *at, const struct datagram_key *keys, uint32_t count)
 }
 
 static inline void
-site_give_settings(struct site *at)
+site_give_settings(struct worker_site *at)
 {
 	struct channel_message message = { .type = CHANNEL_DATAGRAM };
 
@@ -189,31 +165,16 @@ site_give_settings(struct site *at)
 	site_say_to(at, &message, -1);
 }
 
+/* A worker with a UDP socket at `address`. */
 static inline void
-site_worker_up(struct site *at)
+site_worker_up(struct worker_site *at, struct sockaddr_in *address)
 {
 	struct uring_options ring_options = URING_DEFAULTS;
-	const struct worker_options options = { .memory_max = 64u << 20,
-						.clients_max = 1000,
-						.seed = 1 };
 	struct channel_message socket_is = { .type = CHANNEL_DATAGRAM_SOCKET };
-	struct uring *ring;
-	int keeper[2], control[2];
 
-	*at = (struct site){ .told_count = 0 };
 	datagrams_ring(&ring_options, site_settings.size);
-	cr_assert_eq(uring_new(&ring, &ring_options), 0);
-	cr_assert_eq(channel_pair(keeper), 0);
-	cr_assert_eq(channel_pair(control), 0);
-	int memfd = stats_create();
-	at->stats = stats_map(memfd, true);
-	close(memfd);
-	at->keeper = channel_new(keeper[0]);
-	at->control = channel_new(control[0]);
-	cr_assert_eq(worker_init(&at->worker, ring, channel_new(keeper[1]), channel_new(control[1]),
-				 at->stats, &options),
-		     0);
-	int fd = loopback(SOCK_DGRAM, &at->address);
+	site_make(at, &ring_options, 1000, at == &site ? told_add : told_nothing);
+	int fd = site_bound(SOCK_DGRAM, address);
 	socket_is.datagram_socket.count = 1;
 	socket_is.datagram_socket.family = AF_INET;
 	socket_is.datagram_socket.workers = 1;
@@ -222,7 +183,7 @@ site_worker_up(struct site *at)
 }
 
 static inline void
-site_add_host(struct site *at, uint32_t index, const char *id)
+site_add_host(struct worker_site *at, uint32_t index, const char *id)
 {
 	struct channel_message message = { .type = CHANNEL_HOST_ADD };
 	struct channel_host *host = &message.host;
@@ -246,7 +207,7 @@ site_add_host(struct site *at, uint32_t index, const char *id)
 						 .idle_timeout_ms = 60000,
 						 .down_grace_ms = 1000,
 						 .busy_line = "con_lost" };
-	int listener = loopback(SOCK_STREAM, &host_address);
+	int listener = site_bound(SOCK_STREAM, &host_address);
 	cr_assert_eq(listen(listener, 8), 0);
 	site_say_to(at, &message, listener);
 }
@@ -258,7 +219,6 @@ site_up(void)
 	const struct datagram_key keys[] = { site_key(0x11), site_key(0x22),
 					     site_key(SITE_CLIENT) };
 
-	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_WARNING);
 	if (site_settings.size == 0)
 		site_settings = (struct datagram_settings){ .size = 1232,
@@ -267,16 +227,16 @@ site_up(void)
 							    .rate = 100000,
 							    .burst = 1000,
 							    .reply_max = 1u << 20,
-							    .resend_first_ms = 40,
+							    .resend_first_ms = RESEND_NEVER_MS,
 							    .presence_timeout_ms = 60000,
 							    .busy_queue_time_ms = 30000,
 							    .busy_clear_time_ms = 10,
 							    .busy_retry_after_ms = 250 };
 	for (int i = 0; i < PEER_CONNS; i++)
 		peer_conns[i].fd = -1;
-	peer_listener = loopback(SOCK_STREAM, &peer_address);
+	peer_listener = site_bound(SOCK_STREAM, &peer_address);
 	cr_assert_eq(listen(peer_listener, 16), 0);
-	site_worker_up(&site);
+	site_worker_up(&site, &site_address);
 	site_give_settings(&site);
 	site_give_keys(&site, keys, site_sealed ? 3 : 0);
 	site_add_host(&site, 0, "msul1");
@@ -291,40 +251,6 @@ site_count(enum datagram_count what)
 /* --- turns ------------------------------------------------------------------------------------ */
 
 static inline void
-site_on_tick(struct uring_timer *timer)
-{
-	(void)timer;
-}
-
-static inline void
-site_hear(struct site *at)
-{
-	struct channel_message message;
-	int fd;
-
-	while (channel_receive(at->control, &message, &fd) > 0) {
-		if (message.type == CHANNEL_HOST_STATE || message.type == CHANNEL_LOG)
-			continue;
-		cr_assert_lt(at->told_count, (unsigned)TOLD_MAX);
-		at->told[at->told_count] = message;
-		at->told_fds[at->told_count++] = fd;
-	}
-}
-
-static inline void
-site_turn(struct site *at)
-{
-	struct uring_timer tick = { .due = site_on_tick };
-
-	if (at->worker.state == WORKER_STOPPED)
-		return;
-	uring_timer_set(at->worker.ring, &tick, worker_now(&at->worker) + MS);
-	cr_assert_eq(worker_turn(&at->worker), 0);
-	uring_timer_clear(at->worker.ring, &tick);
-	site_hear(at);
-}
-
-static inline void
 turn(void)
 {
 	site_turn(&site);
@@ -333,32 +259,17 @@ turn(void)
 	peer_turn();
 }
 
-#define TURN_UNTIL(condition)                                                          \
-	do {                                                                           \
-		for (int turns_ = 0; !(condition); turns_++) {                         \
-			cr_assert_lt(turns_, TURNS_MAX, "never came: %s", #condition); \
-			turn();                                                        \
-		}                                                                      \
-	} while (0)
-
-static inline void
-turn_for_nothing(void)
-{
-	for (int i = 0; i < 12; i++)
-		turn();
-}
-
 /* How often control was told this, and the last one of it. */
 static inline unsigned
 site_told(enum channel_type type, struct channel_message *last)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < site.told_count; i++) {
-		if (site.told[i].type != type)
+	for (unsigned i = 0; i < told.count; i++) {
+		if (told.messages[i].type != type)
 			continue;
 		if (last != NULL)
-			*last = site.told[i];
+			*last = told.messages[i];
 		count++;
 	}
 	return count;
@@ -366,7 +277,7 @@ site_told(enum channel_type type, struct channel_message *last)
 
 /* A clean stop gives all memory back. */
 static inline void
-site_stop(struct site *at)
+site_stop(struct worker_site *at)
 {
 	struct channel_message stop = { .type = CHANNEL_STOP, .stop = { .timeout_ms = 2000 } };
 
@@ -378,21 +289,12 @@ site_stop(struct site *at)
 			(unsigned long long)at->worker.memory.used);
 		abort();
 	}
-	worker_fini(&at->worker);
-	for (unsigned i = 0; i < at->told_count; i++) {
-		if (at->told_fds[i] >= 0)
-			close(at->told_fds[i]);
-	}
-	channel_free(at->control);
-	channel_free(at->keeper);
-	stats_unmap(at->stats);
-	at->control = NULL;
+	site_free(at);
 }
 
 static inline void
 site_down(void)
 {
-
 	site_stop(&site);
 	if (other.control != NULL)
 		site_stop(&other);
@@ -401,6 +303,38 @@ site_down(void)
 			close(peer_conns[i].fd);
 	}
 	close(peer_listener);
+	for (unsigned i = 0; i < told.count; i++) {
+		if (told.fds[i] >= 0)
+			close(told.fds[i]);
+	}
+}
+
+/* --- resends ---------------------------------------------------------------------------------- */
+
+/* What is not confirmed is sent again in the next turn, or given up. */
+static inline void
+outbox_due(void)
+{
+	struct session *session;
+	struct parcel *parcel;
+
+	TAILQ_FOREACH(session, &site.worker.datagrams->sessions, entry)
+		TAILQ_FOREACH(parcel, &session->outbox, entry)
+			if (uring_timer_armed(&parcel->timer))
+				uring_timer_set(site.worker.ring, &parcel->timer,
+						worker_now(&site.worker));
+}
+
+/* As if it had been sent long ago: a repeat of what it answers is not too soon any more. */
+static inline void
+outbox_age(void)
+{
+	struct session *session;
+	struct parcel *parcel;
+
+	TAILQ_FOREACH(session, &site.worker.datagrams->sessions, entry)
+		TAILQ_FOREACH(parcel, &session->outbox, entry)
+			parcel->sent_at -= RESEND_NEVER_MS * UINT64_C(1000000);
 }
 
 /* --- clients ---------------------------------------------------------------------------------- */
@@ -424,15 +358,15 @@ udp_open(struct udp_client *client, uint64_t id)
 	struct datagram_key key = site_key(id);
 
 	*client = (struct udp_client){ .id = id, .next = 1 };
-	client->fd = loopback(SOCK_DGRAM, &client->address);
+	client->fd = site_bound(SOCK_DGRAM, &client->address);
 	datagram_cipher_init(&client->cipher, id, key.secret);
 }
 
 static inline void
 udp_send_raw(const struct udp_client *client, const void *bytes, size_t len)
 {
-	cr_assert_eq(sendto(client->fd, bytes, len, 0, (const struct sockaddr *)&site.address,
-			    sizeof site.address),
+	cr_assert_eq(sendto(client->fd, bytes, len, 0, (const struct sockaddr *)&site_address,
+			    sizeof site_address),
 		     (ssize_t)len);
 }
 

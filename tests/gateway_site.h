@@ -1,39 +1,24 @@
 /*
- * gateway_site.h - a worker with a gateway on a real ring, and everybody around it, in one thread:
- * the test is control, the remote relay (by sessions of relay/tls.h) and the local lond.  None
- * waits by the clock: the worker is turned until what must come has come.
+ * gateway_site.h - a worker with a gateway and everybody around it: the test is control, the remote
+ * relay (by sessions of relay/tls.h) and the local lond.
  */
 #ifndef TESTS_GATEWAY_SITE_H
 #define TESTS_GATEWAY_SITE_H
 
-#include <arpa/inet.h>
-#include <criterion/criterion.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "relay/gateway.h"
-#include "relay/log.h"
-#include "relay/stats.h"
 #include "relay/tunnel.h"
-#include "relay/worker.h"
 #include "tests/tls_stage.h"
+#include "tests/worker_site.h"
 
 enum {
-	MS = 1000000,
-	TURNS_MAX = 30000, /* of a millisecond at most: then it does not come any more */
 	HOUR_MS = 3600000,
 };
 
-static struct worker site_worker;
-static struct worker_stats *site_stats;
-static struct channel *site_control;
-static struct channel *site_keeper;
+static struct worker_site site;
 static unsigned site_resolves; /* of the local lond's name, that were asked of control */
 static struct memory site_memory;
 static struct tls_identity *site_ca;
@@ -53,58 +38,32 @@ site_identity(const struct tls_identity *issuer, const char *dns, int64_t until)
 	return tls_identity_new(&wish);
 }
 
-/* Nothing but loopback, at a port that is free. */
 static inline int
 site_listen(struct sockaddr_in *address)
 {
-	socklen_t len = sizeof *address;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = site_bound(SOCK_STREAM, address);
 
-	*address =
-	    (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(bind(fd, (const struct sockaddr *)address, sizeof *address), 0);
 	cr_assert_eq(listen(fd, 128), 0);
-	cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &len), 0);
 	return fd;
 }
 
 static inline void
-site_make_worker(void)
+site_note(const struct channel_message *message, int fd)
 {
-	const struct uring_options ring_options = URING_DEFAULTS;
-	const struct worker_options options = {
-		.memory_max = 64u << 20,
-		.clients_max = 1000,
-		.seed = 1,
-	};
-	struct uring *ring;
-	int keeper[2], control[2];
-
-	cr_assert_eq(uring_new(&ring, &ring_options), 0);
-	cr_assert_eq(channel_pair(keeper), 0);
-	cr_assert_eq(channel_pair(control), 0);
-	int memfd = stats_create();
-	cr_assert_geq(memfd, 0);
-	site_stats = stats_map(memfd, true);
-	close(memfd);
-	site_keeper = channel_new(keeper[0]);
-	site_control = channel_new(control[0]);
-	cr_assert_eq(worker_init(&site_worker, ring, channel_new(keeper[1]),
-				 channel_new(control[1]), site_stats, &options),
-		     0);
+	cr_assert_eq(fd, -1);
+	site_resolves += message->type == CHANNEL_GATEWAY_RESOLVE;
 }
 
 static inline void
 site_up(void)
 {
+	const struct uring_options ring_options = URING_DEFAULTS;
 	struct sockaddr_in address;
 
-	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_ERROR);
 	cr_assert(tls_prepare());
 	memory_init(&site_memory, 64u << 20);
-	site_make_worker();
+	site_make(&site, &ring_options, 1000, site_note);
 	site_ca = site_identity(NULL, NULL, 7200);
 	site_server = site_identity(site_ca, "gateway.example", 7200);
 	site_lond = site_listen(&address);
@@ -127,10 +86,7 @@ site_up(void)
 static inline void
 site_down(void)
 {
-	worker_fini(&site_worker);
-	channel_free(site_control);
-	channel_free(site_keeper);
-	stats_unmap(site_stats);
+	site_free(&site);
 	close(site_door);
 	if (site_lond >= 0)
 		close(site_lond);
@@ -138,65 +94,18 @@ site_down(void)
 	tls_identity_free(site_ca);
 }
 
-/* --- turns ------------------------------------------------------------------------------------ */
-
-static inline void
-site_on_tick(struct uring_timer *timer)
-{
-	(void)timer;
-}
-
-/* A turn that ends also when nothing happens. */
 static inline void
 turn(void)
 {
-	struct uring_timer tick = { .due = site_on_tick };
-	struct channel_message message;
-	int fd;
-
-	uring_timer_set(site_worker.ring, &tick, worker_now(&site_worker) + MS);
-	cr_assert_eq(worker_turn(&site_worker), 0);
-	if (site_worker.state != WORKER_STOPPED || uring_timer_armed(&tick))
-		uring_timer_clear(site_worker.ring, &tick);
-	while (channel_receive(site_control, &message, &fd) > 0)
-		site_resolves += message.type == CHANNEL_GATEWAY_RESOLVE;
-}
-
-#define TURN_UNTIL(condition)                                                          \
-	do {                                                                           \
-		for (int turns_ = 0; !(condition); turns_++) {                         \
-			cr_assert_lt(turns_, TURNS_MAX, "never came: %s", #condition); \
-			turn();                                                        \
-		}                                                                      \
-	} while (0)
-
-/* Enough turns for whatever must not come. */
-static inline void
-turn_for_nothing(void)
-{
-	for (int i = 0; i < 12; i++)
-		turn();
+	site_turn(&site);
 }
 
 /* --- control ---------------------------------------------------------------------------------- */
 
-static inline int
-site_memfd(const void *bytes, size_t len)
-{
-	int fd = memfd_create("test", MFD_CLOEXEC);
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(write(fd, bytes, len), (ssize_t)len);
-	return fd;
-}
-
-/* The descriptor goes with it. */
 static inline void
 site_say(const struct channel_message *message, int fd)
 {
-	cr_assert_eq(channel_send(site_control, message, fd), 0);
-	if (fd >= 0)
-		close(fd);
+	site_say_to(&site, message, fd);
 	turn();
 }
 
@@ -282,20 +191,20 @@ site_serve(void)
 static inline struct gateway *
 site_found(void)
 {
-	return site_worker.gateways == NULL ? NULL : site_worker.gateways->table[site_wish.index];
+	return site.worker.gateways == NULL ? NULL : site.worker.gateways->table[site_wish.index];
 }
 
 /* What was counted of it. */
 static inline uint64_t
 site_ended(enum tunnel_end end)
 {
-	return stats_get(&site_stats->gateways.block[0].ends[end]);
+	return stats_get(&site.stats->gateways.block[0].ends[end]);
 }
 
 static inline uint64_t
 site_open(void)
 {
-	return stats_get(&site_stats->gateways.block[0].open);
+	return stats_get(&site.stats->gateways.block[0].open);
 }
 
 /* --- the remote relay ------------------------------------------------------------------------- */

@@ -61,21 +61,4 @@ reply_of(uint64_t session, uint64_t number, uint64_t client, struct wire_span te
 	return message;
 }
 
-/* The bytes of a whole file; the caller frees them. */
-static inline char *
-read_whole(const char *path, size_t *len)
-{
-	struct stat st;
-	FILE *file = fopen(path, "r");
-
-	cr_assert_not_null(file, "%s: %s", path, strerror(errno));
-	cr_assert_eq(fstat(fileno(file), &st), 0);
-	*len = (size_t)st.st_size;
-	char *bytes = malloc(*len + 1);
-	cr_assert_not_null(bytes);
-	cr_assert_eq(fread(bytes, 1, *len, file), *len);
-	fclose(file);
-	return bytes;
-}
-
 #endif

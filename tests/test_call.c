@@ -38,7 +38,7 @@ Test(call, whole)
 	struct given given;
 	int files[PFI_FDS];
 
-	int before = site_count_fds();
+	int before = count_fds();
 	three_files(files);
 	int caller = caller_connect("public");
 	caller_put_fds(caller, files);
@@ -64,7 +64,7 @@ Test(call, whole)
 		close(files[i]);
 	site_all_over();
 	cr_assert_eq(site_ends(CALL_ANSWERED), 1u);
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 Test(call, every_byte_on_its_own)
@@ -186,7 +186,7 @@ Test(call, a_large_message)
 	cr_assert_arr_eq(got + 4, word, 4);
 	cr_assert(memcmp(got + 8, message, SIZE) == 0);
 	TURN_UNTIL(site_count(CALL_RUNNING) == 1);
-	cr_assert_eq(site_worker.memory.used, 0u, "freed as soon as it was given");
+	cr_assert_eq(site.worker.memory.used, 0u, "freed as soon as it was given");
 	service_end(service, 0);
 	caller_expect_status(caller, 0);
 	free(message);
@@ -309,7 +309,7 @@ Test(call, who_leaves_before_it_is_given_is_not_served)
 
 	hello.service.calls_max = 1;
 	int listener = site_serve(&hello);
-	int before = site_count_fds();
+	int before = count_fds();
 	int first = caller_call("first");
 	int service = service_begin(listener, "first");
 	int half = caller_connect("public");
@@ -332,7 +332,7 @@ Test(call, who_leaves_before_it_is_given_is_not_served)
 	site_expect_end(service);
 	site_all_over();
 	cr_assert_eq(site_ends(CALL_LEFT), 3u);
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 Test(call, who_leaves_is_heard_of_at_once)

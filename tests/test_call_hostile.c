@@ -17,7 +17,7 @@ serve(void)
 	struct channel_message hello = site_service();
 
 	listener = site_serve(&hello);
-	before = site_count_fds();
+	before = count_fds();
 }
 
 /* The caller is closed, silently, and nobody else noticed. */
@@ -30,7 +30,7 @@ expect_refused(int caller, enum call_end end)
 	site_expect_end(caller);
 	site_all_over();
 	cr_assert_lt(site_accepted(listener), 0);
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 static void
@@ -41,7 +41,7 @@ expect_service_alive(void)
 	service_end(service_begin(listener, "fine"), 42 << 8);
 	caller_expect_status(caller, 42 << 8);
 	site_all_over();
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 Test(call_hostile, bytes_in_the_wrong_place)
@@ -191,7 +191,7 @@ Test(call_hostile, directories_and_the_socket_itself_are_passed_on)
 	service_end(service, 0);
 	caller_expect_status(caller, 0);
 	site_all_over();
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 /* A request announced, never sent: it costs what came of it, not what was announced. */
@@ -207,14 +207,14 @@ Test(call_hostile, announced_messages_take_no_memory)
 	}
 	turn_for_nothing();
 	cr_assert_eq(site_count(CALL_COLLECTING), 32u);
-	cr_assert_leq(site_worker.memory.used, 32u * 2 * CALL_READ_MAX);
+	cr_assert_leq(site.worker.memory.used, 32u * 2 * CALL_READ_MAX);
 	int caller = caller_call("fine");
 	service_end(service_begin(listener, "fine"), 0);
 	caller_expect_status(caller, 0);
 	for (int i = 0; i < 32; i++)
 		close(callers[i]);
 	site_all_over();
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 /* The worker has no descriptor left: who wants to pass one is closed, nobody else. */
@@ -240,7 +240,7 @@ Test(call_hostile, no_descriptors_left)
 	service_end(service_begin(listener, "patient"), 0);
 	caller_expect_status(patient, 0);
 	site_all_over();
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 }
 
 Test(call_hostile, other_users)
@@ -256,7 +256,7 @@ Test(call_hostile, other_users)
 	cr_assert_eq(site_ends(CALL_FORBIDDEN), 1u);
 	hello.service.uids[1] = getuid();
 	site_say(&hello, -1);
-	before = site_count_fds();
+	before = count_fds();
 	expect_service_alive();
 }
 
@@ -281,7 +281,7 @@ fill(void)
 	site_say(&hello, site_listen("public", 4096));
 	listener = site_listen("svc1", 128);
 	site_generation(1, SERVICE_GENERATION_USE, "svc1");
-	before = site_count_fds();
+	before = count_fds();
 	for (int i = 0; i < SILENT; i++)
 		silent[i] = site_connect("public");
 	TURN_UNTIL(site_count(CALL_COLLECTING) >= SILENT);
@@ -293,7 +293,7 @@ silent_ms(void)
 {
 	const struct call *first = TAILQ_FIRST(&site_found()->calls[CALL_COLLECTING]);
 
-	return (worker_now(&site_worker) - first->began_at) / MS;
+	return (worker_now(&site.worker) - first->began_at) / MS;
 }
 
 static void

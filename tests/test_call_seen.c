@@ -18,7 +18,7 @@ ask_rows(uint64_t number, uint32_t max)
 
 	message.query.index = number > 0 ? 3 : 0;
 	message.query.max = max;
-	cr_assert_eq(channel_send(site_control, &message, -1), 0);
+	cr_assert_eq(channel_send(site.control, &message, -1), 0);
 	TURN_UNTIL(site_answers > answers);
 	cr_assert_eq(site_rows.rows.token, 5u);
 	return &site_rows.rows;
@@ -33,7 +33,7 @@ kill_call(uint64_t number, enum channel_kind kind, bool dry_run)
 	};
 	unsigned answers = site_answers;
 
-	cr_assert_eq(channel_send(site_control, &message, -1), 0);
+	cr_assert_eq(channel_send(site.control, &message, -1), 0);
 	TURN_UNTIL(site_answers > answers);
 	cr_assert_eq(site_killed.kill.token, 6u);
 	return site_killed.kill.found != 0;
@@ -44,7 +44,7 @@ counted(void)
 {
 	struct stats_service sum = { .calls = 0 };
 
-	cr_assert(stats_service_add(&site_stats->services, "hello", &sum));
+	cr_assert(stats_service_add(&site.stats->services, "hello", &sum));
 	return sum;
 }
 
@@ -199,7 +199,7 @@ Test(call_seen, kill_in_a_service_that_leaves)
 	cr_assert(kill_call(number, CHANNEL_CALLS, false));
 	site_expect_end(caller);
 	site_expect_end(service);
-	TURN_UNTIL(site_worker.calls_count == 0);
+	TURN_UNTIL(site.worker.calls_count == 0);
 	gauges_are(0, 0, 0);
 }
 
@@ -266,8 +266,8 @@ Test(call_seen, slow_calls_are_told)
 	int service = service_begin(listener, "first");
 	int second = caller_call("second");
 	TURN_UNTIL(site_count(CALL_WAITING) == 1);
-	const uint64_t since = worker_now(&site_worker);
-	TURN_UNTIL(worker_now(&site_worker) >= since + 30 * MS);
+	const uint64_t since = worker_now(&site.worker);
+	TURN_UNTIL(worker_now(&site.worker) >= since + 30 * MS);
 	service_end(service, 7 << 8);
 	caller_expect_status(first, 7 << 8);
 	TURN_UNTIL(site_slows == 1);
@@ -297,16 +297,16 @@ Test(call_seen, other_calls_are_not_told)
 	hello.service.slow_call_ms = 10;
 	int listener = site_serve(&hello);
 	int silent = caller_connect("public");
-	const uint64_t since = worker_now(&site_worker);
-	TURN_UNTIL(worker_now(&site_worker) >= since + 20 * MS);
+	const uint64_t since = worker_now(&site.worker);
+	TURN_UNTIL(worker_now(&site.worker) >= since + 20 * MS);
 	close(silent);
 	TURN_UNTIL(site_ends(CALL_LEFT) == 1);
 	hello.service.slow_call_ms = 0;
 	site_say(&hello, -1);
 	int caller = caller_call("x");
 	int service = service_begin(listener, "x");
-	const uint64_t then = worker_now(&site_worker);
-	TURN_UNTIL(worker_now(&site_worker) >= then + 20 * MS);
+	const uint64_t then = worker_now(&site.worker);
+	TURN_UNTIL(worker_now(&site.worker) >= then + 20 * MS);
 	service_end(service, 0);
 	caller_expect_status(caller, 0);
 	site_all_over();
@@ -321,18 +321,18 @@ Test(call_seen, slow_calls_are_told_within_bounds)
 
 	hello.service.slow_call_ms = 1;
 	int listener = site_serve(&hello);
-	const uint64_t since = worker_now(&site_worker);
+	const uint64_t since = worker_now(&site.worker);
 	for (int i = 0; i < 300; i++) {
 		int caller = caller_call("x");
 		int service = service_begin(listener, "x");
-		const uint64_t then = worker_now(&site_worker);
-		TURN_UNTIL(worker_now(&site_worker) >= then + 2 * MS);
+		const uint64_t then = worker_now(&site.worker);
+		TURN_UNTIL(worker_now(&site.worker) >= then + 2 * MS);
 		service_end(service, 0);
 		caller_expect_status(caller, 0);
 	}
 	site_all_over();
-	uint64_t seconds = (worker_now(&site_worker) - since) / 1000000000u + 2;
+	uint64_t seconds = (worker_now(&site.worker) - since) / 1000000000u + 2;
 	cr_assert_gt(site_slows, 0u);
 	cr_assert_leq(site_slows, seconds * LOG_LINES_PER_SECOND);
-	cr_assert_eq(site_worker.log_dropped + site_slows, 300u);
+	cr_assert_eq(site.worker.log_dropped + site_slows, 300u);
 }

@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/open_fds.h"
+
 static struct channel *here;
 static struct channel *there;
 static int raw; /* the descriptor of `here` */
@@ -35,16 +37,6 @@ tear_down(void)
 {
 	channel_free(here);
 	channel_free(there);
-}
-
-static int
-count_fds(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 20000; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
 }
 
 /* A descriptor that can be told from others: a file of which the size is its number. */

@@ -20,7 +20,7 @@ Test(config, legacy_files_alone)
 	cr_assert_str_eq(config.relay.host_id, "locgw7");
 	cr_assert_eq(config.relay.port, 5663);
 	cr_assert_null(config.relay.user);
-	cr_assert_str_eq(config.daemons_dir, dir);
+	cr_assert_str_eq(config.daemons_dir, temp_dir);
 	cr_assert_str_eq(config.doc_root, "/var/www");
 
 	cr_assert_eq(config.host_count, 2);
@@ -39,7 +39,7 @@ Test(config, legacy_files_alone)
 
 Test(config, later_legacy_file_wins)
 {
-	write_text("loncapa_apache.conf", "<VirtualHost *>\n# comment\n"
+	temp_write("loncapa_apache.conf", "<VirtualHost *>\n# comment\n"
 					  "  PerlSetVar  lonHostID   apache1  \n"
 					  "PerlSetVar londPort 1111\n"
 					  "PerlSetVar lonDocRoot /doc\n");
@@ -62,7 +62,7 @@ Test(config, one_legacy_file_is_enough)
 	says_nothing();
 	cr_assert_eq(unlink(to), 0);
 	cr_assert_not(load());
-	says(REPORT_FATAL, dir, 0, "neither loncapa.conf nor loncapa_apache.conf is there");
+	says(REPORT_FATAL, temp_dir, 0, "neither loncapa.conf nor loncapa_apache.conf is there");
 }
 
 Test(config, legacy_mistakes)
@@ -80,7 +80,7 @@ Test(config, legacy_mistakes)
 
 	/* What relay.conf sets is not asked for in the legacy files. */
 	write_loncapa("PerlSetVar londPort none\n");
-	write_text("relay.conf", "relay { port = 4711 }");
+	temp_write("relay.conf", "relay { port = 4711 }");
 	cr_assert(load());
 	says_nothing();
 	cr_assert_eq(config.relay.port, 4711);
@@ -88,7 +88,7 @@ Test(config, legacy_mistakes)
 
 Test(config, each_missing_variable_is_named)
 {
-	write_text("loncapa.conf", "# nothing\n");
+	temp_write("loncapa.conf", "# nothing\n");
 	cr_assert_not(load());
 	says(REPORT_FATAL, "loncapa.conf", 0, "lonSockDir is not set, nor socket_dir in section");
 	says(REPORT_FATAL, "loncapa.conf", 0, "lonTabDir is not set, nor hosts_file");
@@ -110,15 +110,15 @@ Test(config, relay_conf_alone)
 	    "\thost_id = me\n\tport = 5663\n\tuser = www\n\tworkers = 3\n\tsocket_mode = 0700\n"
 	    "\tmemory_max = 64MiB\n\tstop_timeout = 250ms\n\tstate_dir = '%s'\n\trun_dir = \"%s\" "
 	    "}",
-	    dir, dir, dir, dir);
-	write_text("relay.conf", text);
+	    temp_dir, temp_dir, temp_dir, temp_dir);
+	temp_write("relay.conf", text);
 	cr_assert(load());
 	says_nothing();
 	cr_assert_str_eq(config.relay.socket_dir, in_dir(path, sizeof path, "sockets"));
 	cr_assert_str_eq(config.relay.host_id, "me");
 	cr_assert_str_eq(config.relay.user, "www");
-	cr_assert_str_eq(config.relay.run_dir, dir);
-	cr_assert_str_eq(config.relay.state_dir, dir);
+	cr_assert_str_eq(config.relay.run_dir, temp_dir);
+	cr_assert_str_eq(config.relay.state_dir, temp_dir);
 	cr_assert_eq(config.relay.workers, 3);
 	cr_assert_eq(config.relay.socket_mode, 0700);
 	cr_assert_eq(config.relay.memory_max, 64 * 1024 * 1024);
@@ -127,7 +127,7 @@ Test(config, relay_conf_alone)
 	cr_assert_null(config.doc_root);
 	cr_assert_eq(config.host_count, 2);
 
-	write_text("relay.conf", "");
+	temp_write("relay.conf", "");
 	cr_assert_not(load());
 	says(REPORT_FATAL, "relay.conf", 0,
 	     "relay.port is not set, and there is no loncapa.conf with londPort");
@@ -138,8 +138,8 @@ Test(config, run_and_state_directories)
 	char list[300], path[256], option[300];
 	const char *options[] = { option };
 
-	make_dir("run");
-	make_dir("own");
+	temp_make_dir("run");
+	temp_make_dir("own");
 	snprintf(list, sizeof list, "%s:/second", in_dir(path, sizeof path, "run"));
 	setenv("RUNTIME_DIRECTORY", list, 1);
 	cr_assert(load());
@@ -150,7 +150,7 @@ Test(config, run_and_state_directories)
 	cr_assert(load());
 	cr_assert_str_eq(config.relay.state_dir, path);
 
-	snprintf(option, sizeof option, "relay.run_dir=%s/own/", dir);
+	snprintf(option, sizeof option, "relay.run_dir=%s/own/", temp_dir);
 	cr_assert(load_with(options, 1));
 	cr_assert_str_eq(config.relay.run_dir, in_dir(path, sizeof path, "own"));
 
@@ -170,14 +170,14 @@ Test(config, missing_directories_are_warnings)
 	cr_assert(load());
 	says(REPORT_WARNING, "sockets", 0, "socket_dir: no such directory");
 	cr_assert_eq(report.count, 1);
-	write_text("sockets", "a file");
+	temp_write("sockets", "a file");
 	cr_assert(load());
 	says(REPORT_WARNING, "sockets", 0, "socket_dir: no such directory");
 }
 
 Test(config, host_settings_inherit)
 {
-	write_text("relay.conf",
+	temp_write("relay.conf",
 		   "# first a comment\r\n"
 		   "defaults { pipeline = 4 /* why\n not */ idle_timeout = 5m // ever\n"
 		   "}\n"
@@ -195,7 +195,7 @@ Test(config, host_settings_inherit)
 
 Test(config, every_host_key_is_taken)
 {
-	write_text("relay.conf",
+	temp_write("relay.conf",
 		   "host msul1 { links_max = 2 pipeline = 3 spread = 4 connect_timeout = 5s\n"
 		   "queue_timeout = 6s reply_timeout = 7s idle_timeout = 8s down_grace = 9s\n"
 		   "line_max = 10k queue_max = 11 queue_bytes_max = 12k clients_max = 13 }");
@@ -224,9 +224,9 @@ Test(config, files_that_cannot_be_read)
 	source.conf_file = in_dir(path, sizeof path, "absent.conf");
 	cr_assert_not(load());
 	says(REPORT_FATAL, "absent.conf", 0, "No such file or directory");
-	source.conf_file = dir;
+	source.conf_file = temp_dir;
 	cr_assert_not(load());
-	says(REPORT_FATAL, dir, 0, "not a regular file");
+	says(REPORT_FATAL, temp_dir, 0, "not a regular file");
 	source.conf_file = NULL;
 
 	cr_assert_eq(unlink(in_dir(path, sizeof path, "hosts.tab")), 0);
@@ -241,13 +241,13 @@ Test(config, files_that_cannot_be_read)
 	cr_assert_not(load());
 	says(REPORT_FATAL, "hosts.tab", 0, "not a regular file");
 	cr_assert_eq(unlink(path), 0);
-	write_text("hosts.tab", "");
+	temp_write("hosts.tab", "");
 	cr_assert_eq(truncate(path, (off_t)TEXT_FILE_MAX + 1), 0);
 	cr_assert_not(load());
 	says(REPORT_FATAL, "hosts.tab", 0, "larger than 64 MiB");
 
 	cr_assert_eq(unlink(in_dir(path, sizeof path, "loncapa.conf")), 0);
-	make_dir("loncapa.conf");
+	temp_make_dir("loncapa.conf");
 	cr_assert_not(load());
 	says(REPORT_FATAL, "loncapa.conf", 0, "not a regular file");
 }
@@ -256,7 +256,7 @@ Test(config, sections_without_a_host)
 {
 	const char *const options[] = { "host absent.pipeline=2", "host msul1.pipeline=3" };
 
-	write_text("relay.conf", "relay { } # one\nhost msul1 { }\n\n"
+	temp_write("relay.conf", "relay { } # one\nhost msul1 { }\n\n"
 				 "host\n\"ghost\" {\n\tpipeline = 2\n}\n");
 	cr_assert(load_with(options, COUNT_OF(options)));
 	says(REPORT_WARNING, "relay.conf", 5, "host \"ghost\": no such host in");
@@ -269,13 +269,13 @@ Test(config, settings_that_contradict)
 {
 	const char *const options[] = { "defaults.queue_bytes_max=1M" };
 
-	write_text("relay.conf", "\nhost msul1 {\n queue_bytes_max = 1MiB }\n");
+	temp_write("relay.conf", "\nhost msul1 {\n queue_bytes_max = 1MiB }\n");
 	cr_assert(load());
 	says(REPORT_WARNING, "relay.conf", 2, "queue_bytes_max 1MiB is less than line_max 16MiB");
-	write_text("relay.conf", "\n\ndefaults { queue_bytes_max = 1MiB }\n");
+	temp_write("relay.conf", "\n\ndefaults { queue_bytes_max = 1MiB }\n");
 	cr_assert(load());
 	says(REPORT_WARNING, "relay.conf", 3, "queue_bytes_max 1MiB is less than line_max 16MiB");
-	write_text("relay.conf", "");
+	temp_write("relay.conf", "");
 	cr_assert(load_with(options, 1));
 	says(REPORT_WARNING, "-o defaults.queue_bytes_max=1M", 0, "queue_bytes_max 1MiB is less");
 }
@@ -289,7 +289,7 @@ Test(config, print)
 	const char *const options[] = { "relay.user=q\"${x}\\", "host we\"ird.pipeline=9",
 					"host msul1.idle_timeout=90s", "defaults.line_max=1000" };
 
-	write_text("hosts.tab", "msul1:d:r:n\x1b:10.0.0.1\nwe\"ird:d:r:n:[::1]\n");
+	temp_write("hosts.tab", "msul1:d:r:n\x1b:10.0.0.1\nwe\"ird:d:r:n:[::1]\n");
 	cr_assert(load_with(options, COUNT_OF(options)));
 	FILE *out = open_memstream(&text, &len);
 	config_print(out, &config);
@@ -304,7 +304,7 @@ Test(config, print)
 
 	first = config;
 	config = (struct config){ .hosts = NULL };
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	free(text);
 	source.loncapa_dir = NULL;
 	cr_assert(load());
@@ -358,7 +358,7 @@ Test(config, print_services)
 
 	first = config;
 	config = (struct config){ .hosts = NULL };
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	free(text);
 	source.loncapa_dir = NULL;
 	cr_assert(load());

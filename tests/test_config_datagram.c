@@ -23,7 +23,7 @@ write_keys(const char *text, mode_t mode)
 {
 	char path[256];
 
-	write_text("keys", text);
+	temp_write("keys", text);
 	cr_assert_eq(chmod(in_dir(path, sizeof path, "keys"), mode), 0);
 }
 
@@ -37,8 +37,9 @@ load_conf(const char *format)
 	if (at == NULL)
 		snprintf(text, sizeof text, "%s", format);
 	else
-		snprintf(text, sizeof text, "%.*s%s%s", (int)(at - format), format, dir, at + 2);
-	write_text("relay.conf", text);
+		snprintf(text, sizeof text, "%.*s%s%s", (int)(at - format), format, temp_dir,
+			 at + 2);
+	temp_write("relay.conf", text);
 	return load();
 }
 
@@ -201,7 +202,7 @@ Test(config_datagram, print)
 	cr_assert_not_null(strstr(text, "\tbusy_line = \"try \\\"later\\\"\"\n"));
 	first = config;
 	config = (struct config){ .hosts = NULL };
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	free(text);
 	source.loncapa_dir = NULL;
 	cr_assert(load());

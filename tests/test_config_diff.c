@@ -64,7 +64,7 @@ Test(config_diff, nothing)
 {
 	keep();
 	/* Other lines, the other order: the same hosts. */
-	write_text("hosts.tab", "# comment\nnsdl2:nsdl:access:nsdl.example:[::1]\n"
+	temp_write("hosts.tab", "# comment\nnsdl2:nsdl:access:nsdl.example:[::1]\n"
 				"msul1:msu:library:msu.example:127.0.0.1\n");
 	compare();
 	cr_assert(config_diff_is_empty(&diff));
@@ -82,12 +82,12 @@ Test(config_diff, nothing)
 
 Test(config_diff, hosts_come_go_and_change)
 {
-	write_text("hosts.tab", "a:d:r:n:10.0.0.1\nb:d:r:n:10.0.0.2\nc:d:r:n:10.0.0.3\n"
+	temp_write("hosts.tab", "a:d:r:n:10.0.0.1\nb:d:r:n:10.0.0.2\nc:d:r:n:10.0.0.3\n"
 				"d:d:r:n:10.0.0.4\n");
 	keep();
-	write_text("hosts.tab", "e:d:r:n:10.0.0.5\nd:d:r:n:10.0.0.4\nc:d2:r2:n2:[::1]\n"
+	temp_write("hosts.tab", "e:d:r:n:10.0.0.5\nd:d:r:n:10.0.0.4\nc:d2:r2:n2:[::1]\n"
 				"b:d:r:n:10.0.0.2\n");
-	write_text("relay.conf", "host b { pipeline = 4 idle_timeout = 90s }\n");
+	temp_write("relay.conf", "host b { pipeline = 4 idle_timeout = 90s }\n");
 	compare();
 	cr_assert_eq(diff.count, 5);
 	cr_assert_not(config_diff_is_empty(&diff));
@@ -122,9 +122,9 @@ Test(config_diff, hosts_come_go_and_change)
 
 Test(config_diff, defaults_reach_the_hosts_that_inherit)
 {
-	write_text("relay.conf", "host msul1 { pipeline = 9 }\n");
+	temp_write("relay.conf", "host msul1 { pipeline = 9 }\n");
 	keep();
-	write_text("relay.conf", "host msul1 { pipeline = 9 }\ndefaults { pipeline = 2 }\n");
+	temp_write("relay.conf", "host msul1 { pipeline = 9 }\ndefaults { pipeline = 2 }\n");
 	compare();
 	cr_assert_eq(diff.count, 3);
 	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_DEFAULT);
@@ -140,10 +140,10 @@ Test(config_diff, defaults_reach_the_hosts_that_inherit)
 
 Test(config_diff, live_settings)
 {
-	write_text("relay.conf", "relay { stop_timeout = 5s }\n");
+	temp_write("relay.conf", "relay { stop_timeout = 5s }\n");
 	keep();
 	write_loncapa("PerlSetVar lonDocRoot /var/www\nPerlSetVar londPort 5664\n");
-	write_text("relay.conf", "");
+	temp_write("relay.conf", "");
 	compare();
 	cr_assert_eq(diff.restarts, 0);
 	cr_assert_eq(diff.count, 5);
@@ -162,7 +162,7 @@ Test(config_diff, what_needs_a_restart_is_named)
 	char variable[300];
 
 	keep();
-	write_text("relay.conf", "relay { workers = 3 }\n");
+	temp_write("relay.conf", "relay { workers = 3 }\n");
 	compare();
 	cr_assert_eq(diff.restarts, 1);
 	cr_assert(diff.entries[0].restart);
@@ -170,9 +170,9 @@ Test(config_diff, what_needs_a_restart_is_named)
 	cr_assert_str_eq(text_of(0), "relay.workers 0 -> 3 (needs a restart)");
 	cr_assert_str_eq(refusal(), "relay.workers needs a restart");
 
-	snprintf(variable, sizeof variable, "PerlSetVar lonDaemons %s/other\n", dir);
+	snprintf(variable, sizeof variable, "PerlSetVar lonDaemons %s/other\n", temp_dir);
 	write_loncapa(variable);
-	write_text("relay.conf", "relay { workers = 3 user = www stop_timeout = 1s }\n");
+	temp_write("relay.conf", "relay { workers = 3 user = www stop_timeout = 1s }\n");
 	compare();
 	cr_assert_str_eq(text_of(1), "relay.user unset -> \"www\" (needs a restart)");
 	/* Directories and control socket follow from lonDaemons; the stop timeout is live. */
@@ -224,7 +224,7 @@ Test(config_diff, every_setting_counts)
 	char word[] = "/other";
 	char *const words[] = { word, NULL };
 
-	write_text("relay.conf", "service a { ident = i connect = /c }\n");
+	temp_write("relay.conf", "service a { ident = i connect = /c }\n");
 	keep();
 	cr_assert(load());
 	add_gateway(&before);
@@ -265,13 +265,13 @@ Test(config_diff, every_setting_counts)
 
 Test(config_diff, services_come_go_and_change)
 {
-	write_text("relay.conf", "service d { socket = /tmp/d connect = /x calls_max = 2 }\n"
+	temp_write("relay.conf", "service d { socket = /tmp/d connect = /x calls_max = 2 }\n"
 				 "service a { socket = /tmp/a connect = /x }\n"
 				 "service c { socket = /tmp/c command = { sh, x } }\n"
 				 "service f { socket = /tmp/f connect = /x }\n");
 	keep();
 	/* In another order, and written in another way, b, c and f stay what they were. */
-	write_text("relay.conf", "service f { connect = \"/x\" socket = '/tmp/f' calls_max = 4 }\n"
+	temp_write("relay.conf", "service f { connect = \"/x\" socket = '/tmp/f' calls_max = 4 }\n"
 				 "service e { socket = /tmp/e command = { sh, \"y z\" } }\n"
 				 "service b { socket = /tmp/b connect = /x }\n"
 				 "service d { socket = /tmp/d2 connect = /x idle_timeout = 1h }\n"
@@ -314,7 +314,7 @@ Test(config_diff, services_come_go_and_change)
 /* The same settings can come to mean something else. */
 Test(config_diff, what_a_service_comes_to)
 {
-	write_text("relay.conf",
+	temp_write("relay.conf",
 		   "service a { ident = i connect = /c allow_uids = { root, \"1\" } }\n");
 	keep();
 	cr_assert(load());
@@ -340,16 +340,16 @@ Test(config_diff, what_a_service_comes_to)
 /* From none, to none, and with nothing but services in between. */
 Test(config_diff, services_from_and_to_nothing)
 {
-	write_text("hosts.tab", "");
+	temp_write("hosts.tab", "");
 	keep();
-	write_text("relay.conf", "service a { socket = /tmp/s connect = /c }\n");
+	temp_write("relay.conf", "service a { socket = /tmp/s connect = /c }\n");
 	compare();
 	cr_assert_eq(diff.count, 1);
 	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_SERVICE_ADDED);
 	keep();
 	compare();
 	cr_assert_eq(diff.count, 0);
-	write_text("relay.conf", "");
+	temp_write("relay.conf", "");
 	compare();
 	cr_assert_eq(diff.count, 1);
 	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_SERVICE_REMOVED);
@@ -359,13 +359,13 @@ Test(config_diff, services_from_and_to_nothing)
 
 Test(config_diff, from_and_to_nothing)
 {
-	write_text("hosts.tab", "");
+	temp_write("hosts.tab", "");
 	keep();
-	write_text("hosts.tab", "a:d:r:n:10.0.0.1\n");
+	temp_write("hosts.tab", "a:d:r:n:10.0.0.1\n");
 	compare();
 	cr_assert_eq(diff.counts[CONFIG_DIFF_ADDED], 1);
 	keep();
-	write_text("hosts.tab", "");
+	temp_write("hosts.tab", "");
 	compare();
 	cr_assert_eq(diff.count, 1);
 	cr_assert_eq(diff.counts[CONFIG_DIFF_REMOVED], 1);
@@ -380,7 +380,7 @@ Test(config_diff, texts_are_printable_and_bounded)
 	char small[48];
 
 	keep();
-	write_text("hosts.tab",
+	temp_write("hosts.tab",
 		   "we\x1bird\xff:d:r:n:10.0.0.1\n"
 		   "nsdl2:nsdl:access:a rather long name that finds no room at all:[::1]\n"
 		   "msul1:msu:library:msu.example:127.0.0.1\n");

@@ -29,7 +29,7 @@ service(const char *name)
 static void
 refused(const char *text, unsigned line, const char *part)
 {
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	cr_assert_not(load(), "%s", text);
 	says(REPORT_FATAL, "relay.conf", line, part);
 	cr_assert_eq(config.service_count, 0);
@@ -40,7 +40,7 @@ refused(const char *text, unsigned line, const char *part)
 static void
 taken(const char *text)
 {
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	if (!load())
 		report_print(stderr, &report);
 	cr_assert_gt(config.service_count, 0, "%s", text);
@@ -233,11 +233,11 @@ Test(config_services, private_sockets)
 	memset(run_dir, 'r', sizeof run_dir);
 	run_dir[0] = '/';
 	run_dir[SERVICE_PATH_SIZE - sizeof "/svc/hello.4294967295"] = '\0';
-	write_text("relay.conf", with_run_dir(run_dir, "hello", "command = sh"));
+	temp_write("relay.conf", with_run_dir(run_dir, "hello", "command = sh"));
 	cr_assert(load());
 	refused(with_run_dir(run_dir, "hello2", "command = sh"), 2,
 		"service \"hello2\": the name is too long for a socket in /rrr");
-	write_text("relay.conf", with_run_dir(run_dir, "hello2", "connect = /c"));
+	temp_write("relay.conf", with_run_dir(run_dir, "hello2", "connect = /c"));
 	cr_assert(load());
 }
 
@@ -259,14 +259,15 @@ Test(config_services, sockets_are_nobody_elses)
 			 run, *kind);
 		refused(text, 2, "service \"b\": socket /");
 	}
-	snprintf(text, sizeof text, "service a { socket = %s/sockets/msul1 connect = /c }", dir);
+	snprintf(text, sizeof text, "service a { socket = %s/sockets/msul1 connect = /c }",
+		 temp_dir);
 	refused(text, 1, "sockets is for the sockets of hosts");
-	snprintf(text, sizeof text, "service a { socket = %s/logs/svc/x connect = /c }", dir);
+	snprintf(text, sizeof text, "service a { socket = %s/logs/svc/x connect = /c }", temp_dir);
 	refused(text, 1, "logs/svc is for the relay's own sockets");
-	snprintf(text, sizeof text, "service a { socket = %s/logs/svc.x connect = /c }", dir);
+	snprintf(text, sizeof text, "service a { socket = %s/logs/svc.x connect = /c }", temp_dir);
 	taken(text);
 	snprintf(text, sizeof text, "service a { socket = %s/logs/relay.control connect = /c }",
-		 dir);
+		 temp_dir);
 	refused(text, 1, "relay.control is the control socket");
 	refused("service a { socket = /tmp/s connect = /tmp/s }", 1,
 		"connect: /tmp/s is the socket of service \"a\"");
@@ -278,7 +279,7 @@ Test(config_services, sockets_are_nobody_elses)
 
 Test(config_services, warnings)
 {
-	write_text("relay.conf", "service a { ident = i command = /nonexistent/svc }\n"
+	temp_write("relay.conf", "service a { ident = i command = /nonexistent/svc }\n"
 				 "service b { ident = j command = nonexistent-program }\n"
 				 "service c { ident = k connect = /c autoreload = /x }\n"
 				 "service d { ident = l connect = /c recycle_calls = 1 }\n"
@@ -317,7 +318,7 @@ Test(config_services, too_many)
 	}
 	refused(text, 0, "129 services: no more than 128 can be configured");
 	text[whole] = '\0';
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	cr_assert(load());
 	cr_assert_eq(config.service_count, CONFIG_SERVICES_MAX);
 }
@@ -333,7 +334,7 @@ Test(config_services, options)
 	const char *const wrong[] = { "service hello.calls_max=0" };
 	const char *const twice[] = { "service new.ident=i", "service new.connect=/c" };
 
-	write_text("relay.conf", "service hello { ident = i command = { x, y } calls_max = 2 }\n");
+	temp_write("relay.conf", "service hello { ident = i command = { x, y } calls_max = 2 }\n");
 	cr_assert(load_with(options, COUNT_OF(options)));
 	cr_assert_eq(config.service_count, 2);
 	is_list(service("hello")->settings.command, 3,
@@ -366,7 +367,7 @@ become_nobody(void)
 	if (geteuid() != 0)
 		return;
 	cr_assert_not_null(nobody);
-	cr_assert_eq(chmod(dir, 0755), 0);
+	cr_assert_eq(chmod(temp_dir, 0755), 0);
 	cr_assert_eq(setgroups(0, NULL), 0);
 	cr_assert_eq(seteuid(nobody->pw_uid), 0);
 }
@@ -389,7 +390,7 @@ Test(config_services, unknown_users)
 
 Test(config_services, another_user_takes_root)
 {
-	write_text("relay.conf", "service a { socket = /tmp/s command = sh user = root }\n");
+	temp_write("relay.conf", "service a { socket = /tmp/s command = sh user = root }\n");
 	become_nobody();
 	bool good = load();
 	become_root_again();
@@ -438,7 +439,7 @@ Test(config_services, another_user_s_service_needs_a_run_dir_of_our_own)
 
 	if (geteuid() != 0)
 		cr_skip_test("only root can start it as somebody else");
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	cr_assert(load());
 	char *run_dir = strdup(config.relay.run_dir);
 	cr_assert_not_null(run_dir);
@@ -461,11 +462,11 @@ Test(config_services, a_relay_that_serves_is_who_it_is)
 
 	if (geteuid() != 0)
 		cr_skip_test("only root can start it as somebody else");
-	write_text("relay.conf", "relay { user = nobody }\n"
+	temp_write("relay.conf", "relay { user = nobody }\n"
 				 "service a { socket = /tmp/s command = sh user = root }\n"
 				 "service b { socket = /tmp/t command = sh user = nobody }\n");
 	source.accepted = &accepted;
-	source.state_dir = dir;
+	source.state_dir = temp_dir;
 	cr_assert(load());
 	cr_assert_eq(service("a")->run_as.uid, OWNER_NOBODY_UID);
 	cr_assert_neq(service("b")->run_as.uid, OWNER_NOBODY_UID);

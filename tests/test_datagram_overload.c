@@ -66,7 +66,7 @@ stream_say(const char *line)
 	struct sockaddr_in address;
 
 	if (stream_fd < 0) {
-		stream_fd = loopback(SOCK_STREAM, &address);
+		stream_fd = site_bound(SOCK_STREAM, &address);
 		(void)connect(stream_fd, (const struct sockaddr *)&host_address,
 			      sizeof host_address);
 	}

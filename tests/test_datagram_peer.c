@@ -27,10 +27,11 @@ up(void)
 {
 	struct channel_message elsewhere = { .type = CHANNEL_ELSEWHERE,
 					     .elsewhere = { .index = 3, .worker = 1 } };
+	struct sockaddr_in address;
 
 	site_sealed = false;
 	site_up();
-	site_worker_up(&other);
+	site_worker_up(&other, &address);
 	site_give_settings(&other);
 	site_give_keys(&other, NULL, 0);
 	join_workers();

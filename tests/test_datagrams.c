@@ -81,6 +81,7 @@ Test(datagrams, the_same_number_again_gets_the_same_answer)
 	uint64_t number = udp_ask(&alice, "msul1", "once", 0);
 	udp_expect_reply(&alice, number, "re:once");
 	uint64_t first = alice.got.header.number;
+	outbox_age();
 	udp_ask(&alice, "msul1", "once", number);
 	udp_expect_reply(&alice, number, "re:once");
 	cr_assert_eq(alice.got.header.number, first, "a repeat has its number");
@@ -239,6 +240,10 @@ long_reply(size_t len, unsigned drop)
 	for (size_t i = 0; i < len; i++)
 		line[i] = (uint8_t)('a' + i % 23);
 	peer_silent = true;
+	if (drop != 0) {
+		site_settings.resend_first_ms = 40;
+		site_give_settings(&site);
+	}
 	udp_begin(&alice, SITE_CLIENT);
 	uint64_t number = udp_ask(&alice, "msul1", "all of it", 0);
 	TURN_UNTIL(peer_lines_count == 1);
@@ -303,6 +308,8 @@ Test(datagrams, what_is_not_confirmed_is_sent_again_and_given_up)
 		if (i == 0)
 			first = alice.got.header.number;
 		cr_assert_eq(alice.got.header.number, first);
+		cr_assert_eq(site_count(DATAGRAM_COUNT_GIVEN_UP), 0u);
+		outbox_due();
 	}
 	TURN_UNTIL(site_count(DATAGRAM_COUNT_GIVEN_UP) == 1);
 	cr_assert_eq(site_count(DATAGRAM_COUNT_RESENT), site_settings.resend_tries - 1);
@@ -312,23 +319,9 @@ Test(datagrams, what_is_not_confirmed_is_sent_again_and_given_up)
 	cr_assert_eq(alice.got.header.code, DATAGRAM_FORGOTTEN);
 }
 
-/* As long after it was sent as it takes, and its own repeat far away. */
-static struct parcel *
-unconfirmed_reply(void)
-{
-	struct session *session = session_find(site.worker.datagrams, alice.id);
-	struct parcel *parcel = session == NULL ? NULL : TAILQ_FIRST(&session->outbox);
-
-	cr_assert_not_null(parcel);
-	parcel->sent_at -= UINT64_C(60000) * MS;
-	return parcel;
-}
-
 static size_t
-seldom_and_asked(uint8_t *bytes, uint64_t number)
+begun_and_asked(uint8_t *bytes, uint64_t number)
 {
-	site_settings.resend_first_ms = 60000;
-	site_give_settings(&site);
 	udp_begin(&alice, SITE_CLIENT);
 	size_t len =
 	    udp_write(&alice, bytes,
@@ -343,10 +336,10 @@ seldom_and_asked(uint8_t *bytes, uint64_t number)
 Test(datagrams_sealed, a_copy_is_not_answered_but_a_repeat_is)
 {
 	static uint8_t first[65536];
-	size_t len = seldom_and_asked(first, 5);
+	size_t len = begun_and_asked(first, 5);
 
 	for (unsigned i = 0; i < 3; i++) {
-		unconfirmed_reply();
+		outbox_age();
 		udp_send_raw(&alice, first, len);
 		udp_expect_nothing(&alice);
 	}
@@ -380,18 +373,18 @@ Test(datagrams_sealed, a_copy_is_not_answered_while_the_request_runs)
 Test(datagrams, repeats_draw_the_reply_not_too_soon_and_not_too_often)
 {
 	static uint8_t first[65536];
-	size_t len = seldom_and_asked(first, 5);
+	size_t len = begun_and_asked(first, 5);
 
 	udp_send_raw(&alice, first, len);
 	udp_expect_nothing(&alice);
 	for (unsigned i = 0; i < site_settings.resend_tries; i++) {
-		unconfirmed_reply();
+		outbox_age();
 		udp_send_raw(&alice, first, len);
 		udp_expect_reply(&alice, 5, "re:once");
 		udp_send_raw(&alice, first, len);
 		udp_expect_nothing(&alice);
 	}
-	unconfirmed_reply();
+	outbox_age();
 	udp_send_raw(&alice, first, len);
 	udp_expect_nothing(&alice);
 }
@@ -401,8 +394,6 @@ Test(datagrams, repeats_draw_the_reply_not_too_soon_and_not_too_often)
 Test(datagrams, requests_that_wait_are_held_back_until_replies_are_confirmed)
 {
 	peer_silent = true;
-	site_settings.resend_first_ms = 60000;
-	site_give_settings(&site);
 	udp_begin(&alice, SITE_CLIENT);
 	uint64_t first = udp_ask(&alice, "msul1", "a", 0);
 	uint64_t second = udp_ask(&alice, "msul1", "b", 0);

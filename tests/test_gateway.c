@@ -45,7 +45,7 @@ Test(gateway, passes_bytes_both_ways)
 	remote_expect(&pair.remote, "12345\n");
 	cr_assert_str_eq(tls_peer_name(pair.remote.tls), "gateway.example");
 	struct stats_gateway sum = { .accepted = 0 };
-	cr_assert(stats_gateway_add(&site_stats->gateways, "east", &sum));
+	cr_assert(stats_gateway_add(&site.stats->gateways, "east", &sum));
 	cr_assert_eq(stats_get(&sum.accepted), 1u);
 	cr_assert_eq(stats_get(&sum.open), 1u);
 	cr_assert_eq(stats_get(&sum.bytes_in), 5u);
@@ -186,18 +186,18 @@ Test(gateway, leaves_room_for_hosts)
 	struct somebody body = somebody_new(site_ca, "relay.example", 7200);
 	struct remote remotes[8];
 
-	site_worker.clients_max = 12;
+	site.worker.clients_max = 12;
 	site_serve();
 	for (int i = 0; i < 8; i++)
 		remotes[i] = remote_new(body.context);
 	TURN_UNTIL(site_open() == 3);
 	turn_for_nothing();
 	cr_assert_eq(site_open(), 3u);
-	cr_assert(worker_accepting(&site_worker));
+	cr_assert(worker_accepting(&site.worker));
 	for (int i = 0; i < 8; i++)
 		remote_free(&remotes[i]);
 	/* All of them come in some time. */
-	TURN_UNTIL(stats_get(&site_stats->gateways.block[0].accepted) == 8 && site_open() == 0);
+	TURN_UNTIL(stats_get(&site.stats->gateways.block[0].accepted) == 8 && site_open() == 0);
 	somebody_free(&body);
 }
 
@@ -276,7 +276,7 @@ Test(gateway, without_a_lond)
 		cr_assert_eq(site_resolves, i);
 		tls_session_free(remote.tls);
 		site_remove();
-		TURN_UNTIL(!worker_has_gateways(&site_worker));
+		TURN_UNTIL(!worker_has_gateways(&site.worker));
 		site_wish.addresses.count = 0;
 	}
 	somebody_free(&body);
@@ -430,14 +430,14 @@ Test(gateway, keeps_a_bounded_part)
 		poured += n;
 		stuck = n > 0 ? 0 : stuck + 1;
 		turn();
-		cr_assert_lt(site_worker.memory.used, KEPT_MAX);
+		cr_assert_lt(site.worker.memory.used, KEPT_MAX);
 	}
 	while (pair.remote.got < MUCH) {
 		if (poured < MUCH)
 			poured += lond_pour(pair.lond, poured);
 		size_t before = pair.remote.got;
 		REMOTE_UNTIL(&pair.remote, pair.remote.got > before);
-		cr_assert_lt(site_worker.memory.used, KEPT_MAX);
+		cr_assert_lt(site.worker.memory.used, KEPT_MAX);
 	}
 	cr_assert_eq(pair.remote.got, MUCH);
 	for (size_t i = MUCH - sizeof pair.remote.last; i < MUCH; i++)
@@ -465,7 +465,7 @@ Test(gateway, keeps_a_bounded_part_for_the_lond)
 		stuck = room ? 0 : stuck + 1;
 		remote_send(&pair.remote);
 		turn();
-		cr_assert_lt(site_worker.memory.used, KEPT_MAX);
+		cr_assert_lt(site.worker.memory.used, KEPT_MAX);
 	}
 	tls_close(pair.remote.tls);
 	ssize_t n = -1;

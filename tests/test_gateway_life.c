@@ -91,7 +91,7 @@ Test(gateway_life, resumes_who_is_still_allowed)
 	cr_assert(!resumed);
 	cr_assert(comes_in(&one, &resumed));
 	cr_assert(resumed);
-	cr_assert_eq(stats_get(&site_stats->gateways.block[0].resumed), 1u);
+	cr_assert_eq(stats_get(&site.stats->gateways.block[0].resumed), 1u);
 	site_ticket_keys(2);
 	cr_assert(comes_in(&one, &resumed));
 	cr_assert(!resumed, "other keys, another context");
@@ -164,12 +164,12 @@ Test(gateway_life, leaves_when_it_is_quiet)
 	cr_assert_eq(lond_end(lond[0]), 0);
 	remote_free(&idle);
 	TURN_UNTIL(site_open() == 1);
-	cr_assert(worker_has_gateways(&site_worker));
+	cr_assert(worker_has_gateways(&site.worker));
 	cr_assert_eq(send(lond[1], "answer\n", 7, 0), 7);
 	remote_expect(&busy, "answer\n");
 	REMOTE_UNTIL(&busy, tls_state(busy.tls) == TLS_CLOSED);
 	remote_free(&busy);
-	TURN_UNTIL(!worker_has_gateways(&site_worker));
+	TURN_UNTIL(!worker_has_gateways(&site.worker));
 	cr_assert_eq(site_ended(TUNNEL_STOPPED), 2u);
 	close(lond[0]);
 	close(lond[1]);
@@ -222,7 +222,7 @@ Test(gateway_life, survives_control)
 	site_give_door();
 	site_say_type(CHANNEL_SYNC_END);
 	cr_assert_eq(site_found(), gateway);
-	cr_assert_eq(site_worker.gateways->table[3], NULL);
+	cr_assert_eq(site.worker.gateways->table[3], NULL);
 	remote_say(&stays, "still\n");
 	lond_expect(lond, "still\n");
 	cr_assert(comes_in(&one, &resumed));
@@ -230,7 +230,7 @@ Test(gateway_life, survives_control)
 	site_say_type(CHANNEL_SYNC_END);
 	cr_assert_eq(site_found(), NULL);
 	remote_free(&stays);
-	TURN_UNTIL(!worker_has_gateways(&site_worker));
+	TURN_UNTIL(!worker_has_gateways(&site.worker));
 	close(lond);
 	somebody_free(&one);
 }
@@ -244,12 +244,12 @@ Test(gateway_life, stops)
 	site_serve();
 	struct remote remote = remote_new(one.context);
 	REMOTE_UNTIL(&remote, (lond = lond_accepted()) >= 0);
-	worker_stop(&site_worker, HOUR_MS);
+	worker_stop(&site.worker, HOUR_MS);
 	REMOTE_UNTIL(&remote, tls_state(remote.tls) == TLS_CLOSED);
 	remote_free(&remote);
-	TURN_UNTIL(site_worker.state == WORKER_STOPPED);
-	cr_assert_eq(site_worker.memory.used, 0u);
-	cr_assert_eq(site_worker.call_fds, 0u);
+	TURN_UNTIL(site.worker.state == WORKER_STOPPED);
+	cr_assert_eq(site.worker.memory.used, 0u);
+	cr_assert_eq(site.worker.call_fds, 0u);
 	cr_assert_eq(site_open(), 0u);
 	close(lond);
 	somebody_free(&one);

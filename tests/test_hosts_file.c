@@ -8,7 +8,7 @@ TestSuite(hosts_file, .init = set_up, .fini = tear_down);
 
 Test(hosts_file, hosts_left_out)
 {
-	write_text("hosts.tab", "good:d:r:n:10.0.0.1\r\n"
+	temp_write("hosts.tab", "good:d:r:n:10.0.0.1\r\n"
 				":d:r:n:10.0.0.2\n"
 				"..:d:r:n:10.0.0.2\n"
 				"a/b:d:r:n:10.0.0.2\n"
@@ -42,12 +42,12 @@ Test(hosts_file, hosts_left_out)
 Test(hosts_file, socket_path_bound)
 {
 	char id[128], text[512];
-	size_t room = 107 - strlen(dir) - strlen("/sockets/");
+	size_t room = 107 - strlen(temp_dir) - strlen("/sockets/");
 
 	memset(id, 'x', sizeof id);
 	id[room] = '\0';
 	snprintf(text, sizeof text, "%s:d:r:n:10.0.0.1\n%sy:d:r:n:10.0.0.1\n", id, id);
-	write_text("hosts.tab", text);
+	temp_write("hosts.tab", text);
 	cr_assert(load());
 	says(REPORT_ERROR, "hosts.tab", 2, "would have a path of 108 bytes, 107 are possible");
 	cr_assert_eq(config.host_count, 1);
@@ -55,7 +55,7 @@ Test(hosts_file, socket_path_bound)
 
 	/* A slash at the end of the directory costs nothing. */
 	write_loncapa("");
-	snprintf(text, sizeof text, "PerlSetVar lonSockDir %s/sockets///\n", dir);
+	snprintf(text, sizeof text, "PerlSetVar lonSockDir %s/sockets///\n", temp_dir);
 	write_loncapa(text);
 	cr_assert(load());
 	cr_assert_eq(config.host_count, 1);
@@ -63,7 +63,7 @@ Test(hosts_file, socket_path_bound)
 
 Test(hosts_file, ignored_lines_and_duplicates)
 {
-	write_text("hosts.tab", "twice:d:r:first:10.0.0.1\n"
+	temp_write("hosts.tab", "twice:d:r:first:10.0.0.1\n"
 				"\n"
 				" \t\r\n"
 				"# a comment\n"
@@ -93,24 +93,24 @@ Test(hosts_file, hosts_tab_refused_as_a_whole)
 	static char text[HOSTS_TAB_LINE_MAX + 64];
 	size_t head = strlen("good:d:r:n:10.0.0.1\n");
 
-	write_bytes("hosts.tab", "good:d:r:n:10.0.0.1\nnul:d:r:n\0:10.0.0.1\n", 41);
+	temp_write_bytes("hosts.tab", "good:d:r:n:10.0.0.1\nnul:d:r:n\0:10.0.0.1\n", 41);
 	cr_assert_not(load());
 	says(REPORT_FATAL, "hosts.tab", 2, "a NUL byte");
 
 	memset(text, 'x', sizeof text);
 	memcpy(text, "good:d:r:n:10.0.0.1\n", head);
-	write_bytes("hosts.tab", text, head + HOSTS_TAB_LINE_MAX);
+	temp_write_bytes("hosts.tab", text, head + HOSTS_TAB_LINE_MAX);
 	cr_assert(load());
 	says(REPORT_WARNING, "hosts.tab", 2, "ignored");
-	write_bytes("hosts.tab", text, head + HOSTS_TAB_LINE_MAX + 1);
+	temp_write_bytes("hosts.tab", text, head + HOSTS_TAB_LINE_MAX + 1);
 	cr_assert_not(load());
 	says(REPORT_FATAL, "hosts.tab", 2, "a line over 65536 bytes");
 }
 
 Test(hosts_file, no_host_is_a_warning)
 {
-	write_text("hosts.tab", "");
-	write_text("relay.conf", "host ghost { }");
+	temp_write("hosts.tab", "");
+	temp_write("relay.conf", "host ghost { }");
 	cr_assert(load());
 	cr_assert_eq(config.host_count, 0);
 	says(REPORT_WARNING, "hosts.tab", 0, "no usable host");

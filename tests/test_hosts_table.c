@@ -15,8 +15,8 @@ accept_loaded(void)
 {
 	char text[HOSTS_ACCEPTED_MAX];
 
-	write_bytes("logs/" HOSTS_TABLE_ACCEPTED, text,
-		    hosts_accepted_format(text, &config.accepted));
+	temp_write_bytes("logs/" HOSTS_TABLE_ACCEPTED, text,
+			 hosts_accepted_format(text, &config.accepted));
 }
 
 /* As it does for `hosts apply`. */
@@ -28,7 +28,7 @@ apply_text(const char *text)
 	source.table = &table;
 	cr_assert(load());
 	source.table = NULL;
-	write_text("logs/" HOSTS_TABLE_APPLIED, text);
+	temp_write("logs/" HOSTS_TABLE_APPLIED, text);
 	accept_loaded();
 }
 
@@ -46,7 +46,7 @@ expect_from(const char *path, bool applied, const char *id)
 
 Test(hosts_table, the_file_without_any_note)
 {
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	expect_from("hosts.tab", false, "msul1");
 	says_nothing();
 	cr_assert_eq(config.accepted.file.size, strlen(LINE("msul1")));
@@ -56,15 +56,15 @@ Test(hosts_table, the_file_without_any_note)
 
 Test(hosts_table, an_applied_one_without_a_note_is_none)
 {
-	write_text("hosts.tab", LINE("msul1"));
-	write_text("logs/hosts.tab", LINE("other"));
+	temp_write("hosts.tab", LINE("msul1"));
+	temp_write("logs/hosts.tab", LINE("other"));
 	expect_from("hosts.tab", false, "msul1");
 	says_nothing();
 }
 
 Test(hosts_table, the_applied_one_stays_until_the_file_differs)
 {
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	cr_assert(load());
 	accept_loaded();
 	expect_from("hosts.tab", false, "msul1");
@@ -74,16 +74,16 @@ Test(hosts_table, the_applied_one_stays_until_the_file_differs)
 	expect_from("logs/hosts.tab", true, "applied1");
 	says_nothing();
 	/* Written again as it was: nobody wanted a change. */
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	expect_from("logs/hosts.tab", true, "applied1");
 	apply_text(LINE("applied2"));
 	expect_from("logs/hosts.tab", true, "applied2");
 
-	write_text("hosts.tab", LINE("msul2"));
+	temp_write("hosts.tab", LINE("msul2"));
 	expect_from("hosts.tab", false, "msul2");
 	accept_loaded();
 	/* Accepted later than the applied one: the text of before is a new one again. */
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	expect_from("hosts.tab", false, "msul1");
 	says_nothing();
 }
@@ -91,10 +91,10 @@ Test(hosts_table, the_applied_one_stays_until_the_file_differs)
 /* Changed, but not read, before the other was applied: it is still news. */
 Test(hosts_table, what_was_never_accepted_is_newer)
 {
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	cr_assert(load());
 	struct hosts_accepted before = config.accepted;
-	write_text("hosts.tab", LINE("msul2"));
+	temp_write("hosts.tab", LINE("msul2"));
 	source.accepted = &before;
 	apply_text(LINE("applied1"));
 	source.accepted = NULL;
@@ -105,11 +105,11 @@ Test(hosts_table, a_missing_or_broken_file_leaves_the_applied_one)
 {
 	char path[256];
 
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	cr_assert(load());
 	accept_loaded();
 	apply_text(LINE("applied1"));
-	write_bytes("hosts.tab", "a:b:c:d:e\nf\0g\n", 14);
+	temp_write_bytes("hosts.tab", "a:b:c:d:e\nf\0g\n", 14);
 	expect_from("logs/hosts.tab", true, "applied1");
 	says(REPORT_ERROR, "hosts.tab", 2, "a NUL byte");
 	says(REPORT_ERROR, "hosts.tab", 0, "the table that was applied stays");
@@ -117,7 +117,7 @@ Test(hosts_table, a_missing_or_broken_file_leaves_the_applied_one)
 	char *longest = malloc(70000);
 	memset(longest, 'x', 70000);
 	memcpy(longest, LINE("early1"), strlen(LINE("early1")));
-	write_bytes("hosts.tab", longest, 70000);
+	temp_write_bytes("hosts.tab", longest, 70000);
 	free(longest);
 	expect_from("logs/hosts.tab", true, "applied1");
 	says(REPORT_ERROR, "hosts.tab", 2, "a line over");
@@ -127,7 +127,7 @@ Test(hosts_table, a_missing_or_broken_file_leaves_the_applied_one)
 	says(REPORT_WARNING, "hosts.tab", 0, "not there");
 	cr_assert_eq(report.count, 1);
 	/* Back as it was. */
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	expect_from("logs/hosts.tab", true, "applied1");
 	says_nothing();
 }
@@ -136,7 +136,7 @@ Test(hosts_table, who_removes_the_applied_one_returns)
 {
 	char path[256];
 
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	cr_assert(load());
 	accept_loaded();
 	apply_text(LINE("applied1"));
@@ -151,15 +151,15 @@ Test(hosts_table, who_removes_the_applied_one_returns)
 /* What cannot be read might be the one in force: nothing is guessed. */
 Test(hosts_table, a_broken_applied_one_is_refused)
 {
-	write_text("hosts.tab", LINE("msul1"));
+	temp_write("hosts.tab", LINE("msul1"));
 	cr_assert(load());
 	accept_loaded();
 	apply_text(LINE("applied1"));
-	write_bytes("logs/hosts.tab", "\0", 1);
+	temp_write_bytes("logs/hosts.tab", "\0", 1);
 	cr_assert_not(load());
 	says(REPORT_FATAL, "logs/hosts.tab", 1, "a NUL byte");
 	/* But a newer file does not need it. */
-	write_text("hosts.tab", LINE("msul2"));
+	temp_write("hosts.tab", LINE("msul2"));
 	expect_from("hosts.tab", false, "msul2");
 }
 
@@ -183,12 +183,12 @@ Test(hosts_table, a_note_that_is_none)
 	};
 	struct hosts_accepted accepted;
 
-	write_text("hosts.tab", LINE("msul1"));
-	write_text("logs/hosts.tab", LINE("applied1"));
+	temp_write("hosts.tab", LINE("msul1"));
+	temp_write("logs/hosts.tab", LINE("applied1"));
 	for (size_t i = 0; i < COUNT_OF(notes); i++) {
 		cr_assert_not(hosts_accepted_parse(&accepted, notes[i]), "%zu", i);
 		cr_assert_not(accepted.applied);
-		write_text("logs/" HOSTS_TABLE_ACCEPTED, notes[i]);
+		temp_write("logs/" HOSTS_TABLE_ACCEPTED, notes[i]);
 		expect_from("hosts.tab", false, "msul1");
 		says(REPORT_WARNING, "logs/hosts.accepted", 0, "not understood");
 	}

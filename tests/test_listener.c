@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/open_fds.h"
+
 static char dir[PATH_MAX];
 static char cwd[PATH_MAX];
 static mode_t mask;
@@ -38,16 +40,6 @@ listen(int fd, int backlog)
 		cr_assert_eq(symlink(swapped_for, name), 0);
 	}
 	return (int)syscall(SYS_listen, fd, backlog);
-}
-
-static int
-count_fds(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 4096; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
 }
 
 static void

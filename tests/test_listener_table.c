@@ -7,7 +7,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,35 +16,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static char dir[PATH_MAX];
+#include "tests/temp_dir.h"
+
 static struct listener_table table;
 
 static void
 set_up(void)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(dir, sizeof dir, "%s/relay-table-XXXXXX", tmp != NULL ? tmp : "/tmp");
-	cr_assert_not_null(mkdtemp(dir));
+	temp_dir_make();
 	struct owner nobody = { OWNER_NOBODY_UID, OWNER_NOBODY_GID };
 
-	listener_table_init(&table, dir, 0700, nobody);
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	(void)st;
-	(void)type;
-	(void)where;
-	return remove(path);
+	listener_table_init(&table, temp_dir, 0700, nobody);
 }
 
 static void
 tear_down(void)
 {
 	listener_table_fini(&table);
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	temp_dir_remove();
 }
 
 static bool
@@ -53,7 +41,7 @@ there(const char *id)
 {
 	char path[PATH_MAX + 128];
 
-	snprintf(path, sizeof path, "%s/%s", dir, id);
+	snprintf(path, sizeof path, "%s/%s", temp_dir, id);
 	return access(path, F_OK) == 0;
 }
 
@@ -147,10 +135,10 @@ Test(listener_table, what_cannot_be_opened_takes_no_place)
 	cr_assert_eq(listener_table_open(&table, too_long, &entry), -EINVAL);
 
 	char away[PATH_MAX + 8];
-	snprintf(away, sizeof away, "%s.away", dir);
-	cr_assert_eq(rename(dir, away), 0);
+	snprintf(away, sizeof away, "%s.away", temp_dir);
+	cr_assert_eq(rename(temp_dir, away), 0);
 	cr_assert_eq(listener_table_open(&table, "remhub3", &entry), -ENOENT);
-	cr_assert_eq(rename(away, dir), 0);
+	cr_assert_eq(rename(away, temp_dir), 0);
 	cr_assert_eq(open_id("remhub3"), 0, "the failures left no entry");
 }
 
@@ -179,8 +167,8 @@ foreign_socket(const char *id)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_lt(strlen(dir) + strlen(id) + 1, sizeof address.sun_path);
-	strcpy(address.sun_path, dir);
+	cr_assert_lt(strlen(temp_dir) + strlen(id) + 1, sizeof address.sun_path);
+	strcpy(address.sun_path, temp_dir);
 	strcat(address.sun_path, "/");
 	strcat(address.sun_path, id);
 	cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);

@@ -114,14 +114,14 @@ expect_refused(enum message_status status)
 {
 	size_t before_len;
 	size_t after_len;
-	char *before = read_whole(path, &before_len);
+	char *before = read_file(path, &before_len);
 
 	assert_status(try_put(1000, "x"), status);
 	assert_status(try_put(1000, "x"), status);
 	cr_assert_gt(strlen(message_store_why(store)), 0);
 	message_store_free(store);
 	start();
-	char *after = read_whole(path, &after_len);
+	char *after = read_file(path, &after_len);
 	cr_assert_eq(before_len, after_len);
 	cr_assert_arr_eq(before, after, before_len);
 	free(before);
@@ -214,12 +214,12 @@ Test(message_file, the_log_of_a_newer_relay_is_left_alone)
 	snprintf(wal, sizeof wal, "%s-wal", path);
 	message_store_free(store);
 	start();
-	char *before = read_whole(wal, &before_len);
+	char *before = read_file(wal, &before_len);
 	cr_assert_gt(before_len, 0);
 	assert_status(try_put(1000, "x"), MESSAGE_NEWER);
 	message_store_free(store);
 	start();
-	char *after = read_whole(wal, &after_len);
+	char *after = read_file(wal, &after_len);
 	cr_assert_eq(before_len, after_len);
 	cr_assert_arr_eq(before, after, before_len);
 	free(before);

@@ -10,7 +10,7 @@ TestSuite(relay_conf, .init = set_up, .fini = tear_down);
 static void
 conf_refused(const char *text, unsigned line, const char *part)
 {
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	cr_assert_not(load(), "%s", text);
 	says(REPORT_FATAL, "relay.conf", line, part);
 	cr_assert_eq(report.totals[REPORT_FATAL], 1, "%s", text);
@@ -40,7 +40,7 @@ Test(relay_conf, values_are_checked)
 	conf_refused("host nobody { spread = 65 }", 1, "host.spread: \"65\" is out of range");
 
 	/* All of them at once. */
-	write_text("relay.conf", "relay {\n workers = x\n port = 0\n}\ndefaults { spread = 0 }\n");
+	temp_write("relay.conf", "relay {\n workers = x\n port = 0\n}\ndefaults { spread = 0 }\n");
 	cr_assert_not(load());
 	says(REPORT_FATAL, "relay.conf", 2, "relay.workers");
 	says(REPORT_FATAL, "relay.conf", 3, "relay.port");
@@ -92,7 +92,7 @@ Test(relay_conf, syntax)
 	conf_refused("relay {\n user = ${HOME} }", 2, "variables of the environment");
 	conf_refused("relay { user = \"${HOME}\" }", 1, "variables of the environment");
 	conf_refused("relay { port = 12 MiB }", 1, "'MiB' in section relay");
-	write_bytes("relay.conf", "relay {\n\0}", 10);
+	temp_write_bytes("relay.conf", "relay {\n\0}", 10);
 	cr_assert_not(load());
 	says(REPORT_FATAL, "relay.conf", 2, "a NUL byte");
 }
@@ -100,15 +100,15 @@ Test(relay_conf, syntax)
 /* What looks like a comment, a brace or a variable but stands in a text. */
 Test(relay_conf, quoted_texts)
 {
-	write_text("relay.conf", "relay { user = '${a}' host_id = \"#/*{\\\"\\${\\\\\" }");
+	temp_write("relay.conf", "relay { user = '${a}' host_id = \"#/*{\\\"\\${\\\\\" }");
 	cr_assert(load());
 	says_nothing();
 	cr_assert_str_eq(config.relay.user, "${a}");
 	cr_assert_str_eq(config.relay.host_id, "#/*{\"${\\");
-	write_text("relay.conf", "relay { user = a//b#c\n host_id = /d/*e*/ }");
+	temp_write("relay.conf", "relay { user = a//b#c\n host_id = /d/*e*/ }");
 	cr_assert_not(load());
 	says(REPORT_FATAL, "relay.conf", 2, "unexpected '*'");
-	write_text("relay.conf", "relay { user = a//b#c\n host_id = '/' /*e*/ port = /**/ 7 } //");
+	temp_write("relay.conf", "relay { user = a//b#c\n host_id = '/' /*e*/ port = /**/ 7 } //");
 	cr_assert(load());
 	says_nothing();
 	cr_assert_str_eq(config.relay.user, "a//b");
@@ -147,7 +147,7 @@ Test(relay_conf, lists)
 
 	/* One text needs no braces; `+=` adds to a list. */
 	snprintf(text, sizeof text, "%sautoreload = /a autoreload += { '/b c', /d } }", begin);
-	write_text("relay.conf", text);
+	temp_write("relay.conf", text);
 	cr_assert(load());
 	char **list = config.services[0].settings.autoreload;
 	cr_assert_str_eq(list[0], "/a");
@@ -172,8 +172,8 @@ Test(relay_conf, options)
 		"relay.port=99",
 	};
 
-	write_text("hosts.tab", "msul1:d:r:n:10.0.0.1\nh.st:d:r:n:10.0.0.1\nc:d:r:n:10.0.0.1\n");
-	write_text("relay.conf", "defaults { pipeline = 2 links_max = 9 }\n"
+	temp_write("hosts.tab", "msul1:d:r:n:10.0.0.1\nh.st:d:r:n:10.0.0.1\nc:d:r:n:10.0.0.1\n");
+	temp_write("relay.conf", "defaults { pipeline = 2 links_max = 9 }\n"
 				 "relay { workers = 1 user = x port = 1 }\n"
 				 "host h.st { pipeline = 3 spread = 2 }\n");
 	cr_assert(load_with(options, COUNT_OF(options)));
@@ -228,7 +228,7 @@ Test(relay_conf, load_after_load)
 	for (int i = 0; i < 3; i++) {
 		conf_refused("relay { user = \"x", 1, "a quoted text without its end");
 		conf_refused("relay { port = = }", 1, "unexpected token");
-		write_text("relay.conf", "relay { user = \"x\" }");
+		temp_write("relay.conf", "relay { user = \"x\" }");
 		cr_assert(load());
 		cr_assert_str_eq(config.relay.user, "x");
 	}

@@ -220,7 +220,7 @@ Test(service, a_replaced_socket_loses_nobody)
 	int listener = site_serve(&hello);
 	for (int i = 0; i < 8; i++)
 		callers[i] = site_connect("public");
-	cr_assert_eq(channel_send(site_control, &hello, site_listen("public", 128)), 0);
+	cr_assert_eq(channel_send(site.control, &hello, site_listen("public", 128)), 0);
 	for (int i = 0; i < 8; i++)
 		site_expect(callers[i], GREETING, sizeof GREETING);
 	for (int i = 0; i < 8; i++) {
@@ -302,14 +302,14 @@ Test(service, sync_with_another_index)
 	other.service.index = 5;
 	snprintf(other.service.name, sizeof other.service.name, "other");
 	site_say(&other, site_listen("other", 128));
-	struct service *was = site_found(), *gone = site_worker.services[5];
+	struct service *was = site_found(), *gone = site.worker.services[5];
 	site_say(&begin, -1);
 	hello.service.index = 5;
 	site_say(&hello, -1);
-	cr_assert_eq(site_worker.services[5], was);
-	cr_assert_eq(site_worker.services[3], gone);
+	cr_assert_eq(site.worker.services[5], was);
+	cr_assert_eq(site.worker.services[3], gone);
 	site_say(&end, -1);
-	cr_assert_null(site_worker.services[3]);
+	cr_assert_null(site.worker.services[3]);
 	cr_assert_eq(was->index, 5u);
 	service_end(service, 6 << 8);
 	caller_expect_status(caller, 6 << 8);
@@ -336,16 +336,16 @@ Test(service, sync_with_a_new_one_in_between)
 	hello.service.index = 0;
 	site_say(&hello, -1);
 	site_say(&end, -1);
-	cr_assert_eq(site_worker.services[0], was);
-	cr_assert_str_eq(site_worker.services[3]->name, "other");
-	for (uint32_t i = 0; i < site_worker.services_cap; i++)
-		cr_assert(i == 0 || i == 3 || site_worker.services[i] == NULL);
-	cr_assert(TAILQ_EMPTY(&site_worker.leaving_services));
+	cr_assert_eq(site.worker.services[0], was);
+	cr_assert_str_eq(site.worker.services[3]->name, "other");
+	for (uint32_t i = 0; i < site.worker.services_cap; i++)
+		cr_assert(i == 0 || i == 3 || site.worker.services[i] == NULL);
+	cr_assert(TAILQ_EMPTY(&site.worker.leaving_services));
 	cr_assert_eq(was->counts[CALL_WAITING], 1u);
 	cr_assert_eq(was->counts[CALL_COLLECTING], 1u);
 	close(caller);
 	close(silent);
-	TURN_UNTIL(site_worker.calls_count == 0);
+	TURN_UNTIL(site.worker.calls_count == 0);
 }
 
 /* Those that are not named again go, wherever they had to make way to. */
@@ -361,10 +361,10 @@ Test(service, sync_replaces_one_by_another)
 	site_say(&other, site_listen("other", 128));
 	site_say(&end, -1);
 	turn_for_nothing();
-	cr_assert_str_eq(site_worker.services[3]->name, "other");
-	for (uint32_t i = 0; i < site_worker.services_cap; i++)
-		cr_assert(i == 3 || site_worker.services[i] == NULL);
-	cr_assert(TAILQ_EMPTY(&site_worker.leaving_services));
+	cr_assert_str_eq(site.worker.services[3]->name, "other");
+	for (uint32_t i = 0; i < site.worker.services_cap; i++)
+		cr_assert(i == 3 || site.worker.services[i] == NULL);
+	cr_assert(TAILQ_EMPTY(&site.worker.leaving_services));
 }
 
 /* A new control process begins generations of its own.  Those of the one before are of use until
@@ -410,7 +410,7 @@ Test(service, removed)
 	};
 
 	hello.service.calls_max = 1;
-	int before = site_count_fds();
+	int before = count_fds();
 	int listener = site_serve(&hello);
 	int first = caller_call("first");
 	int service = service_begin(listener, "first");
@@ -424,9 +424,9 @@ Test(service, removed)
 	service_end(service, 1 << 8);
 	caller_expect_status(first, 1 << 8);
 	close(listener);
-	TURN_UNTIL(!worker_has_services(&site_worker));
+	TURN_UNTIL(!worker_has_services(&site.worker));
 	site_all_over();
-	cr_assert_eq(site_count_fds(), before);
+	cr_assert_eq(count_fds(), before);
 	/* What comes about it afterwards means nobody. */
 	site_generation(2, SERVICE_GENERATION_USE, "svc2");
 	site_say(&remove, -1);
@@ -444,14 +444,14 @@ Test(service, stop_lets_calls_finish)
 	int service = service_begin(listener, "first");
 	int waiting = caller_call("waiting");
 	TURN_UNTIL(site_count(CALL_WAITING) == 1);
-	worker_stop(&site_worker, 60000);
+	worker_stop(&site.worker, 60000);
 	site_expect_end(waiting);
 	turn_for_nothing();
-	cr_assert_eq(site_worker.state, WORKER_STOPPING);
+	cr_assert_eq(site.worker.state, WORKER_STOPPING);
 	service_end(service, 1 << 8);
 	caller_expect_status(first, 1 << 8);
-	TURN_UNTIL(site_worker.state == WORKER_STOPPED);
-	cr_assert_eq(site_worker.calls_count, 0u);
+	TURN_UNTIL(site.worker.state == WORKER_STOPPED);
+	cr_assert_eq(site.worker.calls_count, 0u);
 }
 
 Test(service, stop_takes_no_longer_than_it_may)
@@ -461,9 +461,9 @@ Test(service, stop_takes_no_longer_than_it_may)
 
 	int caller = caller_call("x");
 	service_begin(listener, "x");
-	worker_stop(&site_worker, 50);
-	TURN_UNTIL(site_worker.state == WORKER_STOPPED);
-	cr_assert_eq(site_worker.calls_count, 1u);
+	worker_stop(&site.worker, 50);
+	TURN_UNTIL(site.worker.state == WORKER_STOPPED);
+	cr_assert_eq(site.worker.calls_count, 1u);
 	close(caller);
 }
 

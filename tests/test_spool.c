@@ -63,7 +63,7 @@ tear_down(void)
 {
 	spool_free(spool);
 	spool = NULL;
-	site_tear_down();
+	temp_dir_remove();
 }
 
 static void

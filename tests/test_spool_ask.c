@@ -53,7 +53,7 @@ tear_down(void)
 {
 	spool_view_free(view);
 	spool_free(spool);
-	site_tear_down();
+	temp_dir_remove();
 }
 
 TestSuite(spool_ask, .init = set_up, .fini = tear_down);

@@ -18,7 +18,7 @@ static void
 tear_down(void)
 {
 	spool_free(spool);
-	site_tear_down();
+	temp_dir_remove();
 }
 
 TestSuite(spool_bounds, .init = site_set_up, .fini = tear_down);

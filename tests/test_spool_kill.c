@@ -174,7 +174,7 @@ live_with_storage(void)
 	struct storage_result result;
 	struct storage_options all = {
 		.delayed_dir = site_delayed,
-		.perm_log = site_path("perm.log"),
+		.perm_log = temp_path("perm.log"),
 		.perm_line = compose,
 		.spool = options,
 	};
@@ -316,7 +316,7 @@ set_up(void)
 static void
 tear_down(void)
 {
-	site_tear_down();
+	temp_dir_remove();
 }
 
 TestSuite(spool_kill, .init = set_up, .fini = tear_down, .timeout = 300);
@@ -332,7 +332,7 @@ Test(spool_kill, nothing_is_lost_by_the_thread)
 
 	/* What was delivered and removed is on record, each in a whole line of its own. */
 	bool recorded[MESSAGES_MAX] = { false };
-	char *text = read_file(site_path("perm.log"), NULL);
+	char *text = read_file(temp_path("perm.log"), NULL);
 	for (char *line = text; *line != '\0';) {
 		char expected[200];
 		unsigned number = 0;

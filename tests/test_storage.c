@@ -70,8 +70,8 @@ static void
 set_up(void)
 {
 	site_set_up();
-	snprintf(lonc_log, sizeof lonc_log, "%s/lonc.log", site);
-	snprintf(perm_log, sizeof perm_log, "%s/lonnet.perm.log", site);
+	snprintf(lonc_log, sizeof lonc_log, "%s/lonc.log", temp_dir);
+	snprintf(perm_log, sizeof perm_log, "%s/lonnet.perm.log", temp_dir);
 	sem_init(&held, 0, 0);
 	sem_init(&go_on, 0, 0);
 	hold = false;
@@ -83,7 +83,7 @@ tear_down(void)
 {
 	storage_free(storage);
 	storage = NULL;
-	site_tear_down();
+	temp_dir_remove();
 }
 
 TestSuite(storage, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -331,7 +331,7 @@ Test(storage, a_text_is_one_line)
 	snprintf(expected, sizeof expected, "one\ntwo\na b\n%s\n\n", big);
 	assert_file(lonc_log, expected);
 	/* Rotated between two lines. */
-	cr_assert_eq(rename(lonc_log, site_path("lonc.log.1")), 0);
+	cr_assert_eq(rename(lonc_log, temp_path("lonc.log.1")), 0);
 	cr_assert(log_text("three"));
 	expect_scan(0);
 	assert_file(lonc_log, "three\n");
@@ -370,29 +370,29 @@ copy_of(const char *text)
 
 Test(storage, a_file_is_replaced)
 {
-	const char *path = site_path("loncstatus.txt");
+	const char *path = temp_path("loncstatus.txt");
 
 	cr_assert_eq(storage_replace(storage, path, copy_of("status\n"), 7), 0);
 	expect(STORAGE_REPLACED);
 	cr_assert_eq(result.error, 0);
 	assert_file(path, "status\n");
-	cr_assert_eq(storage_replace(storage, site_path("no/where"), copy_of("x"), 1), 0);
+	cr_assert_eq(storage_replace(storage, temp_path("no/where"), copy_of("x"), 1), 0);
 	expect(STORAGE_REPLACED);
 	cr_assert_eq(result.error, -ENOENT);
 }
 
 Test(storage, several_files_are_told_apart)
 {
-	cr_assert_eq(storage_save(storage, 7, site_path("seven"), copy_of("7"), 1), 0);
-	cr_assert_eq(storage_save(storage, 8, site_path("no/where"), copy_of("8"), 1), 0);
-	cr_assert_eq(storage_replace(storage, site_path("none"), copy_of("0"), 1), 0);
+	cr_assert_eq(storage_save(storage, 7, temp_path("seven"), copy_of("7"), 1), 0);
+	cr_assert_eq(storage_save(storage, 8, temp_path("no/where"), copy_of("8"), 1), 0);
+	cr_assert_eq(storage_replace(storage, temp_path("none"), copy_of("0"), 1), 0);
 	expect(STORAGE_REPLACED);
 	cr_assert(result.token == 7 && result.error == 0);
 	expect(STORAGE_REPLACED);
 	cr_assert(result.token == 8 && result.error == -ENOENT);
 	expect(STORAGE_REPLACED);
 	cr_assert(result.token == 0 && result.error == 0);
-	assert_file(site_path("seven"), "7");
+	assert_file(temp_path("seven"), "7");
 }
 
 Test(storage, an_operator_is_answered)
@@ -496,7 +496,7 @@ Test(storage, a_full_queue_refuses_jobs_but_no_endings)
 	cr_assert_eq(storage_next(storage, HOST), -ENOBUFS);
 	cr_assert_eq(storage_scan(storage), -ENOBUFS);
 	char *status = copy_of("status");
-	cr_assert_eq(storage_replace(storage, site_path("s"), status, 6), -ENOBUFS);
+	cr_assert_eq(storage_replace(storage, temp_path("s"), status, 6), -ENOBUFS);
 	free(status);
 	while (storage_hosts(storage, table, COUNT_OF(table)) == 0)
 		cr_assert_leq(++accepted, (int)STORAGE_JOBS_MAX);
@@ -562,7 +562,7 @@ Test(storage, a_stop_finishes_what_was_accepted)
 	}
 	cr_assert_eq(storage_scan(storage), 0);
 	cr_assert_eq(storage_next(storage, HOST), 0);
-	cr_assert_eq(storage_replace(storage, site_path("s"), copy_of("status"), 6), 0);
+	cr_assert_eq(storage_replace(storage, temp_path("s"), copy_of("status"), 6), 0);
 	sem_post(&go_on);
 	storage_stop(storage);
 	storage_stop(storage);
@@ -574,7 +574,7 @@ Test(storage, a_stop_finishes_what_was_accepted)
 	expect(STORAGE_SCANNED);
 	storage_result_fini(&result);
 	/* The line in the next result is left to storage_free. */
-	assert_file(site_path("s"), "status");
+	assert_file(temp_path("s"), "status");
 	char *log = read_file(lonc_log, NULL);
 	cr_assert_not_null(strstr(log, "\nline 399\n"));
 	free(log);

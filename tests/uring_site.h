@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/open_fds.h"
 #include "uring/uring.h"
 
 enum {
@@ -389,16 +390,6 @@ start_connect(struct probe *probe, int fd, const struct sockaddr_storage *addres
 {
 	probe->op.done = on_probe;
 	uring_connect(ring, &probe->op, fd, (const struct sockaddr *)address, len);
-}
-
-static inline int
-count_fds(void)
-{
-	int count = 0;
-
-	for (int fd = 0; fd < 4096; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
 }
 
 static inline bool

@@ -11,10 +11,12 @@ use Exporter 'import';
 use Cwd ();
 use File::Temp ();
 use FindBin ();
+use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(ok is isnt like unlike diag skip_all done scratch program scale wait_for spawn slurp spew show);
+our @EXPORT = qw(ok is isnt like unlike diag skip_all done scratch program scale wait_for spawn outcome_of
+    slurp spew show udp_port);
 
 my ($count, $failed, $done) = (0, 0, 0);
 my ($scratch, @running);
@@ -180,6 +182,21 @@ sub spawn {
 	my $process = bless { name => $name, pid => $pid, base => $base }, 'RelayTest::Process';
 	push @running, $process;
 	return $process;
+}
+
+# Runs a program to its end: the exit status (undef: it had to be ended) and all that it said, on both streams.
+sub outcome_of {
+	my ($name, @command) = @_;
+	my $process = spawn($name, @command);
+	my $status = $process->wait(20);
+	$process->end unless defined $status;
+	return ($status, $process->out, $process->err);
+}
+
+# A UDP port of 127.0.0.1 that nobody has now.
+sub udp_port {
+	my $socket = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1') or die "no UDP: $!\n";
+	return $socket->sockport;
 }
 
 END {

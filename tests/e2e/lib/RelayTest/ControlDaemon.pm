@@ -24,15 +24,20 @@ my $histogram = packed(1, map { 64 << $_ } 0 .. 23) . packed(2, map { $_ * 37 } 
 
 sub reason { return bytes($_[0], bytes(1, $_[1]) . number(2, $_[2])) }
 
+# What is the same in every host is made once: thousands of them must be told within the time of a scrape.
+my $histograms = join '', map { bytes($_, $histogram) } 8 .. 11;
+my ($timeouts, $closes) = (reason(3, 'queue_timeout', 3), reason(7, 'idle', 4));
+my $gauges_before = number(1, 2) . number(2, 5) . number(3, 3);
+my $gauges_behind = number(6, 1000) . number(7, 1_500_000);
+
 sub counters {
 	my ($n) = @_;
-	return number(1, $n) . number(2, $n) . reason(3, 'queue_timeout', 3) . number(4, $n * 100) . number(5, $n * 200) . number(6, 5) .
-	    reason(7, 'idle', 4) . join '', map { bytes($_, $histogram) } 8 .. 11;
+	return number(1, $n) . number(2, $n) . $timeouts . number(4, $n * 100) . number(5, $n * 200) . number(6, 5) . $closes . $histograms;
 }
 
 sub host_stats {
 	my ($n) = @_;
-	my $gauges = number(1, 2) . number(2, 5) . number(3, 3) . number(5, $n) . number(6, 1000) . number(7, 1_500_000);
+	my $gauges = $gauges_before . number(5, $n) . $gauges_behind;
 	return bytes(1, "h$n") . bytes(2, counters($n)) . bytes(3, $gauges);
 }
 

@@ -6,19 +6,20 @@ package RelayTest::Messages;
 use strict;
 use warnings;
 use Exporter 'import';
-use IO::Socket::INET;
 use Time::HiRes qw(time);
 use RelayTest;
 use RelayTest::Appliance;
+use RelayTest::Operator;
 use RelayTest::Site;
 
 our @EXPORT = qw(message_site message_relay crowd totals runs outcomes agree);
+our @EXPORT_OK = qw(msg messages);
 
 # hosts => ids, workers => N, peer => [options of relay-peer].  Its peers run and write down all that they are asked.
 sub message_site {
 	my (%what) = @_;
 	my $site = RelayTest::Site->new(hosts => $what{hosts});
-	$site->{udp} = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1')->sockport;
+	$site->{udp} = udp_port();
 	$site->{pager} = $site->dir . '/pager';
 	$site->{workers} = $what{workers};
 	$site->peer($_, '--transcript', $site->dir . "/$_.transcript", @{ $what{peer} // [] }) for $site->hosts;
@@ -33,6 +34,18 @@ sub message_relay {
 		'-o', 'datagram.resend_first=50ms', '-o', 'datagram.resend_tries=30', '-o', 'defaults.pipeline=8', '-o', 'datagram.busy_queue_time=30s',
 		@options,
 	);
+}
+
+# What relay-msg makes of its arguments: exit status and all that it said, in one line.
+sub msg {
+	my ($status, $out, $err) = ctl_end(spawn('relay-msg', program('relay-msg'), @_));
+	return join ' ', $status, grep { $_ ne '' } map { s/\n\z//r } $out, $err;
+}
+
+# The messages that wait, of one client or of all.
+sub messages {
+	my ($site, @client) = @_;
+	return @{ (ctl_json($site, 'messages', 'list', @client) // {})->{messages}{message} // [] };
 }
 
 sub crowd {

@@ -8,7 +8,7 @@ use Exporter 'import';
 use JSON::PP ();
 use RelayTest;
 
-our @EXPORT = qw(relayctl ctl ctl_json ctl_begin ctl_end rows host_state);
+our @EXPORT = qw(relayctl ctl ctl_json ctl_begin ctl_end rows call_row host_state);
 
 sub words {
 	my ($site, @words) = @_;
@@ -54,6 +54,14 @@ sub rows {
 	my $reply = ctl_json($site, $noun, 'list', @host) // return;
 	my ($name) = $noun =~ /^(\w+?)s$/;
 	return @{ $reply->{$noun}{$name} // [] };
+}
+
+# The row of the call that a process has made, once it is in this state; undef if that does not come.
+sub call_row {
+	my ($site, $process, $state) = @_;
+	my $row;
+	wait_for(sub { ($row) = grep { $_->{pid} == $process->pid && $_->{state} eq $state } rows($site, 'calls'); $row }, 10);
+	return $row;
 }
 
 sub host_state {
