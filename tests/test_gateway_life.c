@@ -197,7 +197,7 @@ Test(gateway_life, leaves_in_bounded_time)
 	REMOTE_UNTIL(&asks, tls_state(asks.tls) == TLS_CLOSED);
 	remote_free(&busy);
 	remote_free(&asks);
-	TURN_UNTIL(!worker_has_gateways(&site_worker));
+	TURN_UNTIL(!worker_has_gateways(&site.worker));
 	cr_assert_eq(site_ended(TUNNEL_STOPPED), 2u);
 	close(lond[0]);
 	close(lond[1]);
