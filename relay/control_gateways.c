@@ -238,7 +238,7 @@ control_gateways_on_listener(struct control *control, const struct channel_gatew
 static void
 set_addresses(struct control_gateway *gateway, const struct resolve_list *addresses)
 {
-	if (memcmp(&gateway->resolved, addresses, sizeof *addresses) == 0)
+	if (resolve_list_equal(&gateway->resolved, addresses))
 		return;
 	gateway->resolved = *addresses;
 	gateway->told = 0;

@@ -14,6 +14,18 @@ resolve_length(const union resolve_address *address)
 	return address->any.sa_family == AF_INET ? sizeof address->v4 : sizeof address->v6;
 }
 
+bool
+resolve_list_equal(const struct resolve_list *a, const struct resolve_list *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		if (memcmp(&a->address[i], &b->address[i], resolve_length(&a->address[i])) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int
 look_up(const char *text, uint16_t port, int flags, struct resolve_list *list)
 {

@@ -6,6 +6,7 @@
 #define RELAY_RESOLVE_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -13,8 +14,7 @@
 int resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
 		    uint32_t *length);
 
-/* The addresses of one name, in the order in which they are to be tried; the rest is zero, so that
- * two lists can be compared as bytes. */
+/* The addresses of one name, in the order in which they are to be tried. */
 #define RESOLVE_ADDRESSES_MAX 8
 
 union resolve_address {
@@ -30,6 +30,9 @@ struct resolve_list {
 
 /* Bytes of it, for connect(2). */
 uint32_t resolve_length(const union resolve_address *address);
+
+/* Whether the same are in the same order. */
+bool resolve_list_equal(const struct resolve_list *a, const struct resolve_list *b);
 
 /* As resolve_literal() and resolve_address(), but all of them; those beyond the bound are left out.
  * 0, or an error with an empty list. */

@@ -89,7 +89,7 @@ Test(resolve, impossible_names)
 	}
 }
 
-/* What comes back is a list without anything else in it, so that it can be compared. */
+/* All addresses of a name, and whether they are the same as before. */
 Test(resolve, lists)
 {
 	struct resolve_list list, again;
@@ -102,7 +102,13 @@ Test(resolve, lists)
 	cr_assert_eq(resolve_length(&list.address[0]), sizeof(struct sockaddr_in));
 	memset(&again, 0x55, sizeof again);
 	cr_assert_eq(resolve_list("192.0.2.1", 5663, &again), 0);
-	cr_assert_arr_eq((const char *)&list, (const char *)&again, sizeof list);
+	cr_assert(resolve_list_equal(&list, &again));
+	cr_assert_eq(resolve_list("192.0.2.2", 5663, &again), 0);
+	cr_assert_not(resolve_list_equal(&list, &again));
+	cr_assert_eq(resolve_list("192.0.2.1", 5664, &again), 0);
+	cr_assert_not(resolve_list_equal(&list, &again), "the port counts");
+	again.count = 0;
+	cr_assert_not(resolve_list_equal(&list, &again));
 	cr_assert_eq(resolve_literal_list("::1", 1, &list), 0);
 	cr_assert_eq(resolve_length(&list.address[0]), sizeof(struct sockaddr_in6));
 	cr_assert_neq(resolve_literal_list("localhost", 1, &list), 0, "a name is no literal");
