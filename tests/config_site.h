@@ -75,6 +75,7 @@ write_loncapa(const char *more)
 static inline void
 set_up(void)
 {
+	umask(022); /* files that the group may write to are told of */
 	snprintf(dir, sizeof dir, "/tmp/relay-config-XXXXXX");
 	cr_assert_not_null(mkdtemp(dir));
 	unsetenv("RUNTIME_DIRECTORY");
