@@ -413,6 +413,7 @@ install-system:
 	install -m 644 $(SYSTEMD)/relay.tmpfiles $(DESTDIR)$(prefix)/lib/tmpfiles.d/relay.conf
 	install -m 644 $(SYSTEMD)/relay.logrotate $(DESTDIR)$(sysconfdir)/logrotate.d/relay
 	install -m 644 deploy/examples/relay.conf $(DESTDIR)$(prefix)/share/doc/relay/examples
+	install -m 755 deploy/make-ca $(DESTDIR)$(prefix)/share/relay
 	test -e $(DESTDIR)$(sysconfdir)/default/relayd || \
 	    install -m 644 $(SYSTEMD)/relayd.default $(DESTDIR)$(sysconfdir)/default/relayd
 # A file with the places that it speaks of, whether it has such or not.

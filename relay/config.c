@@ -7,13 +7,12 @@
 #include "relay/config.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "relay/config_datagram.h"
+#include "relay/config_places.h"
 #include "relay/config_services.h"
 #include "relay/config_tls.h"
 #include "relay/control_roles.h"
@@ -21,7 +20,6 @@
 #include "relay/hosts_file.h"
 #include "relay/hosts_table.h"
 #include "relay/loncapa.h"
-#include "relay/permissions.h"
 #include "relay/relay_conf.h"
 
 static_assert(UINT16_MAX == 65535, "config_host.port holds any value of relay.port");
@@ -330,55 +328,6 @@ build_hosts(struct builder *builder)
 	return good;
 }
 
-/* Missing is a warning only: a check may well run before the directories are made. */
-static bool
-check_dir(struct builder *builder, enum setting_id id)
-{
-	const struct setting *setting = &settings_table[id];
-	const char *path = setting_load(setting, &builder->config->relay).text;
-	struct stat st;
-
-	if (path == NULL)
-		return true;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return permissions_check_dir(path, setting->key, builder->report);
-	report_add(builder->report, REPORT_WARNING, path, 0, "%s: no such directory", setting->key);
-	return true;
-}
-
-/* Of a socket that has a path of its own; once, where it lies in a directory that is looked at. */
-static bool
-check_socket(struct builder *builder, enum setting_id id, const char *name)
-{
-	const struct relay_settings *relay = &builder->config->relay;
-	const char *path = setting_load(&settings_table[id], relay).text;
-	const char *slash = path == NULL ? NULL : strrchr(path, '/');
-	char dir[PATH_MAX];
-
-	if (slash == NULL || slash - path >= (ptrdiff_t)sizeof dir)
-		return true;
-	snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-	if (strcmp(dir, relay->run_dir) == 0 || strcmp(dir, relay->socket_dir) == 0)
-		return true;
-	return permissions_check_dir(dir, name, builder->report);
-}
-
-/* What others may change, they rule: relay.conf names commands, the directories hold sockets and
- * the table of hosts.  Not `&&`: one look shows all that is wrong. */
-static bool
-check_places(struct builder *builder)
-{
-	const char *conf = builder->source->conf_file;
-	bool good = conf == NULL || permissions_check_file(conf, "relay.conf", builder->report);
-
-	good &= check_dir(builder, SETTING_relay_socket_dir);
-	good &= check_dir(builder, SETTING_relay_run_dir);
-	good &= check_dir(builder, SETTING_relay_state_dir);
-	good &= check_socket(builder, SETTING_control_socket, "directory of control.socket");
-	good &= check_socket(builder, SETTING_webpager_socket, "directory of webpager.socket");
-	return good;
-}
-
 static bool
 build(struct builder *builder)
 {
@@ -389,11 +338,12 @@ build(struct builder *builder)
 
 	if (!conf || !loncapa || !build_relay(builder))
 		return false;
-	/* All three, so that one look shows all that is wrong. */
-	bool places = check_places(builder);
+	/* All of them, so that one look shows all that is wrong. */
 	bool services = config_services_load(builder->config, &builder->conf,
 					     source->accepted != NULL, builder->report);
 	bool datagram = config_datagram_load(builder->config, &builder->conf, builder->report);
+	/* Behind the services, which have places of their own. */
+	bool places = config_places_check(builder->config, source->conf_file, builder->report);
 	bool hosts = build_hosts(builder);
 	/* What it reads is named by hosts too. */
 	bool tls = hosts && config_tls_load(builder->config, &builder->conf,

@@ -26,6 +26,7 @@
 #include "relay/listen_address.h"
 #include "relay/listener.h"
 #include "relay/log.h"
+#include "relay/permissions.h"
 #include "relay/sandbox.h"
 #include "relay/version.h"
 
@@ -76,12 +77,31 @@ replaceable(const char *path)
 	return false;
 }
 
+/* As relayd looks at the places of its sockets. */
+static bool
+kept_from_others(const char *path)
+{
+	struct report report = { .count = 0 };
+	bool good = permissions_check_dir_of(path, "its directory", &report);
+
+	for (size_t i = 0; i < report.count; i++) {
+		const struct report_entry *entry = &report.entries[i];
+
+		if (entry->severity == REPORT_FATAL)
+			log_error(NULL, "%s: %s", path, entry->text);
+		else
+			log_warning(NULL, "%s: %s", path, entry->text);
+	}
+	report_fini(&report);
+	return good;
+}
+
 static enum exit_status
 listen_unix(struct place *place, const char *path)
 {
 	static const struct owner nobody = { .uid = OWNER_NOBODY_UID, .gid = OWNER_NOBODY_GID };
 
-	if (!replaceable(path))
+	if (!replaceable(path) || !kept_from_others(path))
 		return EXIT_OS;
 	snprintf(place->path, sizeof place->path, "%s%s", strchr(path, '/') == NULL ? "./" : "",
 		 path);

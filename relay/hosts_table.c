@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "relay/hosts_file.h"
+#include "relay/permissions.h"
 
 enum outcome {
 	OUTCOME_TAKEN,
@@ -201,6 +203,7 @@ try_file(struct config *config, const char *path, const struct hosts_mark *known
 
 	if (error != 0)
 		return error == -ENOENT ? OUTCOME_ABSENT : OUTCOME_BROKEN;
+	permissions_warn_mode(path, file.mode, S_IWGRP | S_IWOTH, report);
 	*mark = hosts_mark_of(&file);
 	if (known == NULL || !hosts_mark_same(mark, known))
 		outcome = try_text(config, &file, path, report);

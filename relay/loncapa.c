@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "relay/permissions.h"
 #include "relay/text_file.h"
 #include "wire/perlvar.h"
 
@@ -92,6 +94,7 @@ load_file(struct loncapa *loncapa, const char *path, struct report *report)
 	int error = text_file_read(&file, path, report);
 
 	if (error == 0) {
+		permissions_warn_mode(path, file.mode, S_IWGRP | S_IWOTH, report);
 		take_file(loncapa, &file, path, report);
 		text_file_free(&file);
 	}

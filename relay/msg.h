@@ -176,7 +176,8 @@ const char *relay_msg_outcome_name(enum relay_msg_outcome outcome);
 
 /*
  * Reads the key of *client, or of the only client if it is 0, from a file of lines `ID KEY`.
- * -EPERM: others may read it; -ENOENT: no file, or no such client in it; -EINVAL: no key file.
+ * -EPERM: others may read it, or the group change it; -ENOENT: no file, or no such client in it;
+ * -EINVAL: no key file.
  */
 __attribute__((warn_unused_result)) int relay_msg_read_key(const char *path, uint64_t *client,
 							   uint8_t key[RELAY_MSG_KEY_SIZE]);

@@ -105,18 +105,39 @@ put_path(struct prefork_place *place, char path[static PREFORK_PATH_SIZE], struc
 	return true;
 }
 
+/* What a caller hands over, his descriptors, goes to whoever answers there. */
+static bool
+is_kept_from_others(struct prefork_place *place, const char *run)
+{
+	struct stat found;
+
+	if (stat(run, &found) != 0 || (found.st_mode & S_IWOTH) == 0)
+		return true;
+	return failed(place, "%.160s: anybody may write to it (mode %04o)", run,
+		      (unsigned)found.st_mode & MODE_BITS);
+}
+
 bool
 prefork_place_of_ident(struct prefork_place *place, const char *ident)
 {
 	char run[PATH_MAX];
-	struct wire_out out = wire_out(run, sizeof run);
-	struct wire_span dir;
+	struct wire_out out = wire_out(run, sizeof run - 1);
 
 	*place = (struct prefork_place){ .error = "" };
 	if (!put_run_dir(place, &out))
 		return false;
-	dir = wire_span(run, out.len);
-	return put_path(place, place->extended, dir, PFI_PATH_EXTENDED, ident) &&
+	run[out.len] = '\0';
+	return prefork_place_in_dir(place, run, ident);
+}
+
+bool
+prefork_place_in_dir(struct prefork_place *place, const char *run, const char *ident)
+{
+	struct wire_span dir = wire_span_str(run);
+
+	*place = (struct prefork_place){ .error = "" };
+	return is_kept_from_others(place, run) &&
+	       put_path(place, place->extended, dir, PFI_PATH_EXTENDED, ident) &&
 	       put_path(place, place->socket, dir, PFI_PATH_SOCKET, ident) &&
 	       put_path(place, place->lock, dir, PFI_PATH_LOCK, ident);
 }

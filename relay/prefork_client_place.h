@@ -21,6 +21,10 @@ struct prefork_place {
 /* The paths of an ident of this user. */
 bool prefork_place_of_ident(struct prefork_place *place, const char *ident);
 
+/* The same in the run directory `run`.  False, too, if anybody may write to that: who answers there
+ * gets the caller's descriptors. */
+bool prefork_place_in_dir(struct prefork_place *place, const char *run, const char *ident);
+
 /* A socket of whatever service; it may offer to have signals forwarded. */
 bool prefork_place_of_path(struct prefork_place *place, const char *path);
 

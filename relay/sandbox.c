@@ -152,15 +152,50 @@ sandbox_hide(void)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/*
+ * What is never used after the start; the ring of a worker has its locked memory by then.  Not
+ * here: processes, for the kernel's helpers of a ring count as such, and so do threads; the length
+ * of files, which binds memfds, too, and by a signal that kills; the address space, of which
+ * libraries and threads reserve more than a configuration says.  An exporter has neither ring nor
+ * threads.
+ */
+static const struct {
+	int resource;
+	unsigned who;
+} GIVEN_UP[] = {
+	{ RLIMIT_CORE, SANDBOX_WORKER | SANDBOX_CONTROL | SANDBOX_EXPORTER },
+	{ RLIMIT_MEMLOCK, SANDBOX_WORKER | SANDBOX_CONTROL | SANDBOX_EXPORTER },
+	{ RLIMIT_MSGQUEUE, SANDBOX_WORKER | SANDBOX_CONTROL | SANDBOX_EXPORTER },
+	{ RLIMIT_NICE, SANDBOX_WORKER | SANDBOX_CONTROL | SANDBOX_EXPORTER },
+	{ RLIMIT_RTPRIO, SANDBOX_WORKER | SANDBOX_CONTROL | SANDBOX_EXPORTER },
+	{ RLIMIT_SIGPENDING, SANDBOX_WORKER | SANDBOX_CONTROL | SANDBOX_EXPORTER },
+	{ RLIMIT_NPROC, SANDBOX_EXPORTER },
+};
+
+/* Descriptors: as many as there may be now, for the configuration that asks for them is live. */
+static void
+give_up_resources(enum sandbox_role role)
+{
+	const struct rlimit none = { 0, 0 };
+	struct rlimit files;
+
+	for (size_t i = 0; i < sizeof GIVEN_UP / sizeof GIVEN_UP[0]; i++) {
+		if ((GIVEN_UP[i].who & role) != 0)
+			setrlimit(GIVEN_UP[i].resource, &none);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_max = files.rlim_cur;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 void
 sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size_t count)
 {
-	const struct rlimit none = { 0, 0 };
-
 	if (SANITIZED)
 		return;
 	sandbox_hide();
-	setrlimit(RLIMIT_CORE, &none);
+	give_up_resources(role);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		complain("no_new_privs", -errno);
 	if (landlock_version() != 0)

@@ -1,6 +1,7 @@
 /*
  * sandbox.h - what a process gives up once it has all that it needs: new privileges, files, system
- * calls, core dumps.  What goes through a ring is bound by the ring's own restrictions.
+ * calls, core dumps, resources that it does not use.  What goes through a ring is bound by the
+ * ring's own restrictions.
  */
 #ifndef RELAY_SANDBOX_H
 #define RELAY_SANDBOX_H

@@ -74,6 +74,7 @@ check_and_read(struct text_file *file, int fd)
 		return -EMEDIUMTYPE;
 	if (st.st_size > (off_t)TEXT_FILE_MAX)
 		return -EFBIG;
+	file->mode = st.st_mode;
 	file->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	return read_all(file, fd);
 }

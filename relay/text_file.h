@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "relay/report.h"
 
@@ -16,6 +17,7 @@ struct text_file {
 	uint8_t *data; /* with a NUL behind the last byte, so that it is a C string as well */
 	size_t len;
 	int64_t mtime_ns; /* of the file, before it was read; 0 = it was none */
+	mode_t mode;      /* likewise */
 };
 
 /*

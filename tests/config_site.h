@@ -40,6 +40,7 @@ write_loncapa(const char *more)
 static inline void
 set_up(void)
 {
+	umask(022); /* files that the group may write to are told of */
 	temp_dir_make();
 	unsetenv("RUNTIME_DIRECTORY");
 	unsetenv("STATE_DIRECTORY");

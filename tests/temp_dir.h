@@ -20,6 +20,7 @@ static char temp_dir[64];
 static inline void
 temp_dir_make(void)
 {
+	umask(022); /* files that the group may write to are told of */
 	snprintf(temp_dir, sizeof temp_dir, "/tmp/relay-test-XXXXXX");
 	cr_assert_not_null(mkdtemp(temp_dir));
 }

@@ -341,7 +341,7 @@ Test(config, print_services)
 		"service hello.ident=a \"b\\${c}",
 		"service hello.command=sh,-c,echo \"$x\\\\,${y},",
 		"service hello.idle_timeout=90s",
-		"service b.c.socket=/tmp/b",
+		"service b.c.socket=/run/b",
 		"service b.c.connect=/c",
 		"service b.c.allow_uids=root,7",
 	};
@@ -350,8 +350,8 @@ Test(config, print_services)
 	FILE *out = open_memstream(&text, &len);
 	config_print(out, &config);
 	fclose(out);
-	cr_assert_not_null(strstr(text, "# called at /tmp/b\nservice \"b.c\" {\n"
-					"\t# ident is not set\n\tsocket = \"/tmp/b\"\n"));
+	cr_assert_not_null(strstr(text, "# called at /run/b\nservice \"b.c\" {\n"
+					"\t# ident is not set\n\tsocket = \"/run/b\"\n"));
 	cr_assert_not_null(strstr(text, "\tallow_uids = {\"root\", \"7\"}\n"));
 	cr_assert_not_null(strstr(text, "\tcommand = {\"sh\", \"-c\", \"echo \\\""));
 	cr_assert_not_null(strstr(text, "\tidle_timeout = 90s\n"));

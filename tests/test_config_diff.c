@@ -265,17 +265,17 @@ Test(config_diff, every_setting_counts)
 
 Test(config_diff, services_come_go_and_change)
 {
-	temp_write("relay.conf", "service d { socket = /tmp/d connect = /x calls_max = 2 }\n"
-				 "service a { socket = /tmp/a connect = /x }\n"
-				 "service c { socket = /tmp/c command = { sh, x } }\n"
-				 "service f { socket = /tmp/f connect = /x }\n");
+	temp_write("relay.conf", "service d { socket = /run/d connect = /x calls_max = 2 }\n"
+				 "service a { socket = /run/a connect = /x }\n"
+				 "service c { socket = /run/c command = { sh, x } }\n"
+				 "service f { socket = /run/f connect = /x }\n");
 	keep();
 	/* In another order, and written in another way, b, c and f stay what they were. */
-	temp_write("relay.conf", "service f { connect = \"/x\" socket = '/tmp/f' calls_max = 4 }\n"
-				 "service e { socket = /tmp/e command = { sh, \"y z\" } }\n"
-				 "service b { socket = /tmp/b connect = /x }\n"
-				 "service d { socket = /tmp/d2 connect = /x idle_timeout = 1h }\n"
-				 "service c { socket = /tmp/c command = { sh, x, y } }\n");
+	temp_write("relay.conf", "service f { connect = \"/x\" socket = '/run/f' calls_max = 4 }\n"
+				 "service e { socket = /run/e command = { sh, \"y z\" } }\n"
+				 "service b { socket = /run/b connect = /x }\n"
+				 "service d { socket = /run/d2 connect = /x idle_timeout = 1h }\n"
+				 "service c { socket = /run/c command = { sh, x, y } }\n");
 	compare();
 	cr_assert_eq(diff.count, 2 + 5);
 	cr_assert_eq(diff.restarts, 0);
@@ -292,7 +292,7 @@ Test(config_diff, services_come_go_and_change)
 	cr_assert_eq(entry[1].kind, CONFIG_DIFF_SERVICE_ADDED);
 	cr_assert_eq(entry[1].before, CONFIG_DIFF_NONE);
 	cr_assert_eq(entry[1].after, 0);
-	cr_assert_str_eq(text_of(3), "service \"b\" added: path /tmp/b, connect /x");
+	cr_assert_str_eq(text_of(3), "service \"b\" added: path /run/b, connect /x");
 	cr_assert_eq(entry[2].kind, CONFIG_DIFF_SERVICE_CHANGED);
 	cr_assert_eq(entry[2].before, 1);
 	cr_assert_eq(entry[2].after, 1);
@@ -306,9 +306,9 @@ Test(config_diff, services_come_go_and_change)
 					    UINT64_C(1) << SETTING_service_calls_max |
 					    UINT64_C(1) << SETTING_service_idle_timeout);
 	cr_assert_str_eq(text_of(5),
-			 "service \"d\" changed: path /tmp/d -> /tmp/d2, socket \"/tmp/d\" -> "
-			 "\"/tmp/d2\", calls_max 2 -> 4, idle_timeout 0s -> 1h");
-	cr_assert_str_eq(text_of(6), "service \"e\" added: path /tmp/e, command {\"sh\", \"y z\"}");
+			 "service \"d\" changed: path /run/d -> /run/d2, socket \"/run/d\" -> "
+			 "\"/run/d2\", calls_max 2 -> 4, idle_timeout 0s -> 1h");
+	cr_assert_str_eq(text_of(6), "service \"e\" added: path /run/e, command {\"sh\", \"y z\"}");
 }
 
 /* The same settings can come to mean something else. */
@@ -342,7 +342,7 @@ Test(config_diff, services_from_and_to_nothing)
 {
 	temp_write("hosts.tab", "");
 	keep();
-	temp_write("relay.conf", "service a { socket = /tmp/s connect = /c }\n");
+	temp_write("relay.conf", "service a { socket = /run/s connect = /c }\n");
 	compare();
 	cr_assert_eq(diff.count, 1);
 	cr_assert_eq(diff.entries[0].kind, CONFIG_DIFF_SERVICE_ADDED);

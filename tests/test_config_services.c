@@ -70,7 +70,7 @@ Test(config_services, every_key_is_taken)
 
 	cr_assert_not_null(me);
 	snprintf(text, sizeof text,
-		 "service hello {\n socket = /tmp/hello.sock\n command = { \"sh\", # why\n"
+		 "service hello {\n socket = /run/hello.sock\n command = { \"sh\", # why\n"
 		 "  '/srv/a b.pl' , \"\" }\n user = \"%s\" calls_max = 3 call_timeout = 1m\n"
 		 " request_timeout = 2s idle_timeout = 3h recycle_calls = 5 start_timeout = 6s\n"
 		 " autoreload = { /srv/a, \"/srv/b\" } allow_uids = { \"4711\", root, \"33\" } }\n",
@@ -78,8 +78,8 @@ Test(config_services, every_key_is_taken)
 	taken(text);
 	cr_assert_eq(config.service_count, 1);
 	const struct config_service *s = service("hello");
-	cr_assert_str_eq(s->settings.socket, "/tmp/hello.sock");
-	cr_assert_str_eq(s->path, "/tmp/hello.sock");
+	cr_assert_str_eq(s->settings.socket, "/run/hello.sock");
+	cr_assert_str_eq(s->path, "/run/hello.sock");
 	cr_assert_null(s->extended_path);
 	cr_assert_null(s->settings.ident);
 	cr_assert_null(s->settings.connect);
@@ -121,7 +121,7 @@ Test(config_services, idents)
 	cr_assert_null(service("a")->settings.command);
 }
 
-#define REST " socket = /tmp/s connect = /c }\n"
+#define REST " socket = /run/s connect = /c }\n"
 
 Test(config_services, names)
 {
@@ -149,7 +149,7 @@ Test(config_services, one_of_two)
 {
 	refused("service a { connect = /c }", 1,
 		"service \"a\": ident and socket are both missing: give one of them");
-	refused("\n\nservice a { ident = i socket = /tmp/s connect = /c }", 3,
+	refused("\n\nservice a { ident = i socket = /run/s connect = /c }", 3,
 		"service \"a\": ident and socket exclude each other");
 	refused("service a { ident = i }", 1, "command and connect are both missing");
 	refused("service a { ident = i command = sh connect = /c }", 1,
@@ -164,15 +164,15 @@ Test(config_services, values)
 {
 	refused("service a {\n socket = s connect = /c }", 2,
 		"service.socket: \"s\" is not an absolute path");
-	refused("service a { socket = /tmp/s\n connect = c }", 2,
+	refused("service a { socket = /run/s\n connect = c }", 2,
 		"service.connect: \"c\" is not an");
 	refused("service a {\n\n autoreload = {\"/x\",\n y} }", 3,
 		"service.autoreload: \"y\" is not an absolute path");
 	refused("service a {\n calls_max = 0 }", 2, "service.calls_max: \"0\" is out of range");
 	refused("service a { pipeline = 3 }", 1,
 		"'pipeline' in section service: allowed are ident, socket, command, connect,");
-	static const char *const roundabout[] = { "/tmp/",     "/",      "//tmp/s", "/tmp/./s",
-						  "/tmp/../s", "/tmp/.", "/.." };
+	static const char *const roundabout[] = { "/run/",     "/",      "//run/s", "/run/./s",
+						  "/run/../s", "/run/.", "/.." };
 	for (size_t i = 0; i < COUNT_OF(roundabout); i++) {
 		char text[128];
 
@@ -180,7 +180,7 @@ Test(config_services, values)
 			 roundabout[i]);
 		refused(text, 1, "\" has a part that is empty, \".\" or \"..\"");
 	}
-	taken("service a { socket = /tmp/.../.s connect = /c }");
+	taken("service a { socket = /run/.../.s connect = /c }");
 	refused("service a { command = { ./svc } ident = i }", 1,
 		"command: \"./svc\" is neither an absolute path nor the name of a program");
 	refused("service a { command = { \"\", x } ident = i }", 1, "command: \"\" is neither");
@@ -200,7 +200,7 @@ Test(config_services, lengths)
 	path[SERVICE_PATH_SIZE] = '\0';
 	snprintf(text, sizeof text, "service a { socket = %s connect = /c }", path);
 	refused(text, 1, "is out of range: allowed 1 to 107 bytes");
-	snprintf(text, sizeof text, "service a { socket = /tmp/s connect = %s }", path);
+	snprintf(text, sizeof text, "service a { socket = /run/s connect = %s }", path);
 	refused(text, 1, "is out of range: allowed 1 to 107 bytes");
 
 	cr_assert(service_run_dir_of(geteuid(), run));
@@ -245,9 +245,9 @@ Test(config_services, sockets_are_nobody_elses)
 {
 	char text[1024], run[SERVICE_RUN_DIR_SIZE];
 
-	refused("service b { socket = /tmp/s connect = /c }\n"
-		"service a { socket = /tmp/s connect = /c }\n",
-		2, "service \"a\": socket /tmp/s is that of service \"b\" already");
+	refused("service b { socket = /run/s connect = /c }\n"
+		"service a { socket = /run/s connect = /c }\n",
+		2, "service \"a\": socket /run/s is that of service \"b\" already");
 	refused("service a { ident = i connect = /c }\nservice b { ident = i connect = /c }\n", 2,
 		"is that of service \"a\" already");
 	/* The same place in two ways; an ident has two sockets. */
@@ -269,12 +269,12 @@ Test(config_services, sockets_are_nobody_elses)
 	snprintf(text, sizeof text, "service a { socket = %s/logs/relay.control connect = /c }",
 		 temp_dir);
 	refused(text, 1, "relay.control is the control socket");
-	refused("service a { socket = /tmp/s connect = /tmp/s }", 1,
-		"connect: /tmp/s is the socket of service \"a\"");
-	refused("service a { socket = /tmp/s connect = /c }\n"
+	refused("service a { socket = /run/s connect = /run/s }", 1,
+		"connect: /run/s is the socket of service \"a\"");
+	refused("service a { socket = /run/s connect = /c }\n"
 		"service b { socket = /c connect = /d }\n",
 		1, "service \"a\": connect: /c is the socket of service \"b\"");
-	taken("service a { socket = /tmp/s connect = /c }\nservice b { ident = i connect = /c }\n");
+	taken("service a { socket = /run/s connect = /c }\nservice b { ident = i connect = /c }\n");
 }
 
 Test(config_services, warnings)
@@ -390,7 +390,7 @@ Test(config_services, unknown_users)
 
 Test(config_services, another_user_takes_root)
 {
-	temp_write("relay.conf", "service a { socket = /tmp/s command = sh user = root }\n");
+	temp_write("relay.conf", "service a { socket = /run/s command = sh user = root }\n");
 	become_nobody();
 	bool good = load();
 	become_root_again();
@@ -408,7 +408,7 @@ Test(config_services, root_that_becomes_somebody_cannot_switch)
 		"user: to start it as root the relay has to run as root, without relay.user");
 	refused("relay { user = no-such-user }\nservice a { ident = i command = sh }\n", 2,
 		"service \"a\": relay.user: there is no user no-such-user");
-	taken("relay { user = nobody }\nservice a { socket = /tmp/s command = sh user = nobody }");
+	taken("relay { user = nobody }\nservice a { socket = /run/s command = sh user = nobody }");
 	cr_assert_eq(service("a")->run_as.uid, OWNER_NOBODY_UID);
 }
 
@@ -422,10 +422,10 @@ Test(config_services, root_can_switch)
 	cr_assert_not_null(other);
 	uid_t uid = other->pw_uid;
 	gid_t gid = other->pw_gid;
-	taken("service a { socket = /tmp/s command = sh user = nobody }");
+	taken("service a { socket = /run/s command = sh user = nobody }");
 	cr_assert_eq(service("a")->run_as.uid, uid);
 	cr_assert_eq(service("a")->run_as.gid, gid);
-	snprintf(text, sizeof text, "service a { socket = /tmp/s command = sh user = \"%lu\" }",
+	snprintf(text, sizeof text, "service a { socket = /run/s command = sh user = \"%lu\" }",
 		 (unsigned long)uid);
 	taken(text);
 	cr_assert_eq(service("a")->run_as.uid, uid);
@@ -434,7 +434,7 @@ Test(config_services, root_can_switch)
 /* Callers give their descriptors to whoever answers in run_dir. */
 Test(config_services, another_user_s_service_needs_a_run_dir_of_our_own)
 {
-	const char *text = "service a { socket = /tmp/s command = sh user = nobody }";
+	const char *text = "service a { socket = /run/s command = sh user = nobody }";
 	const char *part = "service \"a\": user: others can write to relay.run_dir";
 
 	if (geteuid() != 0)
@@ -463,8 +463,8 @@ Test(config_services, a_relay_that_serves_is_who_it_is)
 	if (geteuid() != 0)
 		cr_skip_test("only root can start it as somebody else");
 	temp_write("relay.conf", "relay { user = nobody }\n"
-				 "service a { socket = /tmp/s command = sh user = root }\n"
-				 "service b { socket = /tmp/t command = sh user = nobody }\n");
+				 "service a { socket = /run/s command = sh user = root }\n"
+				 "service b { socket = /run/t command = sh user = nobody }\n");
 	source.accepted = &accepted;
 	source.state_dir = temp_dir;
 	cr_assert(load());

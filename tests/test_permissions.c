@@ -117,6 +117,16 @@ Test(permissions, a_grandparent_too_and_behind_a_link)
 	says(REPORT_WARNING, link, "/open (mode 0777)");
 }
 
+Test(permissions, below_one_that_was_looked_at_nothing_is_said_of_it)
+{
+	make_dir("open", 0777);
+	cr_assert(permissions_check_below(make_dir("open/inner", 0755), "place", &report));
+	cr_assert(permissions_check_below(temp_path("missing"), "place", &report));
+	cr_assert_eq(report.count, 0);
+	cr_assert_not(permissions_check_below(temp_path("open"), "place", &report));
+	says(REPORT_FATAL, temp_path("open"), "place: anybody may write to it (mode 0777)");
+}
+
 Test(permissions, a_sticky_parent_is_fine)
 {
 	make_dir("sticky", 01777);
@@ -146,6 +156,68 @@ Test(permissions, a_file_of_everybody_is_refused)
 	cr_assert_eq(chmod(path, 0646), 0);
 	cr_assert_not(permissions_check_file(path, "relay.conf", &report));
 	says(REPORT_FATAL, path, "relay.conf: anybody may write to it (mode 0646)");
+}
+
+Test(permissions, the_directory_of_a_path_is_looked_at)
+{
+	const char *dir = make_dir("sticky", 01777);
+	char path[600];
+
+	snprintf(path, sizeof path, "%s/socket", dir);
+	cr_assert_not(permissions_check_dir_of(path, "place", &report));
+	says(REPORT_FATAL, dir, "place: anybody may write to it (mode 1777)");
+	cr_assert(permissions_check_dir_of(temp_path("socket"), "place", &report));
+	cr_assert(permissions_check_dir_of("/socket", "place", &report));
+	cr_assert(permissions_check_dir_of(temp_path("missing/socket"), "place", &report));
+	cr_assert_eq(report.count, 1);
+}
+
+Test(permissions, one_without_a_slash_is_in_the_working_directory)
+{
+	cr_assert_eq(chdir(make_dir("open", 0777)), 0);
+	cr_assert_not(permissions_check_dir_of("socket", "place", &report));
+	says(REPORT_FATAL, ".", "place: anybody may write to it (mode 0777)");
+}
+
+Test(permissions, a_file_in_a_directory_of_everybody_is_warned_of)
+{
+	make_dir("open", 0777);
+	temp_write("open/relay.conf", "relay {}");
+	cr_assert_eq(chmod(temp_path("open/relay.conf"), 0644), 0);
+	cr_assert(permissions_check_file(temp_path("open/relay.conf"), "relay.conf", &report));
+	says(REPORT_WARNING, temp_path("open/relay.conf"), "/open (mode 0777)");
+}
+
+Test(permissions, what_has_to_be_taken_is_warned_of)
+{
+	const char *path = temp_path("hosts.tab");
+
+	permissions_warn_mode(path, S_IFREG | 0644, S_IWGRP | S_IWOTH, &report);
+	permissions_warn_mode(path, S_IFREG | 0664, S_IWOTH, &report);
+	permissions_warn_mode(path, 0, S_IWGRP | S_IWOTH, &report);
+	cr_assert_eq(report.count, 0);
+	permissions_warn_mode(path, S_IFREG | 0664, S_IWGRP | S_IWOTH, &report);
+	says(REPORT_WARNING, path,
+	     "its group may write to it (mode 0664); mend it by: chmod go-w /");
+	report_fini(&report);
+	permissions_warn_mode(path, S_IFREG | 0646, S_IWOTH, &report);
+	says(REPORT_WARNING, path, "anybody may write to it (mode 0646); mend it by: chmod o-w /");
+}
+
+Test(permissions, the_mode_of_now_counts_and_not_that_of_a_link)
+{
+	const char *path = temp_path("log"), *link = temp_path("link");
+
+	permissions_warn(temp_path("missing"), S_IWOTH, &report);
+	temp_write("log", "");
+	cr_assert_eq(symlink(path, link), 0);
+	cr_assert_eq(chmod(path, 0664), 0);
+	permissions_warn(path, S_IWOTH, &report);
+	permissions_warn(link, S_IWOTH, &report);
+	cr_assert_eq(report.count, 0);
+	cr_assert_eq(chmod(path, 0666), 0);
+	permissions_warn(path, S_IWOTH, &report);
+	says(REPORT_WARNING, path, "(mode 0666)");
 }
 
 Test(permissions, a_device_is_no_file)

@@ -319,6 +319,20 @@ Test(prefork_place, puts_all_names_of_an_ident_into_one_directory)
 	cr_assert_not(prefork_place_of_ident(&place, text));
 }
 
+Test(prefork_place, a_run_directory_of_everybody_is_refused, .init = temp_dir_make,
+     .fini = temp_dir_remove)
+{
+	const char *run = temp_path("run");
+	struct prefork_place place;
+
+	cr_assert(prefork_place_in_dir(&place, run, "id"), "one that is missing: nobody serves");
+	cr_assert_eq(mkdir(run, 0700), 0);
+	cr_assert(prefork_place_in_dir(&place, run, "id"), "%s", place.error);
+	cr_assert_eq(chmod(run, 01777), 0);
+	cr_assert_not(prefork_place_in_dir(&place, run, "id"));
+	cr_assert(strstr(place.error, "anybody may write to it (mode 1777)"), "%s", place.error);
+}
+
 static int lock_attempts;
 
 /* In place of the C library's: a file system that has no locks. */

@@ -110,6 +110,44 @@ control_keeps_its_paths(void)
 	return 0;
 }
 
+/* Whether the limit is that, and cannot be raised. */
+static bool
+is_limited(int resource, rlim_t to)
+{
+	struct rlimit limit;
+
+	return getrlimit(resource, &limit) == 0 && limit.rlim_cur == to && limit.rlim_max == to;
+}
+
+static int
+resources_are_given_up(void)
+{
+	static const int all[] = { RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE,
+				   RLIMIT_NICE, RLIMIT_RTPRIO,  RLIMIT_SIGPENDING };
+	struct rlimit files;
+
+	HOLDS(getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max > 32);
+	files.rlim_cur = 32;
+	HOLDS(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	/* The role that may ask for its limits, and is not to change them. */
+	sandbox_enter(SANDBOX_CONTROL, NULL, 0);
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		HOLDS(is_limited(all[i], 0));
+	HOLDS(is_limited(RLIMIT_NOFILE, 32));
+	HOLDS(!is_limited(RLIMIT_NPROC, 0)); /* threads */
+	HOLDS(fails_with(setrlimit(RLIMIT_NOFILE, &files), EPERM));
+	return 0;
+}
+
+static int
+an_exporter_begins_no_process(void)
+{
+	sandbox_enter(SANDBOX_EXPORTER, NULL, 0);
+	HOLDS(is_limited(RLIMIT_NPROC, 0));
+	HOLDS(is_limited(RLIMIT_CORE, 0));
+	return 0;
+}
+
 static int
 both_give_up_privileges(void)
 {
@@ -245,6 +283,15 @@ Test(sandbox, privileges_and_cores_are_gone)
 {
 	needs_sandbox();
 	int line = ends_with(both_give_up_privileges);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, resources_that_are_not_used_are_given_up)
+{
+	needs_sandbox();
+	int line = ends_with(resources_are_given_up);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+	line = ends_with(an_exporter_begins_no_process);
 	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
 }
 

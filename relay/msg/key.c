@@ -1,7 +1,8 @@
 /*
  * key.c - reads a client's key from a file like relayd's own: lines `ID KEY`.
  *
- * Never takes one that others may read.  All copies of keys but the caller's are wiped.
+ * Never takes one that others may read, or the group change.  All copies of keys but the caller's
+ * are wiped.
  */
 /* All else is hidden. */
 #pragma GCC visibility push(default)
@@ -20,6 +21,8 @@
 /* A client has one key or a few; relayd's own file has its own reader. */
 #define KEYS_MAX 1024
 #define TEXT_MAX (128 * 1024)
+/* As relayd refuses it of a secret: the group anything but to read, others anything. */
+#define REFUSED (S_IWGRP | S_IXGRP | S_IRWXO)
 
 static ssize_t
 read_all(int fd, uint8_t *text, size_t room)
@@ -85,7 +88,7 @@ relay_msg_read_key(const char *path, uint64_t *client, uint8_t key[RELAY_MSG_KEY
 		error = -errno;
 	else if (!S_ISREG(about.st_mode))
 		error = -EINVAL;
-	else if ((about.st_mode & S_IRWXO) != 0)
+	else if ((about.st_mode & REFUSED) != 0)
 		error = -EPERM;
 	uint8_t *text = error == 0 ? malloc(TEXT_MAX) : NULL;
 	if (text != NULL) {

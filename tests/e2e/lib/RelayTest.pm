@@ -26,6 +26,8 @@ $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { exit 1 }
     for qw(TERM INT HUP);
 $| = 1;
+# Files that the group may write to are told of.
+umask 022;
 
 # ---- results ----
 

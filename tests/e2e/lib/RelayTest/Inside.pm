@@ -5,7 +5,7 @@ use warnings;
 use Exporter 'import';
 use RelayTest;
 
-our @EXPORT = qw(bound inside refused_in %NO_PROCESS);
+our @EXPORT = qw(bound inside limited refused_in %NO_PROCESS);
 
 use constant { ALG => 38, VSOCK => 40, IO_URING_SETUP => 425, IO_URING_REGISTER => 427, PTRACE => 101, BPF => 321 };
 
@@ -18,6 +18,15 @@ sub bound {
 	my ($pid) = @_;
 	my $status = slurp("/proc/$pid/status") // '';
 	return join ' ', map { "$_=" . (($status =~ /^$_:\s*(\d+)/m)[0] // '') } 'NoNewPrivs', 'Seccomp';
+}
+
+# Names of resources, as /proc/PID/limits has them, of which nothing is left; open files are named if their number cannot be raised.
+sub limited {
+	my ($pid) = @_;
+	my %limit = map { /^Max (.+?) +(\d+|unlimited) +(\d+|unlimited)/ ? ($1 => [$2, $3]) : () } split /\n/, slurp("/proc/$pid/limits") // '';
+	my @none = grep { "@{$limit{$_}}" eq '0 0' } keys %limit;
+	my @fixed = grep { $limit{$_}[0] eq $limit{$_}[1] } 'open files';
+	return join ', ', sort @none, @fixed;
 }
 
 # Attempt => answer, as the process finds it.
