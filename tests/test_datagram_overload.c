@@ -2,7 +2,7 @@
  * test_datagram_overload.c - what a host that is too slow says to clients of both kinds, and that
  * nobody's flood delays others by more than a round of the queue.
  */
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 
 #define BUSY_MS 30
 

@@ -2,7 +2,7 @@
  * test_datagram_peer.c - requests to hosts whose home is another worker: two workers in one
  * process, the channel between them as the keeper makes it.
  */
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 
 static struct udp_client alice;
 

@@ -3,7 +3,7 @@
  * whom has none, or lies; on a real ring.
  */
 #include "relay/port.h"
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 
 static struct udp_client alice;
 static struct udp_client bob;

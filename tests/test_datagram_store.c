@@ -2,7 +2,7 @@
  * test_datagram_store.c - notices and durable replies between clients and control, which the test
  * plays: nothing is accepted or confirmed before control says that it is committed.
  */
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 #include "wire/notice.h"
 
 static struct udp_client alice;

@@ -1,7 +1,7 @@
 /*
  * test_datagrams.c - sessions, requests and replies of datagram clients, on a real ring.
  */
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 
 #include "relay/datagram_list.h"
 
