@@ -60,6 +60,16 @@ datagrams_random_id(struct datagrams *plane)
 	return id;
 }
 
+uint64_t
+datagrams_mix(const struct datagrams *plane, uint64_t client)
+{
+	uint64_t x = client + plane->salt;
+
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+	return x ^ x >> 32;
+}
+
 /* --- receiving -------------------------------------------------------------------------------- */
 
 static void
@@ -123,6 +133,7 @@ plane_new(struct worker *worker)
 		plane->sockets[i].again.due = on_again;
 	}
 	datagrams_random(plane, &plane->salt, sizeof plane->salt);
+	datagrams_random(plane, &plane->cookies, sizeof plane->cookies);
 	return plane;
 }
 
