@@ -124,11 +124,13 @@ offer_find(const struct datagrams *plane, uint64_t client, uint64_t session,
 		    !dgram_address_equal(&ways[i].address, &route->address))
 			continue;
 		*found = ways[i];
+		found->local = route->local;
 		return !is_over(plane, found);
 	}
 	*found = (struct offer){ .client = client,
 				 .session = session,
 				 .socket = (uint32_t)(route->socket - plane->sockets),
-				 .address = route->address };
+				 .address = route->address,
+				 .local = route->local };
 	return is_believed(plane, found);
 }

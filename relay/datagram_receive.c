@@ -240,7 +240,10 @@ plane_on_dgram(struct plane_socket *socket, struct dgram *dgram)
 	struct arrival arrival = {
 		.plane = plane,
 		.dgram = dgram,
-		.route = { .socket = socket, .address = dgram->from, .came = dgram->len },
+		.route = { .socket = socket,
+			   .address = dgram->from,
+			   .local = dgram->to,
+			   .came = dgram->len },
 	};
 	uint64_t client;
 

@@ -375,6 +375,7 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 		.since_us = wall_us(),
 		.route = { .socket = &plane->sockets[offer->socket],
 			   .address = offer->address,
+			   .local = offer->local,
 			   .came = SIZE_MAX },
 		.size = offer->receive_max,
 		.next_number = 1,

@@ -71,12 +71,14 @@ struct plane_socket {
 	struct datagrams *plane;
 	struct dgram_batch *batch; /* NULL until the settings are known */
 	int fd;                    /* -1: none */
+	bool any;                  /* bound to all addresses */
 };
 
 /* Where a client is, and how it is spoken to. */
 struct route {
 	struct plane_socket *socket;
 	union dgram_address address;
+	struct dgram_local local; /* that was asked, of a socket that has all addresses */
 	const struct datagram_cipher *cipher; /* NULL: not sealed */
 	size_t came; /* bytes of what is answered; SIZE_MAX: the address is proven */
 };
@@ -91,6 +93,7 @@ struct offer {
 	uint32_t receive_max;
 	uint32_t socket;
 	union dgram_address address;
+	struct dgram_local local; /* of what begins it */
 };
 
 /* What a session that ended left in its bucket. */

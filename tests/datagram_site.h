@@ -52,6 +52,7 @@ static struct site site;
 static struct site other; /* a second worker, where a test wants one */
 static struct datagram_settings site_settings;
 static bool site_sealed;
+static bool site_any; /* the worker's socket has all addresses */
 static int peer_listener;
 static struct sockaddr_in peer_address;
 static struct sockaddr_in host_address; /* where stream clients find the host added last */
@@ -86,6 +87,22 @@ loopback(int type, struct sockaddr_in *address)
 					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	cr_assert_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
 	cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &len), 0);
+	return fd;
+}
+
+/* A UDP socket that has all addresses; the first of loopback is told. */
+static inline int
+everywhere(struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof *address;
+
+	cr_assert_geq(fd, 0);
+	*address = (struct sockaddr_in){ .sin_family = AF_INET };
+	cr_assert_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &len), 0);
+	cr_assert_eq(dgram_tell_local(fd, AF_INET), 0);
+	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return fd;
 }
 
@@ -213,7 +230,8 @@ site_worker_up(struct site *at)
 	cr_assert_eq(worker_init(&at->worker, ring, channel_new(keeper[1]), channel_new(control[1]),
 				 at->stats, &options),
 		     0);
-	int fd = loopback(SOCK_DGRAM, &at->address);
+	int fd = site_any ? everywhere(&at->address) : loopback(SOCK_DGRAM, &at->address);
+	socket_is.datagram_socket.any = site_any;
 	socket_is.datagram_socket.count = 1;
 	socket_is.datagram_socket.family = AF_INET;
 	socket_is.datagram_socket.workers = 1;

@@ -51,7 +51,8 @@ enum op_kind {
 	OP_SEND,
 	OP_CONNECT,
 	OP_POLL,
-	OP_DGRAM
+	OP_DGRAM,
+	OP_DGRAM_LOCAL
 };
 
 enum op_flag {
@@ -172,7 +173,7 @@ restrict_and_enable(struct io_uring *ring)
 static int
 make_buffers(struct uring *u, const struct uring_options *options)
 {
-	size_t head = sizeof(struct io_uring_recvmsg_out) + sizeof(union dgram_address);
+	size_t head = sizeof(struct io_uring_recvmsg_out) + DGRAM_NAME + DGRAM_CONTROL;
 	int error = provided_init(&u->buffers, &u->ring, BUFFER_GROUP, options->buffers,
 				  options->buffer_size);
 
@@ -334,21 +335,35 @@ uring_accept(struct uring *u, struct uring_op *op, int listener)
 	sqe->user_data = (uintptr_t)op;
 }
 
+static bool
+is_dgram(const struct uring_op *op)
+{
+	return op->kind == OP_DGRAM || op->kind == OP_DGRAM_LOCAL;
+}
+
+/* Only its shape is looked at, and the kernel keeps a copy. */
+static struct msghdr *
+shape_of(const struct uring_op *op)
+{
+	static struct msghdr plain = { .msg_namelen = DGRAM_NAME };
+	static struct msghdr local = { .msg_namelen = DGRAM_NAME, .msg_controllen = DGRAM_CONTROL };
+
+	return op->kind == OP_DGRAM_LOCAL ? &local : &plain;
+}
+
 static void
 submit_recv(struct uring *u, struct uring_op *op)
 {
 	struct io_uring_sqe *sqe = next_sqe(u);
 
-	if (op->kind == OP_DGRAM) {
-		/* Only its shape is looked at, and the kernel keeps a copy. */
-		static struct msghdr shape = { .msg_namelen = sizeof(union dgram_address) };
-		io_uring_prep_recvmsg_multishot(sqe, op->fd, &shape, 0);
+	if (is_dgram(op)) {
+		io_uring_prep_recvmsg_multishot(sqe, op->fd, shape_of(op), 0);
 	} else {
 		io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	}
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = op->kind == OP_DGRAM ? DGRAM_GROUP : BUFFER_GROUP;
+	sqe->buf_group = is_dgram(op) ? DGRAM_GROUP : BUFFER_GROUP;
 	sqe->user_data = (uintptr_t)op;
 }
 
@@ -376,9 +391,9 @@ uring_dgram_size(const struct uring *u)
 }
 
 void
-uring_dgram_recv(struct uring *u, struct uring_op *op, int fd)
+uring_dgram_recv(struct uring *u, struct uring_op *op, int fd, bool local)
 {
-	start_recv(u, op, OP_DGRAM, fd);
+	start_recv(u, op, local ? OP_DGRAM_LOCAL : OP_DGRAM, fd);
 }
 
 void
@@ -539,7 +554,7 @@ static void
 complete_recv(struct uring *u, struct uring_op *op, const struct completion *c)
 {
 	bool more = (c->flags & IORING_CQE_F_MORE) != 0;
-	struct provided *buffers = op->kind == OP_DGRAM ? &u->datagrams : &u->buffers;
+	struct provided *buffers = is_dgram(op) ? &u->datagrams : &u->buffers;
 
 	if (c->res > 0) {
 		assert(c->flags & IORING_CQE_F_BUFFER);
@@ -573,7 +588,7 @@ complete_all(struct uring *u)
 			continue;
 		struct uring_op *op = (struct uring_op *)(uintptr_t)c->user_data;
 		assert(op->in_flight);
-		if (op->kind == OP_RECV || op->kind == OP_DGRAM)
+		if (op->kind == OP_RECV || is_dgram(op))
 			complete_recv(u, op, c);
 		else
 			finish(op, c->res);
