@@ -65,12 +65,12 @@ count_done(struct control_store_counts *store, const struct message_view *view)
 	store->changed = true;
 }
 
-/* An expiry comes every minute, perhaps with nothing to write: what it finds is soon enough. */
+/* Whether it tells that there is room again.  An expiry comes every minute, perhaps with nothing to
+ * write: what it finds is soon enough.  Who was seen when finds room where no message does. */
 static bool
-writes(enum message_verb verb)
+needs_room(enum message_verb verb)
 {
-	return verb == MESSAGE_PUT || verb == MESSAGE_CONFIRM || verb == MESSAGE_EXPIRE ||
-	       verb == MESSAGE_SEEN;
+	return verb == MESSAGE_PUT || verb == MESSAGE_CONFIRM || verb == MESSAGE_EXPIRE;
 }
 
 /* Once for each: what is put aside is not looked at again. */
@@ -99,7 +99,7 @@ control_store_count(struct control_messages *messages, const struct message_view
 	/* Looked at again until it is over: nobody else may come. */
 	store->changed |= broken || view->aside_count > 0;
 	/* One that only reads does not tell whether there is room. */
-	if (broken || writes(view->verb) || store->trouble != MESSAGE_NO_SPACE)
+	if (broken || needs_room(view->verb) || store->trouble != MESSAGE_NO_SPACE)
 		store->trouble = broken ? view->status : MESSAGE_DONE;
 	if (view->status == MESSAGE_DONE || view->status == MESSAGE_REPEATED)
 		count_done(store, view);
