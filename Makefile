@@ -124,7 +124,7 @@ $(BUILD)/relay-prefork: $(call obj,relay/prefork_client_main.c) $(BUILD)/librela
 BORINGSSL_DIR := /usr/lib/$(shell $(CC) -print-multiarch)/android
 BORINGSSL      = -L$(BORINGSSL_DIR) -Wl,-rpath,$(BORINGSSL_DIR) -lcrypto
 BORINGTLS      = $(BORINGSSL) -lssl
-$(addprefix $(BUILD)/obj/,relay/prefork_client_ident.o relay/tls.o relay/tls_context.o relay/tls_material.o relay/tls_verify.o tests/tls_stage.o tests/test_tls.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
+$(addprefix $(BUILD)/obj/,relay/datagram_cookie.o relay/prefork_client_ident.o relay/tls.o relay/tls_context.o relay/tls_material.o relay/tls_verify.o tests/tls_stage.o tests/test_tls.o wire/datagram_seal.o tests/test_datagram_seal.o): CPPFLAGS += -isystem /usr/include/android
 # Criterion brings OpenSSL along, which does not go into the program; the linker would warn of the two.
 $(BUILD)/tests/test_%: TEST_LIBS = -Wl,--as-needed $(BORINGTLS) -Wl,--no-as-needed -Wl,--no-warnings
 $(BUILD)/relay-peer: $(call obj,bench/peer.c) $(BUILD)/libbench.a $(BUILD)/libwire.a

@@ -13,6 +13,7 @@
 #ifndef RELAY_CHANNEL_DATAGRAM_H
 #define RELAY_CHANNEL_DATAGRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "relay/datagram_settings.h"
@@ -38,6 +39,7 @@ struct channel_datagram_socket {
 	uint32_t family; /* AF_INET or AF_INET6 */
 	uint32_t worker; /* this one's number, and how many workers share the clients */
 	uint32_t workers;
+	bool any; /* bound to all addresses: it tells to which of them a datagram came */
 };
 
 /* K -> W: the end of a channel to another worker.  Again with a new one when that was restarted:

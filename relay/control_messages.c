@@ -121,8 +121,10 @@ refusal_of(enum message_status status)
 	case MESSAGE_REPEATED:
 	case MESSAGE_UNKNOWN:
 	case MESSAGE_TAKEN:
+	case MESSAGE_ASIDE:
 	case MESSAGE_NO_MEMORY:
 	case MESSAGE_IO:
+	case MESSAGE_ROW_DAMAGED:
 	case MESSAGE_DAMAGED:
 	case MESSAGE_NEWER:
 	case MESSAGE_IN_USE:

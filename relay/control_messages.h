@@ -78,11 +78,13 @@ struct control_client {
 	uint32_t worker;
 	uint64_t session;
 	uint64_t since_us;
-	uint64_t cursor;  /* in the store: what lies before it was sent */
-	bool wanting;     /* in the list of those whose store is to be looked at */
-	bool reading;     /* that is under way */
-	bool more;        /* something may wait for it behind the cursor */
-	uint64_t waiting; /* messages in the store, as far as we were told */
+	uint64_t cursor;   /* in the store: what lies before it was sent */
+	uint64_t pause_ms; /* since the store fails to read it; 0 = it does not */
+	uint64_t again_at; /* ms: not before; with a pause */
+	bool wanting;      /* in the list of those whose store is to be looked at */
+	bool reading;      /* that is under way */
+	bool more;         /* something may wait for it behind the cursor */
+	uint64_t waiting;  /* messages in the store, as far as we were told */
 	uint32_t open_count;
 	struct control_stored open[CHANNEL_NOTICES_OPEN_MAX]; /* sent, not confirmed */
 	uint32_t address_len;

@@ -66,6 +66,9 @@ on_found(struct control_call *call, const struct message_view *view, uint64_t nu
 		control_messages_refused(call, view);
 	else if (view->page.count == 0 || view->page.messages[0].cursor != number)
 		answer_not_found(call);
+	else if (view->page.messages[0].kind == MESSAGE_KIND_UNKNOWN)
+		control_answer_error(call, RELAY__CONTROL__CODE__FAILED,
+				     "%s: too damaged to be told from others", name);
 	else if (call->request->dry_run)
 		control_answer_change(call, name, "would be dropped", true);
 	else

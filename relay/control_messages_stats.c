@@ -8,8 +8,10 @@
 #include "relay/control_messages_stats.h"
 
 #include "relay/control.h"
+#include "relay/log.h"
 #include "relay/stats.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define TOTALS_EVERY_MS 1000u
@@ -50,6 +52,7 @@ count_done(struct control_store_counts *store, const struct message_view *view)
 		store->totals = view->totals;
 		return;
 	case MESSAGE_SEEN:
+	case MESSAGE_MARK:
 		break;
 	case MESSAGE_NEXT:
 	case MESSAGE_LIST:
@@ -62,25 +65,41 @@ count_done(struct control_store_counts *store, const struct message_view *view)
 	store->changed = true;
 }
 
-/* An expiry comes every minute, perhaps with nothing to write: what it finds is soon enough. */
+/* Whether it tells that there is room again.  An expiry comes every minute, perhaps with nothing to
+ * write: what it finds is soon enough.  Who was seen when finds room where no message does. */
 static bool
-writes(enum message_verb verb)
+needs_room(enum message_verb verb)
 {
-	return verb == MESSAGE_PUT || verb == MESSAGE_CONFIRM || verb == MESSAGE_EXPIRE ||
-	       verb == MESSAGE_SEEN;
+	return verb == MESSAGE_PUT || verb == MESSAGE_CONFIRM || verb == MESSAGE_EXPIRE;
+}
+
+/* Once for each: what is put aside is not looked at again. */
+static void
+say_aside(const struct message_aside *aside)
+{
+	if (aside->kind == MESSAGE_KIND_UNKNOWN)
+		log_error(NULL, "message %" PRIu64 " is damaged: put aside in the message store",
+			  aside->cursor);
+	else
+		log_error(NULL,
+			  "message %" PRIu64 " for client %016" PRIx64
+			  " is damaged: put aside in the message store",
+			  aside->cursor, aside->client);
 }
 
 void
 control_store_count(struct control_messages *messages, const struct message_view *view)
 {
 	struct control_store_counts *store = &messages->store;
-	bool broken = message_status_breaks(view->status);
+	bool broken = message_status_breaks(view->status) && view->status != MESSAGE_ROW_DAMAGED;
 
 	store->commits = view->commits;
+	for (size_t i = 0; i < view->aside_count; i++)
+		say_aside(&view->aside[i]);
 	/* Looked at again until it is over: nobody else may come. */
-	store->changed |= broken;
+	store->changed |= broken || view->aside_count > 0;
 	/* One that only reads does not tell whether there is room. */
-	if (broken || writes(view->verb) || store->trouble != MESSAGE_NO_SPACE)
+	if (broken || needs_room(view->verb) || store->trouble != MESSAGE_NO_SPACE)
 		store->trouble = broken ? view->status : MESSAGE_DONE;
 	if (view->status == MESSAGE_DONE || view->status == MESSAGE_REPEATED)
 		count_done(store, view);
@@ -236,9 +255,11 @@ static const char *const refusals[MESSAGE_DENIED + 1] = {
 	[MESSAGE_SENDER_BYTES] = "sender_bytes",
 	[MESSAGE_STORE_COUNT] = "store_count",
 	[MESSAGE_STORE_BYTES] = "store_bytes",
+	[MESSAGE_ASIDE] = "put_aside",
 	[MESSAGE_NO_SPACE] = "no_space",
 	[MESSAGE_NO_MEMORY] = "no_memory",
 	[MESSAGE_IO] = "io",
+	[MESSAGE_ROW_DAMAGED] = "row_damaged",
 	[MESSAGE_DAMAGED] = "damaged",
 	[MESSAGE_NEWER] = "newer",
 	[MESSAGE_IN_USE] = "in_use",
@@ -269,6 +290,7 @@ fill_store(struct control_call *call, Relay__Control__Stats *stats)
 	row->confirmed = store->confirmed;
 	row->dropped = store->dropped;
 	row->expired = store->expired;
+	row->aside = store->totals.aside;
 	row->refused = reasons.rows;
 	row->n_refused = reasons.count;
 	row->trouble = control_clean(call, trouble == NULL ? "" : trouble);

@@ -122,27 +122,57 @@ sender_text(struct control_call *call, const struct message *message)
 	return control_clean(call, text);
 }
 
-static Relay__Control__Message *
-message_row(struct control_call *call, const struct message *message)
+static uint64_t
+age_us(const struct message *message)
 {
-	Relay__Control__Message *row = control_alloc(call, sizeof *row);
-	char id[2 * MESSAGE_ID_SIZE + 1];
 	uint64_t now_ms = control_now_us() / 1000;
 	uint64_t then_ms = (uint64_t)message->accepted_ms;
 
-	if (row == NULL)
-		return NULL;
-	relay__control__message__init(row);
+	return now_ms > then_ms ? (now_ms - then_ms) * 1000 : 0;
+}
+
+/* What is known of a damaged one, too. */
+static void
+fill_name(struct control_call *call, const struct message *message, Relay__Control__Message *row)
+{
+	char id[2 * MESSAGE_ID_SIZE + 1];
+
 	for (size_t i = 0; i < MESSAGE_ID_SIZE; i++)
 		snprintf(id + 2 * i, 3, "%02x", message->id[i]);
 	row->name = control_text(call, "%" PRIu64, message->cursor);
 	row->kind = control_text(call, message->kind == MESSAGE_NOTICE ? "notice" : "reply");
 	row->client = control_text(call, "%016" PRIx64, message->client);
+	row->id = control_text(call, "%s", id);
+}
+
+static Relay__Control__Message *
+damaged_row(struct control_call *call, const struct message *message, Relay__Control__Message *row)
+{
+	if (message->kind != MESSAGE_KIND_UNKNOWN)
+		fill_name(call, message, row);
+	else
+		row->name = control_text(call, "%" PRIu64, message->cursor);
+	row->age_us = message->accepted_ms > 0 ? age_us(message) : 0;
+	row->state = control_text(call, "damaged");
+	return row;
+}
+
+static Relay__Control__Message *
+message_row(struct control_call *call, const struct message *message)
+{
+	Relay__Control__Message *row = control_alloc(call, sizeof *row);
+
+	if (row == NULL)
+		return NULL;
+	relay__control__message__init(row);
+	if (message->aside)
+		return damaged_row(call, message, row);
+	fill_name(call, message, row);
 	row->from = from_text(call, message);
 	row->sender = sender_text(call, message);
 	row->bytes = message->bytes;
-	row->age_us = now_ms > then_ms ? (now_ms - then_ms) * 1000 : 0;
-	row->id = control_text(call, "%s", id);
+	row->age_us = age_us(message);
+	row->state = control_text(call, "waiting");
 	return row;
 }
 

@@ -19,7 +19,8 @@
 
 enum {
 	SEEN_MAX = 65536,
-	RETRY_MS = 1000, /* after the store could not be read */
+	RETRY_MS = 1000, /* after the store could not be read; doubled each time, up to */
+	RETRY_MAX_MS = 30000,
 	CROWDED_MS = 50, /* after a worker took nothing more */
 	SAY_EVERY_MS = 60000,
 	BACKLOG_MAX = 64, /* NOTICEs are no reason to have more than this wait for a worker: each
@@ -271,6 +272,18 @@ encode(const struct message *message, uint8_t bytes[static NOTICE_SIZE_MAX])
 	return notice_put(&out, &notice) == NOTICE_FINE ? out.len : 0;
 }
 
+/* Without room for the order it is found once more, in another session. */
+static void
+put_aside(struct control *control, const struct message *stored)
+{
+	const struct control_order nobody = { .kind = CONTROL_ORDER_OTHER };
+	struct message_order order = { .verb = MESSAGE_MARK,
+				       .now_ms = (int64_t)(control_now_us() / 1000) };
+
+	order.message.cursor = stored->cursor;
+	(void)control_messages_order(control, &nobody, &order);
+}
+
 /* False: not now; it comes again with the next look. */
 static bool
 send_one(struct control *control, struct control_client *client, const struct message *stored)
@@ -285,6 +298,7 @@ send_one(struct control *control, struct control_client *client, const struct me
 	if (stored->kind == MESSAGE_NOTICE) {
 		body = wire_span(bytes, encode(stored, bytes));
 		if (body.len == 0) { /* nothing that came by us; it would stand in the way */
+			put_aside(control, stored);
 			client->cursor = stored->cursor;
 			return true;
 		}
@@ -318,6 +332,17 @@ look_again(struct control *control, uint64_t after_ms)
 		control->messages.retry_at = at;
 }
 
+/* The store, or what it has for this client, cannot be read. */
+static void
+pause_reading(struct control *control, struct control_client *client)
+{
+	client->pause_ms = client->pause_ms == 0 ? RETRY_MS : 2 * client->pause_ms;
+	if (client->pause_ms > RETRY_MAX_MS)
+		client->pause_ms = RETRY_MAX_MS;
+	client->again_at = child_clock_ms() + client->pause_ms;
+	look_again(control, client->pause_ms);
+}
+
 void
 control_presence_on_page(struct control *control, const struct control_order *order,
 			 const struct message_view *view)
@@ -332,9 +357,10 @@ control_presence_on_page(struct control *control, const struct control_order *or
 	client->reading = false;
 	if (view->status != MESSAGE_DONE) {
 		client->more = true;
-		look_again(control, RETRY_MS);
+		pause_reading(control, client);
 		return;
 	}
+	client->pause_ms = 0;
 	client->waiting = view->totals.count;
 	while (sent < view->page.count && client->open_count < CHANNEL_NOTICES_OPEN_MAX &&
 	       send_one(control, client, &view->page.messages[sent]))
@@ -363,16 +389,18 @@ read_next(struct control *control, struct control_client *client)
 	return control_messages_order(control, &what, &order);
 }
 
-/* All for whom something may wait. */
+/* All for whom something may wait, but for those whose pause is not over. */
 static void
-retry(struct control *control)
+retry(struct control *control, uint64_t now_ms)
 {
 	struct control_client *client;
 
 	control->messages.retry_at = 0;
 	for (uint32_t i = 0; i < control->options->worker_count; i++) {
 		LIST_FOREACH(client, &control->messages.of_worker[i], entry) {
-			if (client->more)
+			if (client->more && client->pause_ms != 0 && client->again_at > now_ms)
+				look_again(control, client->again_at - now_ms);
+			else if (client->more)
 				want(control, client);
 		}
 	}
@@ -384,7 +412,7 @@ control_presence_run(struct control *control, uint64_t now_ms)
 	struct control_client *client;
 
 	if (control->messages.retry_at != 0 && control->messages.retry_at <= now_ms)
-		retry(control);
+		retry(control, now_ms);
 	while ((client = TAILQ_FIRST(&control->messages.wanting)) != NULL) {
 		if (read_next(control, client) != 0)
 			break;

@@ -142,18 +142,17 @@ find_session(struct arrival *arrival)
 
 	if (is_of_session(arrival))
 		return arrival->session;
-	struct offer *offer =
-	    offer_find(plane, header->client, header->session, &arrival->dgram->from);
-	if (offer == NULL) {
+	struct offer offer;
+	if (!offer_find(plane, header->client, header->session, &arrival->route, &offer)) {
 		datagrams_count(plane, DATAGRAM_COUNT_NEW_SESSION);
 		route_error(&arrival->route, header, DATAGRAM_NEW_SESSION);
 		return NULL;
 	}
-	struct session *session = is_full(arrival) ? NULL : session_begin(plane, offer);
+	struct session *session = is_full(arrival) ? NULL : session_begin(plane, &offer);
 	if (session == NULL)
 		route_busy(&arrival->route, header);
 	else
-		offer_use(plane, offer);
+		offer_use(plane, &offer);
 	return session;
 }
 
@@ -241,7 +240,10 @@ plane_on_dgram(struct plane_socket *socket, struct dgram *dgram)
 	struct arrival arrival = {
 		.plane = plane,
 		.dgram = dgram,
-		.route = { .socket = socket, .address = dgram->from, .came = dgram->len },
+		.route = { .socket = socket,
+			   .address = dgram->from,
+			   .local = dgram->to,
+			   .came = dgram->len },
 	};
 	uint64_t client;
 

@@ -38,7 +38,7 @@ route_send(const struct route *route, const struct letter *letter)
 		if (!datagram_seal(route->cipher, out.data, out.len, nonce))
 			return;
 	}
-	dgram_batch_add(route->socket->batch, &route->address, out.len);
+	dgram_batch_add(route->socket->batch, &route->address, &route->local, out.len);
 }
 
 void

@@ -1,6 +1,6 @@
 /*
- * datagram_session.c - the sessions of clients: offered, begun, watched for silence, ended; and the
- * bucket of requests of each.
+ * datagram_session.c - the sessions of clients: begun, watched for silence, ended; and the bucket
+ * of requests of each.
  *
  * Never has more than sessions_max of them.  Owns the sessions' memory, which is of the worker's
  * budget.
@@ -12,23 +12,14 @@
 
 #include <time.h>
 
-#define OFFER_WAYS       4u
 #define NANO             UINT64_C(1000000000)
 #define PRESENCE_LAZY_MS 5u
 #define KEEP_ALIVE_PART  3u /* of its patience: so often a client speaks that is there */
 
-static uint64_t
-mix(uint64_t x)
-{
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
-	return x ^ x >> 32;
-}
-
 static struct session **
 place(const struct datagrams *plane, uint64_t client)
 {
-	return &plane->table[mix(client ^ plane->salt) & (plane->table_size - 1)];
+	return &plane->table[datagrams_mix(plane, client) & (plane->table_size - 1)];
 }
 
 struct session *
@@ -39,71 +30,6 @@ session_find(const struct datagrams *plane, uint64_t client)
 	while (session != NULL && session->client != client)
 		session = session->next;
 	return session;
-}
-
-/* --- offers ----------------------------------------------------------------------------------- */
-
-static struct offer *
-offer_ways(struct datagrams *plane, uint64_t client)
-{
-	return plane->offers +
-	       (mix(client + plane->salt) & (DATAGRAM_OFFERS / OFFER_WAYS - 1)) * OFFER_WAYS;
-}
-
-/* Asking again makes it no younger. */
-static bool
-is_over(const struct datagrams *plane, const struct offer *offer)
-{
-	return worker_now(plane->worker) - offer->made_at > ms_to_ns(DATAGRAM_OFFER_MS);
-}
-
-struct offer *
-offer_make(struct datagrams *plane, const struct offer *wanted)
-{
-	struct offer *ways = offer_ways(plane, wanted->client);
-	struct offer *oldest = ways;
-
-	for (unsigned i = 0; i < OFFER_WAYS; i++) {
-		if (ways[i].client == wanted->client && ways[i].hello == wanted->hello &&
-		    dgram_address_equal(&ways[i].address, &wanted->address) &&
-		    !is_over(plane, &ways[i]))
-			return &ways[i];
-		if (ways[i].made < oldest->made)
-			oldest = &ways[i];
-	}
-	*oldest = *wanted;
-	oldest->session = datagrams_random_id(plane);
-	oldest->made = ++plane->offers_made;
-	oldest->made_at = worker_now(plane->worker);
-	return oldest;
-}
-
-/* A datagram in an older offer, recorded or late, would end the session that begins now. */
-void
-offer_use(struct datagrams *plane, const struct offer *offer)
-{
-	struct offer *ways = offer_ways(plane, offer->client);
-	uint64_t client = offer->client;
-	uint64_t made = offer->made;
-
-	for (unsigned i = 0; i < OFFER_WAYS; i++) {
-		if (ways[i].client == client && ways[i].made <= made)
-			ways[i].client = 0;
-	}
-}
-
-struct offer *
-offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
-	   const union dgram_address *address)
-{
-	struct offer *ways = offer_ways(plane, client);
-
-	for (unsigned i = 0; i < OFFER_WAYS; i++) {
-		if (ways[i].client == client && ways[i].session == session &&
-		    dgram_address_equal(&ways[i].address, address))
-			return is_over(plane, &ways[i]) ? NULL : &ways[i];
-	}
-	return NULL;
 }
 
 /* --- presence --------------------------------------------------------------------------------- */
@@ -317,27 +243,27 @@ session_may_ask(struct session *session)
 	return true;
 }
 
-static struct leftover *
-leftover_of(const struct session *session)
+struct leftover *
+leftover_of(const struct datagrams *plane, uint64_t client)
 {
-	const struct datagrams *plane = session->plane;
-
-	return &plane->leftovers[mix(session->client + plane->salt) & (DATAGRAM_LEFTOVERS - 1)];
+	return &plane->leftovers[datagrams_mix(plane, client) & (DATAGRAM_LEFTOVERS - 1)];
 }
 
 static void
 leave_bucket(const struct session *session)
 {
-	*leftover_of(session) = (struct leftover){ .client = session->client,
-						   .tokens = session->tokens,
-						   .tokens_at = session->tokens_at };
+	struct leftover *left = leftover_of(session->plane, session->client);
+
+	left->client = session->client;
+	left->tokens = session->tokens;
+	left->tokens_at = session->tokens_at;
 }
 
 /* A full one, but not again and again for who begins sessions only to get it. */
 static void
 take_bucket(struct session *session)
 {
-	const struct leftover *left = leftover_of(session);
+	const struct leftover *left = leftover_of(session->plane, session->client);
 
 	session->tokens = (uint64_t)session->plane->settings.burst * NANO;
 	session->tokens_at = worker_now(session->plane->worker);
@@ -449,6 +375,7 @@ session_begin(struct datagrams *plane, const struct offer *offer)
 		.since_us = wall_us(),
 		.route = { .socket = &plane->sockets[offer->socket],
 			   .address = offer->address,
+			   .local = offer->local,
 			   .came = SIZE_MAX },
 		.size = offer->receive_max,
 		.next_number = 1,

@@ -60,6 +60,16 @@ datagrams_random_id(struct datagrams *plane)
 	return id;
 }
 
+uint64_t
+datagrams_mix(const struct datagrams *plane, uint64_t client)
+{
+	uint64_t x = client + plane->salt;
+
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+	return x ^ x >> 32;
+}
+
 /* --- receiving -------------------------------------------------------------------------------- */
 
 static void
@@ -69,7 +79,8 @@ start_receiving(struct datagrams *plane)
 		struct plane_socket *socket = &plane->sockets[i];
 		if (socket->fd >= 0 && !socket->recv.in_flight &&
 		    !uring_timer_armed(&socket->again))
-			uring_dgram_recv(plane->worker->ring, &socket->recv, socket->fd);
+			uring_dgram_recv(plane->worker->ring, &socket->recv, socket->fd,
+					 socket->any);
 	}
 }
 
@@ -82,7 +93,7 @@ on_recv(struct uring_op *op, int res, const uint8_t *data)
 
 	if (res > 0 && data != NULL && worker->state == WORKER_RUNNING) {
 		datagrams_count(socket->plane, DATAGRAM_COUNT_RECEIVED);
-		if (uring_dgram_take(&dgram, data, res))
+		if (uring_dgram_take(&dgram, data, res, socket->any))
 			plane_on_dgram(socket, &dgram);
 		else
 			datagrams_count(socket->plane, DATAGRAM_COUNT_MALFORMED);
@@ -123,6 +134,7 @@ plane_new(struct worker *worker)
 		plane->sockets[i].again.due = on_again;
 	}
 	datagrams_random(plane, &plane->salt, sizeof plane->salt);
+	datagrams_random(plane, &plane->cookies, sizeof plane->cookies);
 	return plane;
 }
 
@@ -158,7 +170,7 @@ make_batches(struct datagrams *plane)
 		struct plane_socket *socket = &plane->sockets[i];
 		if (socket->fd < 0 || socket->batch != NULL)
 			continue;
-		socket->batch = dgram_batch_new(plane->settings.size);
+		socket->batch = dgram_batch_new(plane->settings.size, socket->any);
 		if (socket->batch == NULL)
 			return false;
 	}
@@ -220,6 +232,7 @@ add_socket(struct worker *worker, const struct channel_datagram_socket *message,
 		return;
 	}
 	plane->sockets[message->number].fd = fd;
+	plane->sockets[message->number].any = message->any;
 	start_if_ready(plane);
 }
 

@@ -12,6 +12,7 @@
 #define RELAY_DATAGRAMS_H
 
 #include "relay/channel.h"
+#include "relay/datagram_cookie.h"
 #include "relay/datagram_counts.h"
 #include "relay/host.h"
 #include "relay/settings.h"
@@ -21,7 +22,8 @@
 #include "wire/datagram_seal.h"
 #include "wire/datagram_window.h"
 
-/* Sessions offered to who has not answered yet; the oldest of four makes room for a new one. */
+/* Sessions offered to who has not answered yet; the oldest of four makes room for a new one.  What
+ * is remembered is what a hello that comes again is told; an offer also holds without that. */
 #define DATAGRAM_OFFERS 4096u
 /* So long an offer may begin: what was recorded is of no use for long. */
 #define DATAGRAM_OFFER_MS 60000u
@@ -69,12 +71,14 @@ struct plane_socket {
 	struct datagrams *plane;
 	struct dgram_batch *batch; /* NULL until the settings are known */
 	int fd;                    /* -1: none */
+	bool any;                  /* bound to all addresses */
 };
 
 /* Where a client is, and how it is spoken to. */
 struct route {
 	struct plane_socket *socket;
 	union dgram_address address;
+	struct dgram_local local; /* that was asked, of a socket that has all addresses */
 	const struct datagram_cipher *cipher; /* NULL: not sealed */
 	size_t came; /* bytes of what is answered; SIZE_MAX: the address is proven */
 };
@@ -83,12 +87,13 @@ struct route {
 struct offer {
 	uint64_t client; /* 0: none */
 	uint64_t session;
-	uint64_t hello; /* its random number */
-	uint64_t made;  /* counts up: the lowest one is the oldest */
+	uint64_t hello; /* its random number; 0: forgotten */
+	uint64_t made;  /* counts up: the lowest one is the oldest; 0: forgotten */
 	uint64_t made_at;
 	uint32_t receive_max;
 	uint32_t socket;
 	union dgram_address address;
+	struct dgram_local local; /* of what begins it */
 };
 
 /* What a session that ended left in its bucket. */
@@ -96,6 +101,8 @@ struct leftover {
 	uint64_t client;
 	uint64_t tokens;
 	uint64_t tokens_at;
+	uint64_t
+	    begun; /* of all clients of this place: when the latest offer that began was made */
 };
 
 /* A host whose home is another worker. */
@@ -163,8 +170,9 @@ struct datagrams {
 	struct remain_list remains; /* oldest first; their memory is of the worker's budget */
 	struct offer *offers;
 	uint64_t offers_made;
-	struct leftover *leftovers;         /* by a hash of the client, the last one there */
-	uint64_t salt;                      /* of the table's hash: unknown outside */
+	struct leftover *leftovers; /* by a hash of the client, the last one there */
+	uint64_t salt;              /* of the tables' hash: unknown outside */
+	struct datagram_cookie_keys cookies;
 	uint32_t inquiries;                 /* under way */
 	struct peer *peers[DATAGRAM_PEERS]; /* by number; NULL: none */
 	uint64_t last_origin;
@@ -289,6 +297,8 @@ void datagrams_free(struct datagrams *plane);
 void datagrams_count(struct datagrams *plane, enum datagram_count what);
 void datagrams_random(struct datagrams *plane, void *bytes, size_t len);
 uint64_t datagrams_random_id(struct datagrams *plane);
+/* Where a client's place in a table is: not to be foreseen. */
+uint64_t datagrams_mix(const struct datagrams *plane, uint64_t client);
 /* Control was told not everything: soon again. */
 void datagrams_tell_later(struct datagrams *plane);
 void datagrams_on_tell(struct uring_timer *timer);
@@ -340,13 +350,18 @@ bool session_may_ask(struct session *session);
 void session_on_presence(struct uring_timer *timer);
 void session_watch(struct datagrams *plane);
 
+/* What it left, or another client of the same place. */
+struct leftover *leftover_of(const struct datagrams *plane, uint64_t client);
+
+/* --- offers (datagram_offer.c) */
+
 /* An offer for this hello: the same one as before, if it is remembered. */
-struct offer *offer_make(struct datagrams *plane, const struct offer *wanted);
+const struct offer *offer_make(struct datagrams *plane, const struct offer *wanted);
 /* The offer began: it does so once, and what this client was offered before is void. */
 void offer_use(struct datagrams *plane, const struct offer *offer);
-/* The offer of this session to this address, or NULL. */
-struct offer *offer_find(struct datagrams *plane, uint64_t client, uint64_t session,
-			 const union dgram_address *address);
+/* The offer of this session to this address, on this socket.  False: there is none. */
+bool offer_find(const struct datagrams *plane, uint64_t client, uint64_t session,
+		const struct route *route, struct offer *found);
 
 /* --- requests (datagram_request.c) */
 

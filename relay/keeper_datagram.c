@@ -5,6 +5,7 @@
 
 #include "relay/config_datagram.h"
 #include "relay/log.h"
+#include "uring/dgram.h"
 #include "wire/datagram_home.h"
 
 #include <errno.h>
@@ -56,6 +57,18 @@ hold_back(int fd)
 											   : -errno;
 }
 
+static bool
+is_any(const struct listen_address *address)
+{
+	union dgram_address at;
+
+	memset(&at, 0, sizeof at);
+	memcpy(&at, &address->storage, address->len < sizeof at ? address->len : sizeof at);
+	if (at.any.sa_family == AF_INET)
+		return at.ip4.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&at.ip6.sin6_addr);
+}
+
 static int
 bind_one(const struct listen_address *address, int *fd)
 {
@@ -65,6 +78,8 @@ bind_one(const struct listen_address *address, int *fd)
 	int error = set_on(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (error == 0 && address->any.sa_family == AF_INET6)
 		error = set_on(*fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (error == 0 && is_any(address))
+		error = dgram_tell_local(*fd, address->any.sa_family);
 	(void)set_on(*fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
 	if (error == 0)
 		error = hold_back(*fd);
@@ -133,6 +148,7 @@ bind_all(struct keeper_datagram *datagram, const struct relay_settings *settings
 	datagram->addresses = count;
 	for (uint32_t i = 0; i < count; i++) {
 		datagram->families[i] = addresses[i].any.sa_family;
+		datagram->is_any[i] = is_any(&addresses[i]);
 		int error =
 		    bind_group(&addresses[i], &datagram->sockets[(size_t)i * datagram->workers],
 			       datagram->workers, patience_ms);
@@ -201,7 +217,8 @@ keeper_datagram_give(const struct keeper_datagram *datagram, uint32_t worker,
 					     .count = datagram->addresses,
 					     .family = datagram->families[i],
 					     .worker = worker,
-					     .workers = datagram->workers },
+					     .workers = datagram->workers,
+					     .any = datagram->is_any[i] },
 		};
 
 		channel_send(channel, &message,

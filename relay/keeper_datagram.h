@@ -7,6 +7,9 @@
  * were bound, which is that of the workers, and would number them anew if one were closed.  So the
  * keeper holds all of them for as long as it lives: a worker that is started again gets its own
  * again, with what came meanwhile.
+ *
+ * A socket that is bound to all addresses tells the worker to which of them a datagram came: the
+ * answer leaves from there, not from where the route would have it leave.
  */
 #ifndef RELAY_KEEPER_DATAGRAM_H
 #define RELAY_KEEPER_DATAGRAM_H
@@ -22,6 +25,7 @@ struct keeper_datagram {
 	uint32_t workers;
 	uint32_t addresses; /* 0 = the message plane is off */
 	sa_family_t families[SETTINGS_DATAGRAM_LISTEN_MAX];
+	bool is_any[SETTINGS_DATAGRAM_LISTEN_MAX]; /* bound to all addresses of the family */
 	int *sockets; /* those of an address beside each other, in the order of the workers */
 	struct listener pager;
 	const char *pager_path;

@@ -60,6 +60,7 @@ message_task_new(uint64_t token, const struct message_order *order, bool *too_lo
 	if (order->verb == MESSAGE_NEXT || order->verb == MESSAGE_LIST)
 		task->cost += MESSAGE_NEXT_BYTES_MAX;
 	task->order = *order;
+	task->over = false;
 	task->view = view;
 	copy_span(task->bytes, &task->order.message.name);
 	copy_span(task->bytes + name, &task->order.message.text);
@@ -96,6 +97,16 @@ read_clients(struct message_store *store, const struct message_order *order,
 }
 
 static enum message_status
+mark(struct message_store *store, const struct message_order *order, struct message_view *view)
+{
+	enum message_status status =
+	    message_store_mark(store, order->message.cursor, order->now_ms, &view->aside[0]);
+
+	view->aside_count = status == MESSAGE_DONE;
+	return status;
+}
+
+static enum message_status
 change(struct message_store *store, const struct message_order *order, struct message_view *view)
 {
 	const struct message *message = &order->message;
@@ -121,6 +132,8 @@ change(struct message_store *store, const struct message_order *order, struct me
 		return message_store_seen(store, message->client, order->now_ms);
 	case MESSAGE_BOUNDS:
 		return message_store_set_bounds(store, &order->bounds);
+	case MESSAGE_MARK:
+		return mark(store, order, view);
 	case MESSAGE_NEXT:
 	case MESSAGE_LIST:
 	case MESSAGE_LAST_SEEN:
@@ -168,6 +181,7 @@ do_order(struct message_store *store, const struct message_order *order, struct 
 	case MESSAGE_EXPIRE:
 	case MESSAGE_SEEN:
 	case MESSAGE_BOUNDS:
+	case MESSAGE_MARK:
 		break;
 	}
 	return change(store, order, view);
@@ -181,15 +195,25 @@ message_task_do(struct message_task *task, struct message_store *store)
 }
 
 void
-message_task_refuse(struct message_task *task, enum message_status status, const char *why)
+message_task_reset(struct message_task *task)
 {
 	struct message_view *view = task->view;
 
 	message_page_fini(&view->page);
 	message_clients_fini(&view->clients);
-	view->status = status;
 	view->removed = 0;
 	view->seen_ms = 0;
 	view->totals = (struct message_totals){ 0 };
+	if (view->verb == MESSAGE_MARK)
+		view->aside_count = 0; /* only what is committed was put aside */
+}
+
+void
+message_task_refuse(struct message_task *task, enum message_status status, const char *why)
+{
+	struct message_view *view = task->view;
+
+	message_task_reset(task);
+	view->status = status;
 	snprintf(view->why, sizeof view->why, "%s", why);
 }

@@ -22,6 +22,7 @@ enum message_verb {
 	MESSAGE_TOTALS,      /* -> totals */
 	MESSAGE_WAITING,     /* message: client -> totals: count, bytes */
 	MESSAGE_BOUNDS,      /* bounds */
+	MESSAGE_MARK,        /* message: cursor; now_ms: is put aside */
 };
 
 struct message_order {
@@ -36,6 +37,9 @@ struct message_order {
 	int64_t before_ms;
 };
 
+/* Messages put aside for one order; what else is damaged is found when it is given again. */
+#define MESSAGE_ASIDE_MAX 8u
+
 struct message_view {
 	enum message_verb verb;
 	enum message_status status;
@@ -46,6 +50,8 @@ struct message_view {
 	struct message_totals totals;
 	struct message_page page;
 	struct message_clients clients;
+	size_t aside_count; /* put aside since they stood in the way, also if the order failed */
+	struct message_aside aside[MESSAGE_ASIDE_MAX];
 	char why[128]; /* with a status that breaks: what the library said */
 };
 
@@ -57,6 +63,7 @@ struct message_task {
 	uint64_t token;
 	size_t cost; /* bytes that it and its answer hold at most, beside small change */
 	struct message_order order;
+	bool over; /* it failed alone, and is not done again with the others */
 	struct message_view *view;
 	uint8_t bytes[]; /* of name and text */
 };
@@ -70,6 +77,9 @@ struct message_view *message_task_take_view(struct message_task *task);
 
 /* Does it, within a batch.  The same status is in the view. */
 enum message_status message_task_do(struct message_task *task, struct message_store *store);
+
+/* Takes back what it has read: it is done once more. */
+void message_task_reset(struct message_task *task);
 
 /* Makes it refused, whatever it was before: nothing that it has read is handed out. */
 void message_task_refuse(struct message_task *task, enum message_status status, const char *why);

@@ -175,38 +175,67 @@ check_shape(const struct message *message)
 	return MESSAGE_DONE;
 }
 
-/* DONE: it is not there.  A row has its origin and sender in columns `at` and at + 1. */
+/* DONE: it is not there.  A row begins with its origin and sender. */
 static enum message_status
-compare_known(struct message_store *store, sqlite3_stmt *statement, int at,
-	      const struct message *message)
+compare_known(struct message_store *store, sqlite3_stmt *statement, const struct message *message)
 {
 	bool row;
 	enum message_status status = message_step(store, statement, &row);
 
 	if (status != MESSAGE_DONE || !row)
 		return status;
-	bool same = sqlite3_column_int64(statement, at) == message->origin &&
-		    message_column_u64(statement, at + 1) == message->sender;
+	bool same = sqlite3_column_int64(statement, 0) == message->origin &&
+		    message_column_u64(statement, 1) == message->sender;
 	/* The one that waits also says whether the text is the same. */
-	if (sqlite3_column_count(statement) > at + 2)
-		same &= sqlite3_column_int(statement, at + 2) == 1;
+	if (sqlite3_column_count(statement) > 2)
+		same &= sqlite3_column_int(statement, 2) == 1;
 	sqlite3_reset(statement);
 	return same ? MESSAGE_REPEATED : MESSAGE_TAKEN;
+}
+
+/* *seq = 0: it is not there. */
+static enum message_status
+find_waiting(struct message_store *store, uint64_t client, enum message_kind kind,
+	     const uint8_t *id, int64_t *seq, bool *aside)
+{
+	bool row;
+	sqlite3_stmt *statement = message_prepare(store, MESSAGE_SQL_FIND);
+
+	*seq = 0;
+	*aside = false;
+	bind_key(store, statement, client, kind, id);
+	enum message_status status = message_step(store, statement, &row);
+	if (status != MESSAGE_DONE || !row)
+		return status;
+	*seq = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return message_is_aside(store, *seq, aside);
 }
 
 static enum message_status
 check_known(struct message_store *store, const struct message *message)
 {
-	sqlite3_stmt *statement = message_prepare(store, MESSAGE_SQL_FIND_WAITING);
+	int64_t seq;
+	bool aside;
+	sqlite3_stmt *statement;
+	enum message_status status =
+	    find_waiting(store, message->client, message->kind, message->id, &seq, &aside);
 
-	bind_key(store, statement, message->client, message->kind, message->id);
-	message_bind_bytes(store, statement, 4, message->text.data, message->text.len);
-	enum message_status status = compare_known(store, statement, 1, message);
+	if (status == MESSAGE_DONE && aside)
+		return MESSAGE_ASIDE;
+	if (status == MESSAGE_DONE && seq != 0) {
+		statement = message_prepare(store, MESSAGE_SQL_COMPARE);
+		message_bind_int(store, statement, 1, seq);
+		message_bind_bytes(store, statement, 2, message->text.data, message->text.len);
+		status = compare_known(store, statement, message);
+		return status == MESSAGE_DONE ? message_row_unsound(store, seq)
+					      : message_row_fault(store, seq, status);
+	}
 	if (status != MESSAGE_DONE)
 		return status;
 	statement = message_prepare(store, MESSAGE_SQL_FIND_ENDED);
 	bind_key(store, statement, message->client, message->kind, message->id);
-	return compare_known(store, statement, 0, message);
+	return compare_known(store, statement, message);
 }
 
 /* Whether one more with these bytes fits. */
@@ -343,6 +372,13 @@ remove_one(struct message_store *store, int64_t seq, int64_t now_ms)
 	return status == MESSAGE_DONE ? trim_ended(store) : status;
 }
 
+/* What cannot be removed may stay: it is not delivered any more. */
+static enum message_status
+remove_message(struct message_store *store, int64_t seq, int64_t now_ms)
+{
+	return message_row_fault(store, seq, remove_one(store, seq, now_ms));
+}
+
 /* Removes what a statement, bound, finds.  All of it is found first: removing changes what it
  * looks through. */
 static enum message_status
@@ -360,7 +396,7 @@ remove_found(struct message_store *store, sqlite3_stmt *statement, int64_t now_m
 	}
 	sqlite3_reset(statement);
 	for (size_t i = 0; status == MESSAGE_DONE && i < count; i++)
-		status = remove_one(store, found[i], now_ms);
+		status = remove_message(store, found[i], now_ms);
 	if (status == MESSAGE_DONE)
 		*removed = count;
 	return status;
@@ -371,19 +407,15 @@ message_store_confirm(struct message_store *store, uint64_t client, enum message
 		      const uint8_t *id, int64_t now_ms)
 {
 	bool row;
-	sqlite3_stmt *statement = message_prepare(store, MESSAGE_SQL_FIND_WAITING);
+	bool aside;
+	int64_t seq;
+	enum message_status status = find_waiting(store, client, kind, id, &seq, &aside);
 
-	bind_key(store, statement, client, kind, id);
-	message_bind_bytes(store, statement, 4, NULL, 0);
-	enum message_status status = message_step(store, statement, &row);
-	if (row) {
-		int64_t seq = sqlite3_column_int64(statement, 0);
-		sqlite3_reset(statement);
-		return remove_one(store, seq, now_ms);
-	}
 	if (status != MESSAGE_DONE)
 		return status;
-	statement = message_prepare(store, MESSAGE_SQL_FIND_ENDED);
+	if (seq != 0)
+		return aside ? MESSAGE_REPEATED : remove_message(store, seq, now_ms);
+	sqlite3_stmt *statement = message_prepare(store, MESSAGE_SQL_FIND_ENDED);
 	bind_key(store, statement, client, kind, id);
 	status = message_step(store, statement, &row);
 	sqlite3_reset(statement);

@@ -9,7 +9,9 @@
  *
  * Every call may wait for the disk, and all belong to one thread: the storage thread.  Texts are
  * bytes that nobody looks into.  A file that is damaged, or of a newer relay, is refused and not
- * written to; only the operator sets it aside, and the next batch begins a new one.
+ * written to; only the operator sets it aside, and the next batch begins a new one.  Where the file
+ * is sound and a message in it is not, that one is put aside: it stays in the file, marked, is
+ * listed, and neither delivered nor removed unless it is dropped by its id.
  */
 #ifndef RELAY_MESSAGE_STORE_H
 #define RELAY_MESSAGE_STORE_H
@@ -48,9 +50,11 @@
 	X(MESSAGE_SENDER_BYTES, "too many bytes of this sender wait")                              \
 	X(MESSAGE_STORE_COUNT, "too many messages wait")                                           \
 	X(MESSAGE_STORE_BYTES, "too many bytes of messages wait")                                  \
+	X(MESSAGE_ASIDE, "it is damaged, and was put aside")                                       \
 	X(MESSAGE_NO_SPACE, "no space left for the message store")                                 \
 	X(MESSAGE_NO_MEMORY, "no memory for the message store")                                    \
 	X(MESSAGE_IO, "the disk of the message store fails")                                       \
+	X(MESSAGE_ROW_DAMAGED, "a message in the message store is damaged")                        \
 	X(MESSAGE_DAMAGED,                                                                         \
 	  "the file is damaged or no message store; move it and its -wal away to begin a new one") \
 	X(MESSAGE_NEWER, "the message store is of a newer relay")                                  \
@@ -87,6 +91,7 @@ extern const struct message_bounds message_bounds_default;
 
 /* They are on the disk as these numbers. */
 enum message_kind {
+	MESSAGE_KIND_UNKNOWN = 0, /* one that is put aside, of which nothing more is known */
 	MESSAGE_NOTICE = 1,
 	MESSAGE_REPLY = 2,
 };
@@ -108,6 +113,8 @@ struct message {
 	uint32_t gid;
 	int64_t accepted_ms; /* real time */
 	uint64_t bytes;      /* what it counts for; the store's to say */
+	bool aside;          /* is damaged: only cursor and, if known, kind, id, client and
+			      * accepted_ms are there */
 	struct wire_span name;
 	struct wire_span text;
 };
@@ -142,14 +149,37 @@ enum message_status message_store_begin(struct message_store *store);
 enum message_status message_store_commit(struct message_store *store);
 void message_store_rollback(struct message_store *store);
 
+/* Whether another file, or none, is where there was the one that was opened last, or tried. */
+bool message_store_was_replaced(const struct message_store *store);
+
+/* Which one was put aside: its cursor and, if known, kind and client. */
+struct message_aside {
+	uint64_t cursor;
+	uint64_t client;
+	enum message_kind kind;
+};
+
+/*
+ * After ROW_DAMAGED and a rollback: puts the message aside that is damaged, in a batch of its own.
+ * DONE: then the batch may be done again.  ASIDE: it was put aside before, and the call cannot do
+ * without it.
+ */
+enum message_status message_store_put_aside(struct message_store *store, int64_t now_ms,
+					    struct message_aside *aside);
+
+/* The same within a batch, with one that proved to be nothing that a relay has accepted. */
+enum message_status message_store_mark(struct message_store *store, uint64_t cursor, int64_t now_ms,
+				       struct message_aside *aside);
+
 /*
  * Keeps a message.  The same one again (client, kind, id), also one that was removed since, is
- * REPEATED and changes nothing; TAKEN if it has another sender, or another text while it waits.
+ * REPEATED and changes nothing; TAKEN if it has another sender, or another text while it waits;
+ * ASIDE if it was put aside.
  */
 enum message_status message_store_put(struct message_store *store, const struct message *message);
 
-/* Removes what the client has confirmed.  REPEATED: it was removed before.  UNKNOWN: it never was
- * there, or so long ago that it is forgotten. */
+/* Removes what the client has confirmed.  REPEATED: it was removed before, or is put aside.
+ * UNKNOWN: it never was there, or so long ago that it is forgotten. */
 enum message_status message_store_confirm(struct message_store *store, uint64_t client,
 					  enum message_kind kind, const uint8_t *id,
 					  int64_t now_ms);
@@ -158,8 +188,8 @@ enum message_status message_store_confirm(struct message_store *store, uint64_t 
 enum message_status message_store_drop(struct message_store *store, enum message_kind kind,
 				       const uint8_t *id, int64_t now_ms, size_t *removed);
 
-/* Those of a client; those accepted before a time; those older than the bound.  At most
- * MESSAGE_DROP_MAX, oldest first: with as many *removed there may be more. */
+/* Those of a client; those accepted before a time; those older than the bound; none that is put
+ * aside.  At most MESSAGE_DROP_MAX, oldest first: with as many *removed there may be more. */
 enum message_status message_store_drop_client(struct message_store *store, uint64_t client,
 					      int64_t now_ms, size_t *removed);
 enum message_status message_store_drop_older(struct message_store *store, int64_t before_ms,
@@ -191,7 +221,7 @@ struct message_list {
 	size_t max;      /* 1 .. MESSAGE_PAGE_MAX */
 };
 
-/* For the operator: everything but the texts. */
+/* For the operator: everything but the texts; with what is put aside. */
 enum message_status message_store_list(struct message_store *store, const struct message_list *list,
 				       struct message_page *page);
 
@@ -199,6 +229,7 @@ struct message_totals {
 	uint64_t count, bytes; /* messages that wait */
 	uint64_t ended;        /* ids that are remembered */
 	uint64_t clients;      /* of which is known when they were last seen */
+	uint64_t aside;        /* of those that wait: put aside */
 };
 
 enum message_status message_store_totals(struct message_store *store,

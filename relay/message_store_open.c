@@ -74,6 +74,13 @@ static const char schema[] =
     "CREATE TRIGGER clients_out AFTER DELETE ON clients BEGIN"
     " UPDATE totals SET clients = clients - 1; END;";
 
+/* Added to files that were made before it; a relay that does not know it has no need of it. */
+static const char schema_aside[] =
+    "CREATE TABLE IF NOT EXISTS aside (seq INTEGER PRIMARY KEY, found_ms INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL, id BLOB, client INTEGER, accepted_ms INTEGER) STRICT;"
+    "CREATE TRIGGER IF NOT EXISTS aside_out AFTER DELETE ON messages BEGIN"
+    " DELETE FROM aside WHERE seq = old.seq; END;";
+
 static const char *const statement_sql[] = {
 #define X(name, sql) sql,
 	MESSAGE_STATEMENTS(X)
@@ -173,6 +180,28 @@ make_file(struct message_store *store)
 	if (!S_ISREG(st.st_mode))
 		return fault_text(store, MESSAGE_DENIED, "not a regular file");
 	return MESSAGE_DONE;
+}
+
+static void
+note_file(struct message_store *store)
+{
+	struct stat st;
+	bool is_there = stat(store->path, &st) == 0;
+
+	store->file.device = is_there ? st.st_dev : 0;
+	store->file.inode = is_there ? st.st_ino : 0;
+	store->file.mode = is_there ? st.st_mode : 0;
+}
+
+bool
+message_store_was_replaced(const struct message_store *store)
+{
+	struct stat st;
+
+	if (stat(store->path, &st) != 0)
+		return store->file.inode != 0;
+	return st.st_dev != store->file.device || st.st_ino != store->file.inode ||
+	       st.st_mode != store->file.mode;
 }
 
 static enum message_status
@@ -353,6 +382,8 @@ open_file(struct message_store *store)
 	if (status == MESSAGE_DONE && fresh)
 		status = create(store);
 	if (status == MESSAGE_DONE)
+		status = execute(store, schema_aside);
+	if (status == MESSAGE_DONE)
 		status = prepare_all(store);
 	if (status == MESSAGE_DONE)
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
@@ -382,6 +413,7 @@ message_store_open(struct message_store *store)
 	enum message_status status = make_file(store);
 	if (status == MESSAGE_DONE)
 		status = open_file(store);
+	note_file(store);
 	if (status != MESSAGE_DONE)
 		message_store_close(store);
 	return status;

@@ -9,7 +9,7 @@
 
 #include "relay/message_store_internal.h"
 
-/* Columns of MESSAGE_COLUMNS, and the text behind them. */
+/* Columns of MESSAGE_COLUMNS, and what is behind them. */
 enum {
 	COLUMN_SEQ,
 	COLUMN_KIND,
@@ -22,7 +22,8 @@ enum {
 	COLUMN_ACCEPTED,
 	COLUMN_BYTES,
 	COLUMN_NAME,
-	COLUMN_TEXT,
+	COLUMN_LENGTH, /* of the text */
+	COLUMN_TEXT,   /* perhaps */
 };
 
 enum message_status
@@ -41,6 +42,7 @@ message_store_totals(struct message_store *store, struct message_totals *totals)
 	totals->bytes = message_column_u64(statement, 1);
 	totals->ended = message_column_u64(statement, 2);
 	totals->clients = message_column_u64(statement, 3);
+	totals->aside = message_column_u64(statement, 4);
 	sqlite3_reset(statement);
 	return MESSAGE_DONE;
 }
@@ -52,7 +54,8 @@ message_page_fini(struct message_page *page)
 {
 	/* Name and text of a message are one block. */
 	for (size_t i = 0; i < page->count; i++)
-		free((void *)(uintptr_t)page->messages[i].name.data);
+		if (!page->messages[i].aside)
+			free((void *)(uintptr_t)page->messages[i].name.data);
 	free(page->messages);
 	*page = (struct message_page){ 0 };
 }
@@ -65,19 +68,38 @@ column_span(sqlite3_stmt *statement, int at)
 	return wire_span(bytes, (size_t)sqlite3_column_bytes(statement, at));
 }
 
+static bool
+has_types(sqlite3_stmt *statement)
+{
+	for (int i = 0; i < COLUMN_TEXT; i++) {
+		bool blob = i == COLUMN_ID || i == COLUMN_NAME;
+
+		if (sqlite3_column_type(statement, i) != (blob ? SQLITE_BLOB : SQLITE_INTEGER))
+			return false;
+	}
+	return sqlite3_column_count(statement) <= COLUMN_TEXT ||
+	       sqlite3_column_type(statement, COLUMN_TEXT) == SQLITE_BLOB;
+}
+
 /* What the file says is believed only within the bounds that put has kept. */
 static bool
-row_is_sound(sqlite3_stmt *statement, bool with_text)
+row_is_sound(sqlite3_stmt *statement)
 {
 	int64_t kind = sqlite3_column_int64(statement, COLUMN_KIND);
 	int64_t origin = sqlite3_column_int64(statement, COLUMN_ORIGIN);
+	int64_t name = sqlite3_column_bytes(statement, COLUMN_NAME);
+	int64_t text = sqlite3_column_int64(statement, COLUMN_LENGTH);
 
-	return (kind == MESSAGE_NOTICE || kind == MESSAGE_REPLY) && origin >= MESSAGE_BY_RELAY &&
-	       origin <= MESSAGE_BY_USER &&
-	       sqlite3_column_bytes(statement, COLUMN_ID) == (int)MESSAGE_ID_SIZE &&
-	       sqlite3_column_bytes(statement, COLUMN_NAME) <= (int)MESSAGE_NAME_MAX &&
-	       (!with_text ||
-		sqlite3_column_bytes(statement, COLUMN_TEXT) <= (int)MESSAGE_REPLY_MAX);
+	if (!has_types(statement) || (kind != MESSAGE_NOTICE && kind != MESSAGE_REPLY))
+		return false;
+	if (kind == MESSAGE_REPLY ? origin != MESSAGE_BY_RELAY
+				  : origin != MESSAGE_BY_CLIENT && origin != MESSAGE_BY_USER)
+		return false;
+	return sqlite3_column_bytes(statement, COLUMN_ID) == (int)MESSAGE_ID_SIZE &&
+	       name <= MESSAGE_NAME_MAX &&
+	       text <= (kind == MESSAGE_NOTICE ? MESSAGE_NOTICE_MAX : MESSAGE_REPLY_MAX) &&
+	       sqlite3_column_int64(statement, COLUMN_ACCEPTED) >= 0 &&
+	       sqlite3_column_int64(statement, COLUMN_BYTES) == MESSAGE_OVERHEAD + name + text;
 }
 
 static void
@@ -94,12 +116,11 @@ read_numbers(sqlite3_stmt *statement, struct message *message)
 	message->bytes = message_column_u64(statement, COLUMN_BYTES);
 }
 
+/* Name and text, one block behind the other. */
 static enum message_status
-read_row(struct message_store *store, sqlite3_stmt *statement, bool with_text,
-	 struct message *message)
+copy_row(struct message_store *store, sqlite3_stmt *statement, struct message *message)
 {
-	if (!row_is_sound(statement, with_text))
-		return message_store_fault(store, SQLITE_CORRUPT);
+	bool with_text = sqlite3_column_count(statement) > COLUMN_TEXT;
 	struct wire_span id = column_span(statement, COLUMN_ID);
 	struct wire_span name = column_span(statement, COLUMN_NAME);
 	struct wire_span text = with_text ? column_span(statement, COLUMN_TEXT) : wire_span("", 0);
@@ -110,7 +131,6 @@ read_row(struct message_store *store, sqlite3_stmt *statement, bool with_text,
 		free(bytes);
 		return message_store_fault(store, SQLITE_NOMEM);
 	}
-	*message = (struct message){ 0 };
 	read_numbers(statement, message);
 	memcpy(message->id, id.data, MESSAGE_ID_SIZE);
 	if (name.len > 0)
@@ -122,39 +142,93 @@ read_row(struct message_store *store, sqlite3_stmt *statement, bool with_text,
 	return MESSAGE_DONE;
 }
 
-/* Whether the page has room for the text of this row. */
-static bool
-has_room(const struct message_page *page, sqlite3_stmt *statement, size_t max, bool with_text,
-	 size_t bytes)
+/* ---- reading rows, of which an index has told ---- */
+
+/* Which rows, and how much of them. */
+struct rows {
+	enum message_statement how; /* ROW or ROW_HEAD */
+	const uint64_t *client;     /* all are for this one; NULL: for anybody */
+	size_t max;
+	size_t bytes; /* of texts so far */
+};
+
+static enum message_status
+read_aside(struct message_store *store, int64_t seq, struct message *message)
 {
-	if (page->count == max)
-		return false;
-	if (!with_text || page->count == 0)
-		return true;
-	size_t more = (size_t)sqlite3_column_bytes(statement, COLUMN_TEXT);
-	return bytes + more <= MESSAGE_NEXT_BYTES_MAX;
+	bool row;
+	sqlite3_stmt *statement = message_prepare(store, MESSAGE_SQL_ROW_ASIDE);
+
+	message_bind_int(store, statement, 1, seq);
+	enum message_status status = message_step(store, statement, &row);
+	if (status != MESSAGE_DONE)
+		return status;
+	message->aside = true;
+	message->cursor = (uint64_t)seq;
+	message->name = wire_span("", 0);
+	message->text = wire_span("", 0);
+	if (row && sqlite3_column_bytes(statement, 1) == (int)MESSAGE_ID_SIZE) {
+		message->kind = (enum message_kind)sqlite3_column_int64(statement, 0);
+		memcpy(message->id, sqlite3_column_blob(statement, 1), MESSAGE_ID_SIZE);
+		message->client = message_column_u64(statement, 2);
+	}
+	if (row)
+		message->accepted_ms = sqlite3_column_int64(statement, 3);
+	sqlite3_reset(statement);
+	return MESSAGE_DONE;
 }
 
-/* Reads a statement, bound to find one more than `max`. */
+/* By the number that an index has told: what is wrong then is this row.  *fits = false: the page
+ * has no room for its text. */
 static enum message_status
-read_page(struct message_store *store, sqlite3_stmt *statement, size_t max, bool with_text,
+read_row(struct message_store *store, int64_t seq, const struct rows *rows, bool first,
+	 struct message *message, bool *fits)
+{
+	bool row;
+	sqlite3_stmt *statement = message_prepare(store, rows->how);
+
+	message_bind_int(store, statement, 1, seq);
+	enum message_status status =
+	    message_row_fault(store, seq, message_step(store, statement, &row));
+	if (status != MESSAGE_DONE)
+		return status;
+	if (!row || !row_is_sound(statement) ||
+	    (rows->client != NULL && message_column_u64(statement, COLUMN_CLIENT) != *rows->client))
+		status = message_row_unsound(store, seq);
+	size_t more = row ? (size_t)sqlite3_column_int64(statement, COLUMN_LENGTH) : 0;
+	*fits = rows->how == MESSAGE_SQL_ROW_HEAD || first ||
+		rows->bytes + more <= MESSAGE_NEXT_BYTES_MAX;
+	if (status == MESSAGE_DONE && *fits)
+		status = copy_row(store, statement, message);
+	sqlite3_reset(statement);
+	return status;
+}
+
+/* Reads what a statement finds, which is bound to find one more than the page takes. */
+static enum message_status
+read_page(struct message_store *store, sqlite3_stmt *statement, struct rows *rows,
 	  struct message_page *page)
 {
 	bool row;
-	size_t bytes = 0;
+	bool fits = true;
 
-	page->messages = calloc(max, sizeof *page->messages);
+	page->messages = calloc(rows->max, sizeof *page->messages);
 	if (page->messages == NULL)
 		return message_store_fault(store, SQLITE_NOMEM);
 	enum message_status status = message_step(store, statement, &row);
-	while (row && has_room(page, statement, max, with_text, bytes)) {
+	while (row && page->count < rows->max) {
 		struct message *message = &page->messages[page->count];
-		status = read_row(store, statement, with_text, message);
-		if (status != MESSAGE_DONE)
+		int64_t seq = sqlite3_column_int64(statement, 0);
+
+		*message = (struct message){ 0 };
+		if (sqlite3_column_int(statement, 1) != 0)
+			status = read_aside(store, seq, message);
+		else
+			status = read_row(store, seq, rows, page->count == 0, message, &fits);
+		if (status != MESSAGE_DONE || !fits)
 			break;
 		page->count++;
 		page->cursor = message->cursor;
-		bytes += message->text.len;
+		rows->bytes += message->text.len;
 		status = message_step(store, statement, &row);
 	}
 	page->more = row;
@@ -176,7 +250,8 @@ message_store_next(struct message_store *store, uint64_t client, uint64_t cursor
 	message_bind_u64(store, statement, 1, client);
 	message_bind_u64(store, statement, 2, cursor);
 	message_bind_int(store, statement, 3, (int64_t)max + 1);
-	return read_page(store, statement, max, true, page);
+	struct rows rows = { .how = MESSAGE_SQL_ROW, .client = &client, .max = max };
+	return read_page(store, statement, &rows, page);
 }
 
 enum message_status
@@ -199,7 +274,10 @@ message_store_list(struct message_store *store, const struct message_list *list,
 	message_bind_int(store, statement, 2, (int64_t)list->max + 1);
 	if (list->of_client)
 		message_bind_u64(store, statement, 3, list->client);
-	return read_page(store, statement, list->max, false, page);
+	struct rows rows = { .how = MESSAGE_SQL_ROW_HEAD,
+			     .client = list->of_client ? &list->client : NULL,
+			     .max = list->max };
+	return read_page(store, statement, &rows, page);
 }
 
 /* ---- last seen ---- */

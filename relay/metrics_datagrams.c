@@ -135,6 +135,8 @@ write_webpager(struct metrics_text *text, const Relay__Control__WebpagerStats *w
 static const struct metrics_member store_members[] = {
 	STORE("relay_store_messages", "gauge", waiting, "Messages that wait on the disk."),
 	STORE("relay_store_bytes", "gauge", bytes, "Their bytes."),
+	STORE("relay_store_aside_messages", "gauge", aside,
+	      "Of them those that are damaged and put aside."),
 	STORE("relay_store_commits_total", "counter", commits, "Transactions of the store."),
 	STORE("relay_store_notices_total", "counter", notices, "Notices kept."),
 	STORE("relay_store_replies_total", "counter", replies, "Replies kept."),

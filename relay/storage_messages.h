@@ -11,8 +11,9 @@
 struct storage_messages {
 	struct message_store *store; /* NULL: none is configured */
 	struct storage_queue *queue;
-	enum message_status broken; /* DONE, or why it cannot be opened */
+	enum message_status broken; /* DONE, or why the last batch failed, if that may last */
 	uint64_t broken_ms;         /* when that was found out */
+	uint64_t pause_ms;          /* and for how long nothing is tried */
 	uint64_t commits;
 };
 

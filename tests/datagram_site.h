@@ -42,6 +42,7 @@ static struct told told;                /* by it */
 static struct worker_site other;        /* a second worker, where a test wants one */
 static struct datagram_settings site_settings;
 static bool site_sealed;
+static bool site_any; /* the worker's socket has all addresses */
 static int peer_listener;
 static struct sockaddr_in peer_address;
 static struct sockaddr_in host_address; /* where stream clients find the host added last */
@@ -64,6 +65,22 @@ site_key(uint64_t client)
 }
 
 /* --- the peer --------------------------------------------------------------------------------- */
+
+/* A UDP socket that has all addresses; the first of loopback is told. */
+static inline int
+everywhere(struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof *address;
+
+	cr_assert_geq(fd, 0);
+	*address = (struct sockaddr_in){ .sin_family = AF_INET };
+	cr_assert_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &len), 0);
+	cr_assert_eq(dgram_tell_local(fd, AF_INET), 0);
+	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return fd;
+}
 
 static inline void
 peer_say(int fd, const char *line, size_t len)
@@ -174,7 +191,8 @@ site_worker_up(struct worker_site *at, struct sockaddr_in *address)
 
 	datagrams_ring(&ring_options, site_settings.size);
 	site_make(at, &ring_options, 1000, at == &site ? told_add : told_nothing);
-	int fd = site_bound(SOCK_DGRAM, address);
+	int fd = site_any ? everywhere(address) : site_bound(SOCK_DGRAM, address);
+	socket_is.datagram_socket.any = site_any;
 	socket_is.datagram_socket.count = 1;
 	socket_is.datagram_socket.family = AF_INET;
 	socket_is.datagram_socket.workers = 1;

@@ -420,8 +420,9 @@ uring_dgram_size(const struct uring *u)
 }
 
 void
-uring_dgram_recv(struct uring *u, struct uring_op *op, int fd)
+uring_dgram_recv(struct uring *u, struct uring_op *op, int fd, bool local)
 {
+	(void)local;
 	fake_fault(u, "a receive of datagrams (%d), descriptor %d", op->in_flight, fd);
 }
 

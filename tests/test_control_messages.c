@@ -688,6 +688,9 @@ Test(control_messages, trouble_lasts_until_something_was_written)
 	control_store_count(&control->messages, &view);
 	cr_assert_eq(store->totals.count, 7u);
 	cr_assert_str_eq(control_messages_trouble(control), message_status_text(MESSAGE_NO_SPACE));
+	view = (struct message_view){ .verb = MESSAGE_SEEN };
+	control_store_count(&control->messages, &view);
+	cr_assert_not_null(control_messages_trouble(control), "a message needs more room");
 	view = (struct message_view){ .verb = MESSAGE_PUT, .message.kind = MESSAGE_NOTICE };
 	control_store_count(&control->messages, &view);
 	cr_assert_null(control_messages_trouble(control));

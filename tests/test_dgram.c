@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const struct dgram_local nowhere_special = { .family = AF_UNSPEC };
+
 static int
 open_socket(union dgram_address *address)
 {
@@ -29,12 +31,12 @@ put(struct dgram_batch *batch, const union dgram_address *to, const char *text)
 
 	cr_assert_not_null(room);
 	memcpy(room, text, strlen(text));
-	dgram_batch_add(batch, to, strlen(text));
+	dgram_batch_add(batch, to, &nowhere_special, strlen(text));
 }
 
 Test(dgram, one_that_cannot_be_sent_does_not_hold_up_those_behind_it)
 {
-	struct dgram_batch *batch = dgram_batch_new(600);
+	struct dgram_batch *batch = dgram_batch_new(600, false);
 	union dgram_address to, from, nowhere;
 	char got[16];
 
@@ -65,8 +67,8 @@ Test(dgram, a_batch_has_a_bound_in_number_and_in_bytes)
 {
 	union dgram_address to;
 	int fd = open_socket(&to);
-	struct dgram_batch *small = dgram_batch_new(600);
-	struct dgram_batch *large = dgram_batch_new(65507);
+	struct dgram_batch *small = dgram_batch_new(600, false);
+	struct dgram_batch *large = dgram_batch_new(65507, false);
 	unsigned count = 0;
 
 	for (; dgram_batch_room(small) != NULL; count++)

@@ -294,3 +294,33 @@ Test(keeper_datagram, a_file_in_the_pagers_place)
 	cr_assert_eq(stat(path, &st), 0);
 	cr_assert(S_ISREG(st.st_mode));
 }
+
+/* Only who has all addresses has to be told which of them was meant. */
+Test(keeper_datagram, a_socket_with_all_addresses_tells_which_was_asked)
+{
+	static char any[64];
+	static char *both[] = { any, NULL };
+	int tells = -1;
+	socklen_t len = sizeof tells;
+
+	cr_assert_eq(getsockopt(datagram.sockets[0], IPPROTO_IP, IP_PKTINFO, &tells, &len), 0);
+	cr_assert_eq(tells, 0);
+	cr_assert_not(datagram.is_any[0]);
+	cr_assert_not(datagram.is_any[1]);
+	keeper_datagram_fini(&datagram);
+	settings.datagram_listen = both;
+	bool bound = false;
+	for (int tries = 0; !bound && tries < 20; tries++) {
+		snprintf(any, sizeof any, "0.0.0.0:%u", free_port());
+		bound = keeper_datagram_init(&datagram, &settings, WORKERS, 0);
+		if (!bound)
+			keeper_datagram_fini(&datagram);
+	}
+	cr_assert(bound, "%s", said);
+	cr_assert(datagram.is_any[0]);
+	for (int i = 0; i < WORKERS; i++) {
+		cr_assert_eq(getsockopt(datagram.sockets[i], IPPROTO_IP, IP_PKTINFO, &tells, &len),
+			     0);
+		cr_assert_eq(tells, 1);
+	}
+}

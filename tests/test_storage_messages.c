@@ -342,6 +342,22 @@ Test(storage_messages, a_transaction_is_bounded_by_bytes)
 	cr_assert_eq(atomic_load(&commits) - before, 3);
 }
 
+/* A store that failed is tried again before long. */
+static void
+put_until_done(unsigned number)
+{
+	enum message_status status = MESSAGE_DAMAGED;
+
+	for (unsigned tries = 0; status == MESSAGE_DAMAGED && tries < 2000; tries++) {
+		put(number);
+		take_answer();
+		status = result.message->status;
+		storage_result_fini(&result);
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+	}
+	cr_assert_eq(status, MESSAGE_DONE, "%s", message_status_text(status));
+}
+
 Test(storage_messages, a_transaction_that_fails_refuses_each_once)
 {
 	hold_with(1000);
@@ -355,9 +371,7 @@ Test(storage_messages, a_transaction_that_fails_refuses_each_once)
 		expect_answer(i, MESSAGE_DAMAGED);
 	expect_nothing();
 	atomic_store(&fail, false);
-	put(5);
-	expect_notice(0, NULL);
-	expect_answer(5, MESSAGE_DONE);
+	put_until_done(5);
 	cr_assert_eq(count_waiting(), 1);
 }
 
@@ -511,17 +525,6 @@ Test(storage_messages, a_damaged_file_is_said_at_the_start_and_replaced_by_the_o
 	expect_answer(1, MESSAGE_DAMAGED);
 	expect_nothing();
 	cr_assert_eq(rename(path, temp_path("aside")), 0);
-	/* It is tried again before long. */
-	enum message_status status = MESSAGE_DAMAGED;
-	for (unsigned tries = 0; status == MESSAGE_DAMAGED && tries < 2000; tries++) {
-		put(1);
-		do
-			take();
-		while (result.type == STORAGE_NOTICE);
-		status = result.message->status;
-		storage_result_fini(&result);
-		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
-	}
-	cr_assert_eq(status, MESSAGE_DONE, "%s", message_status_text(status));
+	put_until_done(1);
 	cr_assert_eq(count_waiting(), 1);
 }

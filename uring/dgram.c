@@ -4,6 +4,7 @@
  */
 #include "uring/dgram.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
@@ -12,6 +13,14 @@
 /* Of a batch of long datagrams: fewer of them. */
 #define BATCH_BYTES_MAX (512u * 1024)
 
+/* What is said to the kernel beside a datagram. */
+union control {
+	struct cmsghdr head;
+	uint8_t bytes[DGRAM_CONTROL];
+};
+
+static_assert(sizeof(struct in_pktinfo) <= sizeof(struct in6_pktinfo), "room for either");
+
 struct dgram_batch {
 	unsigned size;
 	unsigned max;
@@ -19,6 +28,7 @@ struct dgram_batch {
 	union dgram_address to[DGRAM_BATCH];
 	struct iovec iov[DGRAM_BATCH];
 	struct mmsghdr msgs[DGRAM_BATCH];
+	union control *controls; /* DGRAM_BATCH of them; NULL: the socket has one address */
 	uint8_t bytes[];
 };
 
@@ -28,10 +38,64 @@ address_len(const union dgram_address *address)
 	return address->any.sa_family == AF_INET ? sizeof address->ip4 : sizeof address->ip6;
 }
 
-bool
-uring_dgram_take(struct dgram *dgram, const uint8_t *data, int res)
+int
+dgram_tell_local(int fd, sa_family_t family)
 {
-	struct msghdr shape = { .msg_namelen = sizeof(union dgram_address) };
+	const int on = 1;
+	int error = family == AF_INET
+			? setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on)
+			: setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+
+	return error == 0 ? 0 : -errno;
+}
+
+static void
+take_ip4(struct dgram_local *to, const struct cmsghdr *cmsg)
+{
+	struct in_pktinfo info;
+
+	if (cmsg->cmsg_len < CMSG_LEN(sizeof info))
+		return;
+	memcpy(&info, CMSG_DATA(cmsg), sizeof info);
+	to->family = AF_INET;
+	to->address.ip4 = info.ipi_spec_dst; /* one of ours, also if it came by broadcast */
+}
+
+static void
+take_ip6(struct dgram_local *to, const struct cmsghdr *cmsg)
+{
+	struct in6_pktinfo info;
+
+	if (cmsg->cmsg_len < CMSG_LEN(sizeof info))
+		return;
+	memcpy(&info, CMSG_DATA(cmsg), sizeof info);
+	if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+		return;
+	to->family = AF_INET6;
+	to->address.ip6 = info.ipi6_addr;
+	if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+		to->interface = info.ipi6_ifindex;
+}
+
+/* Nothing that can be understood: then the kernel chooses. */
+static void
+take_local(struct dgram_local *to, struct io_uring_recvmsg_out *out, struct msghdr *shape)
+{
+	struct cmsghdr *cmsg = io_uring_recvmsg_cmsg_firsthdr(out, shape);
+
+	for (; cmsg != NULL; cmsg = io_uring_recvmsg_cmsg_nexthdr(out, shape, cmsg)) {
+		if (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_PKTINFO)
+			take_ip4(to, cmsg);
+		else if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO)
+			take_ip6(to, cmsg);
+	}
+}
+
+bool
+uring_dgram_take(struct dgram *dgram, const uint8_t *data, int res, bool local)
+{
+	struct msghdr shape = { .msg_namelen = DGRAM_NAME,
+				.msg_controllen = local ? DGRAM_CONTROL : 0 };
 	/* The buffer is the kernel's and writable; only the ring's callback has it const. */
 	void *buffer = (void *)(uintptr_t)data;
 	struct io_uring_recvmsg_out *out = io_uring_recvmsg_validate(buffer, res, &shape);
@@ -43,6 +107,9 @@ uring_dgram_take(struct dgram *dgram, const uint8_t *data, int res)
 	if (out->namelen < sizeof dgram->from.any.sa_family ||
 	    out->namelen != address_len(&dgram->from))
 		return false;
+	dgram->to = (struct dgram_local){ .family = AF_UNSPEC };
+	if (local)
+		take_local(&dgram->to, out, &shape);
 	dgram->bytes = io_uring_recvmsg_payload(out, &shape);
 	dgram->len = io_uring_recvmsg_payload_length(out, res, &shape);
 	dgram->truncated = (out->flags & MSG_TRUNC) != 0;
@@ -87,12 +154,18 @@ batch_max(unsigned size)
 }
 
 struct dgram_batch *
-dgram_batch_new(unsigned size)
+dgram_batch_new(unsigned size, bool local)
 {
 	struct dgram_batch *batch = calloc(1, sizeof *batch + (size_t)size * batch_max(size));
 
 	if (batch == NULL)
 		return NULL;
+	if (local)
+		batch->controls = calloc(DGRAM_BATCH, sizeof *batch->controls);
+	if (local && batch->controls == NULL) {
+		free(batch);
+		return NULL;
+	}
 	batch->size = size;
 	batch->max = batch_max(size);
 	for (unsigned i = 0; i < batch->max; i++) {
@@ -107,13 +180,16 @@ dgram_batch_new(unsigned size)
 void
 dgram_batch_free(struct dgram_batch *batch)
 {
+	if (batch != NULL)
+		free(batch->controls);
 	free(batch);
 }
 
 size_t
 dgram_batch_bytes(const struct dgram_batch *batch)
 {
-	return sizeof *batch + (size_t)batch->size * batch->max;
+	return sizeof *batch + (size_t)batch->size * batch->max +
+	       (batch->controls == NULL ? 0 : DGRAM_BATCH * sizeof *batch->controls);
 }
 
 uint8_t *
@@ -123,14 +199,40 @@ dgram_batch_room(struct dgram_batch *batch)
 					  : batch->bytes + (size_t)batch->count * batch->size;
 }
 
+/* The interface is left to the route, but for an address that has no meaning without one. */
+static void
+say_local(struct msghdr *msg, union control *control, const struct dgram_local *from)
+{
+	const struct in_pktinfo ip4 = { .ipi_spec_dst = from->address.ip4 };
+	const struct in6_pktinfo ip6 = { .ipi6_addr = from->address.ip6,
+					 .ipi6_ifindex = from->interface };
+	bool is_ip4 = from->family == AF_INET;
+	size_t len = is_ip4 ? sizeof ip4 : sizeof ip6;
+
+	control->head.cmsg_level = is_ip4 ? IPPROTO_IP : IPPROTO_IPV6;
+	control->head.cmsg_type = is_ip4 ? IP_PKTINFO : IPV6_PKTINFO;
+	control->head.cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(&control->head), is_ip4 ? (const void *)&ip4 : (const void *)&ip6, len);
+	msg->msg_control = control;
+	msg->msg_controllen = CMSG_SPACE(len);
+}
+
 void
-dgram_batch_add(struct dgram_batch *batch, const union dgram_address *to, size_t len)
+dgram_batch_add(struct dgram_batch *batch, const union dgram_address *to,
+		const struct dgram_local *from, size_t len)
 {
 	unsigned at = batch->count++;
+	struct msghdr *msg = &batch->msgs[at].msg_hdr;
 
 	batch->to[at] = *to;
 	batch->iov[at].iov_len = len;
-	batch->msgs[at].msg_hdr.msg_namelen = address_len(to);
+	msg->msg_namelen = address_len(to);
+	if (batch->controls == NULL)
+		return;
+	msg->msg_control = NULL;
+	msg->msg_controllen = 0;
+	if (from->family != AF_UNSPEC)
+		say_local(msg, &batch->controls[at], from);
 }
 
 bool

@@ -16,6 +16,11 @@
 
 #define DGRAM_BATCH 64u
 
+/* Bytes of what the kernel says before a datagram: its sender, and, with `local`, a control message
+ * that is to be aligned. */
+#define DGRAM_NAME    ((sizeof(union dgram_address) + 7) & ~(size_t)7)
+#define DGRAM_CONTROL CMSG_SPACE(sizeof(struct in6_pktinfo))
+
 /* An address of either family; compare with dgram_address_equal(). */
 union dgram_address {
 	struct sockaddr any;
@@ -23,10 +28,25 @@ union dgram_address {
 	struct sockaddr_in6 ip6;
 };
 
+/* The address of this machine that a datagram came to, and that its answer leaves from. */
+struct dgram_local {
+	sa_family_t family; /* AF_UNSPEC: the socket has one, or the kernel is to choose */
+	unsigned interface; /* of a link-local address, else 0 */
+
+	union {
+		struct in_addr ip4;
+		struct in6_addr ip6;
+	} address;
+};
+
+/* Receives what a socket says of that which has all addresses (IP_PKTINFO, IPV6_RECVPKTINFO). */
+int dgram_tell_local(int fd, sa_family_t family); /* 0 or a negative errno */
+
 /* A datagram that came. */
 struct dgram {
 	union dgram_address from;
-	uint8_t *bytes; /* may be changed; gone when the callback returns */
+	struct dgram_local to; /* with `local`; else AF_UNSPEC */
+	uint8_t *bytes;        /* may be changed; gone when the callback returns */
 	size_t len;
 	bool truncated; /* was longer than uring_dgram_size() */
 };
@@ -35,14 +55,15 @@ struct dgram {
 unsigned uring_dgram_size(const struct uring *ring);
 
 /*
- * Receives datagrams, on a ring that has buffers for them, until it is cancelled or fails.
+ * Receives datagrams, on a ring that has buffers for them, until it is cancelled or fails; `local`:
+ * with the address that each came to, of a socket that tells it.
  * op->done(op, res, data): res > 0 is for uring_dgram_take(); a negative res with in_flight false
  * ends it.
  */
-void uring_dgram_recv(struct uring *ring, struct uring_op *op, int fd);
+void uring_dgram_recv(struct uring *ring, struct uring_op *op, int fd, bool local);
 
 /* What done() was given, taken apart.  false = nothing that could be one. */
-bool uring_dgram_take(struct dgram *dgram, const uint8_t *data, int res);
+bool uring_dgram_take(struct dgram *dgram, const uint8_t *data, int res, bool local);
 
 bool dgram_address_equal(const union dgram_address *a, const union dgram_address *b);
 
@@ -58,8 +79,8 @@ struct dgram_sent {
 	unsigned dropped; /* the socket was full, or the network refused */
 };
 
-/* NULL without memory. */
-struct dgram_batch *dgram_batch_new(unsigned size);
+/* `local`: of a socket that has all addresses.  NULL without memory. */
+struct dgram_batch *dgram_batch_new(unsigned size, bool local);
 void dgram_batch_free(struct dgram_batch *batch);
 
 /* How many bytes of memory it has. */
@@ -68,8 +89,9 @@ size_t dgram_batch_bytes(const struct dgram_batch *batch);
 /* Room for the bytes of one more datagram; NULL = it is full, send first. */
 uint8_t *dgram_batch_room(struct dgram_batch *batch);
 
-/* What was written into that room is complete. */
-void dgram_batch_add(struct dgram_batch *batch, const union dgram_address *to, size_t len);
+/* What was written into that room is complete.  It leaves from `from`, if the batch is local. */
+void dgram_batch_add(struct dgram_batch *batch, const union dgram_address *to,
+		     const struct dgram_local *from, size_t len);
 
 bool dgram_batch_empty(const struct dgram_batch *batch);
 

@@ -214,7 +214,7 @@ static void
 complete_recv(struct uring *u, struct uring_op *op, const struct completion *c)
 {
 	bool more = (c->flags & IORING_CQE_F_MORE) != 0;
-	struct provided *buffers = op->kind == OP_DGRAM ? &u->datagrams : &u->buffers;
+	struct provided *buffers = uring_op_is_dgram(op) ? &u->datagrams : &u->buffers;
 
 	if (c->res > 0) {
 		assert(c->flags & IORING_CQE_F_BUFFER);
@@ -248,7 +248,7 @@ complete_all(struct uring *u)
 			continue;
 		struct uring_op *op = (struct uring_op *)(uintptr_t)c->user_data;
 		assert(op->in_flight);
-		if (op->kind == OP_RECV || op->kind == OP_DGRAM)
+		if (op->kind == OP_RECV || uring_op_is_dgram(op))
 			complete_recv(u, op, c);
 		else
 			finish(op, c->res);

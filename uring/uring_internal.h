@@ -34,7 +34,8 @@ enum op_kind {
 	OP_SEND,
 	OP_CONNECT,
 	OP_POLL,
-	OP_DGRAM
+	OP_DGRAM,
+	OP_DGRAM_LOCAL
 };
 
 enum op_flag {
@@ -83,6 +84,12 @@ pointers_add(struct pointers *list, void *pointer)
 	if (list->count == list->cap)
 		uring_pointers_grow(list);
 	list->at[list->count++] = pointer;
+}
+
+static inline bool
+uring_op_is_dgram(const struct uring_op *op)
+{
+	return op->kind == OP_DGRAM || op->kind == OP_DGRAM_LOCAL;
 }
 
 /* --- uring.c */

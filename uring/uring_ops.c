@@ -49,21 +49,29 @@ uring_accept(struct uring *u, struct uring_op *op, int listener)
 	sqe->user_data = (uintptr_t)op;
 }
 
+/* Only its shape is looked at, and the kernel keeps a copy. */
+static struct msghdr *
+shape_of(const struct uring_op *op)
+{
+	static struct msghdr plain = { .msg_namelen = DGRAM_NAME };
+	static struct msghdr local = { .msg_namelen = DGRAM_NAME, .msg_controllen = DGRAM_CONTROL };
+
+	return op->kind == OP_DGRAM_LOCAL ? &local : &plain;
+}
+
 void
 uring_submit_recv(struct uring *u, struct uring_op *op)
 {
 	struct io_uring_sqe *sqe = next_sqe(u);
 
-	if (op->kind == OP_DGRAM) {
-		/* Only its shape is looked at, and the kernel keeps a copy. */
-		static struct msghdr shape = { .msg_namelen = sizeof(union dgram_address) };
-		io_uring_prep_recvmsg_multishot(sqe, op->fd, &shape, 0);
+	if (uring_op_is_dgram(op)) {
+		io_uring_prep_recvmsg_multishot(sqe, op->fd, shape_of(op), 0);
 	} else {
 		io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	}
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = op->kind == OP_DGRAM ? DGRAM_GROUP : BUFFER_GROUP;
+	sqe->buf_group = uring_op_is_dgram(op) ? DGRAM_GROUP : BUFFER_GROUP;
 	sqe->user_data = (uintptr_t)op;
 }
 
@@ -81,9 +89,9 @@ uring_dgram_size(const struct uring *u)
 }
 
 void
-uring_dgram_recv(struct uring *u, struct uring_op *op, int fd)
+uring_dgram_recv(struct uring *u, struct uring_op *op, int fd, bool local)
 {
-	mark(op, OP_DGRAM, fd);
+	mark(op, local ? OP_DGRAM_LOCAL : OP_DGRAM, fd);
 	uring_submit_recv(u, op);
 }
 

@@ -80,7 +80,7 @@ restrict_and_enable(struct io_uring *ring)
 static int
 make_buffers(struct uring *u, const struct uring_options *options)
 {
-	size_t head = sizeof(struct io_uring_recvmsg_out) + sizeof(union dgram_address);
+	size_t head = sizeof(struct io_uring_recvmsg_out) + DGRAM_NAME + DGRAM_CONTROL;
 	int error = provided_init(&u->buffers, &u->ring, BUFFER_GROUP, options->buffers,
 				  options->buffer_size);
 
