@@ -205,6 +205,7 @@ struct load {
 	struct schedule schedule; /* open loop; rate 0 until it begins */
 	struct client_list resting;
 	uint64_t serial;
+	uint64_t seed;  /* scrambled */
 	uint64_t left;  /* requests still to be begun, if they are counted */
 	uint64_t ready; /* clients that have connected, idle ones included */
 	uint64_t in_flight;
