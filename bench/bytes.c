@@ -25,19 +25,18 @@ grow_to(struct bytes *b, size_t need)
 }
 
 uint8_t *
-bytes_room(struct bytes *b, size_t n)
+bytes_room_made(struct bytes *b, size_t n)
 {
-	if (n > b->cap - b->len) {
-		size_t used = bytes_used(b);
-		/* Moving pays only when it frees at least as much as it copies. */
-		if (b->at > 0 && b->at >= used) {
-			memmove(b->data, b->data + b->at, used);
-			b->at = 0;
-			b->len = used;
-		}
-		if (n > b->cap - b->len)
-			grow_to(b, b->len + n);
+	size_t used = bytes_used(b);
+
+	/* Moving pays only when it frees at least as much as it copies. */
+	if (b->at > 0 && b->at >= used) {
+		memmove(b->data, b->data + b->at, used);
+		b->at = 0;
+		b->len = used;
 	}
+	if (n > b->cap - b->len)
+		grow_to(b, b->len + n);
 	return b->data + b->len;
 }
 

@@ -32,9 +32,16 @@ bytes_span(const struct bytes *b)
 	return wire_span(b->at == b->len ? b->data : b->data + b->at, b->len - b->at);
 }
 
+/* Private: the room that there is not yet. */
+uint8_t *bytes_room_made(struct bytes *b, size_t n);
+
 /* Makes room for `n` bytes behind the held ones and returns where it begins.  Moves the held bytes.
  */
-uint8_t *bytes_room(struct bytes *b, size_t n);
+static inline uint8_t *
+bytes_room(struct bytes *b, size_t n)
+{
+	return n <= b->cap - b->len ? b->data + b->len : bytes_room_made(b, n);
+}
 
 /* Counts `n` bytes of the room as held. */
 void bytes_grow(struct bytes *b, size_t n);

@@ -10,17 +10,17 @@
 #include "bench/load.h"
 
 #include "bench/clock.h"
+#include "bench/load_stream.h"
 #include "bench/load_udp.h"
 #include "bench/process.h"
 
 #include <err.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define EVENTS_MAX     256
 #define OPENS_PER_TURN 64
 #define COMPLAINTS_MAX 5
 #define SHOWN_BYTES    96
@@ -127,25 +127,49 @@ check_files(uint64_t needed)
 }
 
 static void
+on_stop(struct uring_op *op, int res, const uint8_t *data)
+{
+	(void)res;
+	(void)data;
+	((struct load *)((char *)op - offsetof(struct load, stop)))->stopping = true;
+}
+
+/* It has done its work by ending the wait. */
+static void
+on_look(struct uring_timer *timer)
+{
+	(void)timer;
+}
+
+static void
+init_ring(struct load *load)
+{
+	streams_init(load);
+	load->look.due = on_look;
+	load->stop.done = on_stop;
+	load->stop_fd = process_stop_fd();
+	uring_poll(load->ring, &load->stop, load->stop_fd, POLLIN);
+}
+
+static void
 init(struct load *load, const struct load_options *o)
 {
 	*load = (struct load){ .options = o, .phase_ends_ns = UINT64_MAX };
 	TAILQ_INIT(&load->resting);
-	process_catch_stop(&load->while_waiting);
 	load->left = o->requests != 0 ? o->requests : UINT64_MAX;
 	load->client_count = o->clients + o->idle;
 	load_request_init(load);
-	check_files(load->client_count + SPARE_FDS);
+	/* The old connection of a client is closed when the new one is there already. */
+	check_files(load->client_count + (o->connect_per != 0 ? o->clients : 0) + SPARE_FDS);
 	hist_init(&load->hist);
 	load->clients = calloc(load->client_count, sizeof *load->clients);
 	load->asks = calloc(o->clients * o->depth, sizeof *load->asks);
-	load->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (load->clients == NULL || load->asks == NULL || load->epoll_fd < 0)
+	if (load->clients == NULL || load->asks == NULL)
 		err(1, "setting up %zu clients", load->client_count);
+	init_ring(load);
 	for (size_t i = 0; i < load->client_count; i++) {
 		struct client *c = &load->clients[i];
 		c->load = load;
-		c->fd = -1;
 		c->target = &o->targets[i % o->target_count];
 		c->idle = i >= o->clients;
 		if (!c->idle)
@@ -167,14 +191,14 @@ fini(struct load *load)
 		client_finish(&load->clients[i]);
 	if (load->udp != NULL)
 		udp_fini(load);
+	streams_fini(load);
 	free(load->clients);
 	free(load->asks);
 	wakes_fini(&load->wakes);
-	bytes_free(&load->receive);
 	bytes_free(&load->expected);
 	bytes_free(&load->plain);
 	bytes_free(&load->framed);
-	close(load->epoll_fd);
+	close(load->stop_fd);
 }
 
 static void
@@ -288,7 +312,7 @@ step(struct load *load)
 		fail(load, load->phase == LOAD_CONNECTING ? "not all clients could connect"
 							  : "stalled: requests stay unanswered");
 	}
-	if (process_stopping() && load->phase < LOAD_DRAINING)
+	if (load->stopping && load->phase < LOAD_DRAINING)
 		fail(load, "interrupted");
 }
 
@@ -341,25 +365,39 @@ steps(struct load *load)
 	} while (load->phase != before);
 }
 
-/* One wait and all it brought; the steps behind it may move the run on. */
+/*
+ * How long the ring may wait.  It reckons from the beginning of its last turn, and what was done
+ * since is to be taken off: a due request must not be late for it.
+ */
+static void
+set_look(struct load *load, uint64_t until_ns)
+{
+	uint64_t spent_ns = clock_now_ns() - uring_now(load->ring);
+
+	if (until_ns == UINT64_MAX)
+		uring_timer_clear(load->ring, &load->look);
+	else
+		uring_timer_set(load->ring, &load->look,
+				until_ns > spent_ns ? until_ns - spent_ns : 0);
+}
+
+/*
+ * One wait and all it brought; the steps behind it may move the run on.  What the turn makes
+ * clients ask enters the kernel together with the next wait.
+ */
 static void
 turn(struct load *load, bool may_wait)
 {
-	struct epoll_event events[EVENTS_MAX];
-	struct timespec wait;
 	if (load->udp != NULL)
 		udp_flush(load);
-	uint64_t until_ns = may_wait ? next_look_ns(load) : 0;
-	int n = epoll_pwait2(load->epoll_fd, events, EVENTS_MAX,
-			     clock_wait(&wait, clock_now_ns(), until_ns), &load->while_waiting);
+	streams_flush(load);
+	set_look(load, may_wait ? next_look_ns(load) : 0);
+	int error = uring_turn(load->ring);
 
-	if (n < 0 && errno != EINTR)
-		err(1, "epoll_pwait2");
+	if (error != 0)
+		errx(1, "io_uring: %s", strerror(-error));
 	load->now_ns = clock_now_ns();
-	for (int i = 0; i < n; i++)
-		client_on_events(events[i].data.ptr, events[i].events);
 	run_wakes(load);
-	load->now_ns = clock_now_ns();
 	begin_due(load);
 	tell_progress(load);
 	steps(load);

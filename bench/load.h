@@ -4,6 +4,7 @@
  *     load_options.c   the command line
  *     load_request.c   each request and the one reply that is right for it
  *     load_client.c    a connection: opens, asks, compares
+ *     load_stream.c    its socket, on the ring
  *     load.c           the phases of a run and the loop; load_next alone decides who may ask when
  *     load_meters.c    clocks and counters of all processes, read when the window begins and ends
  *     load_udp.h       clients of UDP sockets, in place of connections
@@ -22,10 +23,11 @@
 #include "bench/schedule.h"
 #include "bench/usage.h"
 #include "bench/wakes.h"
+#include "uring/timer.h"
+#include "uring/uring.h"
 #include "wire/idea.h"
 #include "wire/lond.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -156,38 +158,45 @@ struct ask {
 struct udp;
 struct udp_client;
 
+struct stream;
+
+/* What every request touches stands first. */
 struct client {
 	struct load *load;
-	TAILQ_ENTRY(client) rest;
-	const struct load_target *target;
-	int fd;
-	uint32_t events;
+	struct stream *stream; /* NULL: none, or UDP */
 	enum client_state state;
 	bool idle;           /* only keeps a connection open */
 	bool resting;        /* in load->resting */
 	bool unsent;         /* has begun a request that waits for the new connection */
+	bool sending;        /* in load->sending */
 	uint64_t fresh_ns;   /* when opening the connection began, until the first requests were
 				asked; else 0 */
 	uint64_t asked_here; /* requests on this connection */
-	struct wake wake;
-	struct bytes in;
-	size_t scanned;
-	struct bytes out;
-	struct lond lond;
-	struct idea_key key;
-	struct ask *asks; /* a ring of `depth` */
+	struct ask *asks;    /* a ring of `depth` */
 	size_t first;
 	size_t in_flight;
+	struct bytes out;
+	struct bytes in; /* the beginning of a line; usually empty */
+	size_t scanned;
 	struct udp_client *udp; /* its session; NULL: a stream */
+	TAILQ_ENTRY(client) rest;
+	const struct load_target *target;
+	struct wake wake;
+	struct lond lond;
+	struct idea_key key;
 };
 
 TAILQ_HEAD(client_list, client);
+SLIST_HEAD(stream_list, stream);
 
 struct load {
 	const struct load_options *options;
 	enum load_phase phase;
-	int epoll_fd;
-	sigset_t while_waiting;
+	struct uring *ring;
+	struct uring_timer look; /* ends the wait of a turn */
+	struct uring_op stop;    /* a signal to end, on `stop_fd` */
+	int stop_fd;
+	bool stopping;
 	uint64_t now_ns;
 	uint64_t phase_ends_ns;   /* UINT64_MAX: not by time */
 	uint64_t progress_ns;     /* when something last went on */
@@ -196,6 +205,7 @@ struct load {
 	struct schedule schedule; /* open loop; rate 0 until it begins */
 	struct client_list resting;
 	uint64_t serial;
+	uint64_t seed;  /* scrambled */
 	uint64_t left;  /* requests still to be begun, if they are counted */
 	uint64_t ready; /* clients that have connected, idle ones included */
 	uint64_t in_flight;
@@ -206,7 +216,10 @@ struct load {
 	struct ask *asks;
 	struct udp *udp; /* NULL: streams */
 	struct wakes wakes;
-	struct bytes receive;
+	struct stream_list streams;       /* all there are */
+	struct stream_list spare_streams; /* of them those of no client */
+	struct client **sending;          /* clients with bytes for the next turn */
+	size_t sending_count;
 	struct bytes expected;
 	struct bytes plain;
 	struct bytes framed; /* a request on its way into a command */
@@ -261,7 +274,12 @@ void client_open(struct client *client);
 void client_ask(struct client *client);
 /* Open loop: begins one request that is due. */
 void client_begin(struct client *client);
-void client_on_events(struct client *client, uint32_t events);
+/* Its stream (load_stream.h) is connected, or could not be: a negative errno. */
+void client_on_connected(struct client *client, int error);
+/* Its stream brought these; they are gone afterwards. */
+void client_on_bytes(struct client *client, const uint8_t *data, size_t n);
+/* The other side ended its stream, or broke it. */
+void client_on_end(struct client *client);
 void client_on_wake(struct client *client);
 /* Closes it at the end of a run; bytes that nobody asked for count as wrong. */
 void client_finish(struct client *client);

@@ -2,12 +2,14 @@
  * load_client.c - one client: opens its connection, keeps as many requests in flight as it may,
  * compares each reply with the one that is right.
  *
- * Owns its socket and buffers.  Never decides whether a request may begin (load_next does), never
- * retries a request: what was in flight when the connection ended is counted as cut off.
+ * Owns its buffers; the socket is load_stream.c's.  Never decides whether a request may begin
+ * (load_next does), never retries a request: what was in flight when the connection ended is
+ * counted as cut off.
  */
 #include "bench/load.h"
 
 #include "bench/clock.h"
+#include "bench/load_stream.h"
 #include "bench/load_udp.h"
 #include "bench/resp.h"
 #include "wire/line.h"
@@ -15,31 +17,13 @@
 #include <assert.h>
 #include <err.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#define RECEIVE_BYTES ((size_t)256 << 10)
-#define KEEP_BYTES    ((size_t)64 << 10)
+#define KEEP_BYTES ((size_t)64 << 10)
 /* A frame of the longest reply, with room to spare. */
 #define WIRE_LINE_MAX (2 * LOAD_LINE_MAX + 64)
 #define FULL_WAIT_NS  (1 * NS_PER_MS)  /* the listen queue is full: soon there will be room */
 #define RETRY_WAIT_NS (10 * NS_PER_MS) /* nobody listens */
-
-static void
-watch(struct client *c, uint32_t events)
-{
-	struct epoll_event e = { .events = events, .data.ptr = c };
-
-	if (events == c->events)
-		return;
-	int op = c->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-	if (epoll_ctl(c->load->epoll_fd, op, c->fd, &e) != 0)
-		err(1, "epoll_ctl");
-	c->events = events;
-}
 
 /* Closes the socket; what was in flight stays unanswered, what was not sent yet waits for the next.
  */
@@ -49,10 +33,7 @@ drop(struct client *c, enum client_state next)
 	struct load *load = c->load;
 	size_t kept = c->unsent && next != CLIENT_CLOSED ? 1 : 0;
 
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
-	c->events = 0;
+	stream_drop(c);
 	if (c->state == CLIENT_READY && load->phase == LOAD_CONNECTING)
 		load->ready--;
 	load_rise(load, c);
@@ -80,9 +61,8 @@ open_later(struct client *c, int error)
 	wakes_set(&load->wakes, &c->wake, load->now_ns + (full ? FULL_WAIT_NS : RETRY_WAIT_NS));
 }
 
-/* The other side ended the connection, or broke it. */
-static void
-on_end(struct client *c)
+void
+client_on_end(struct client *c)
 {
 	struct load *load = c->load;
 
@@ -98,29 +78,6 @@ on_end(struct client *c)
 	wakes_set(&load->wakes, &c->wake, load->now_ns + FULL_WAIT_NS);
 }
 
-static bool
-flush(struct client *c)
-{
-	struct wire_span s = bytes_span(&c->out);
-
-	if (s.len > 0) {
-		ssize_t n = send(c->fd, s.data, s.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			on_end(c);
-			return false;
-		}
-		if (n > 0)
-			bytes_drop(&c->out, (size_t)n);
-	}
-	if (bytes_used(&c->out) > 0) {
-		watch(c, EPOLLIN | EPOLLOUT);
-		return true;
-	}
-	bytes_clear(&c->out, KEEP_BYTES);
-	watch(c, EPOLLIN);
-	return true;
-}
-
 static void
 push(struct client *c, const struct ask *ask)
 {
@@ -132,6 +89,15 @@ push(struct client *c, const struct ask *ask)
 	c->asked_here++;
 	c->load->in_flight++;
 	c->load->counts.sent++;
+}
+
+/* Begins a request on the connection there is. */
+static void
+request(struct client *c, const struct ask *ask)
+{
+	push(c, ask);
+	load_request_add(c->load, c, ask->serial, &c->out);
+	stream_send_soon(c);
 }
 
 static struct ask
@@ -165,7 +131,7 @@ static void
 check_silence(struct client *c)
 {
 	uint8_t *at = bytes_room(&c->in, KEEP_BYTES);
-	ssize_t n = recv(c->fd, at, KEEP_BYTES, MSG_DONTWAIT);
+	ssize_t n = recv(c->stream->fd, at, KEEP_BYTES, MSG_DONTWAIT);
 
 	if (n > 0)
 		bytes_grow(&c->in, (size_t)n);
@@ -197,15 +163,19 @@ on_ready(struct client *c)
 	if (c->unsent) {
 		c->unsent = false;
 		load_request_add(load, c, c->asks[c->first].serial, &c->out);
+		stream_send_soon(c);
 	}
-	watch(c, EPOLLIN);
 }
 
-static void
-on_connected(struct client *c)
+void
+client_on_connected(struct client *c, int error)
 {
 	const struct load_options *o = c->load->options;
 
+	if (error != 0) {
+		open_later(c, -error);
+		return;
+	}
 	if (!o->tcp || o->protocol != PROTOCOL_LOND) {
 		on_ready(c);
 		client_ask(c);
@@ -215,55 +185,28 @@ on_connected(struct client *c)
 	c->state = CLIENT_SHAKING;
 	lond_start(&c->lond, false, &out);
 	bytes_grow(&c->out, out.len);
-	flush(c);
+	stream_send_soon(c);
 }
 
 void
 client_open(struct client *c)
 {
-	const struct load_options *o = c->load->options;
-	int on = 1;
-
-	const struct load_target *target = c->target;
-
 	if (c->udp != NULL) {
 		udp_open(c);
 		return;
 	}
-	c->fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
-		err(1, "socket");
-	if (o->tcp)
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(c->fd, (const struct sockaddr *)&target->address, target->address_len) == 0) {
-		on_connected(c);
-	} else if (errno == EINPROGRESS) {
+	int error = stream_open(c);
+	if (error == -EINPROGRESS)
 		c->state = CLIENT_CONNECTING;
-		watch(c, EPOLLOUT);
-	} else {
-		open_later(c, errno);
-	}
-}
-
-static void
-finish_connect(struct client *c)
-{
-	int error = 0;
-	socklen_t len = sizeof error;
-
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		error = errno;
-	if (error != 0)
-		open_later(c, error);
 	else
-		on_connected(c);
+		client_on_connected(c, error);
 }
 
-/* Sends what it has and gets in line for the next request. */
+/* Gets in line for the next request. */
 static void
-flush_and_rest(struct client *c)
+rest(struct client *c)
 {
-	if (flush(c) && (has_turn(c) || (is_worn(c) && c->in_flight == 0)))
+	if (has_turn(c) || (is_worn(c) && c->in_flight == 0))
 		load_rest(c->load, c);
 }
 
@@ -290,9 +233,8 @@ client_begin(struct client *c)
 		client_open(c);
 		return;
 	}
-	push(c, &ask);
-	load_request_add(load, c, ask.serial, &c->out);
-	flush_and_rest(c);
+	request(c, &ask);
+	rest(c);
 }
 
 void
@@ -308,18 +250,15 @@ client_ask(struct client *c)
 	if (c->state != CLIENT_READY || c->idle)
 		return;
 	if (load_is_open(load)) {
-		flush_and_rest(c);
+		rest(c);
 		return;
 	}
 	while (has_turn(c) && load_next(load, &ask)) {
 		if (c->fresh_ns != 0)
 			ask.since_ns = c->fresh_ns;
-		push(c, &ask);
-		load_request_add(load, c, ask.serial, &c->out);
+		request(c, &ask);
 	}
 	c->fresh_ns = 0;
-	if (!flush(c))
-		return;
 	if (c->in_flight == 0 && !has_turn(c) && load_asking(load))
 		reopen(c);
 }
@@ -363,6 +302,7 @@ on_handshake(struct client *c, struct wire_span line)
 	if (lond_on_line(&c->lond, line, &out, &build_key) != WIRE_OK)
 		errx(1, "%s: the handshake was refused", c->target->name);
 	bytes_grow(&c->out, out.len);
+	stream_send_soon(c);
 	if (c->lond.state != LOND_READY)
 		return;
 	if (o->encrypt != 0) {
@@ -406,59 +346,33 @@ handle_lines(struct client *c, struct wire_span input, size_t scanned)
 	return (size_t)(src - input.data);
 }
 
-/* False if the connection is no more. */
-static bool
-receive(struct client *c)
+/* What stands behind the last complete line waits for the rest of its own. */
+static void
+take_bytes(struct client *c, const uint8_t *data, size_t n)
 {
-	struct load *load = c->load;
-	size_t held = bytes_used(&c->in);
-	size_t room = held > RECEIVE_BYTES ? held : RECEIVE_BYTES;
-	struct bytes *to = held > 0 ? &c->in : &load->receive;
-	uint8_t *at = bytes_room(to, room);
-	ssize_t n = recv(c->fd, at, room, MSG_DONTWAIT);
+	size_t used;
 
-	load->now_ns = clock_now_ns();
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
-	if (n <= 0) {
-		on_end(c);
-		return false;
-	}
-	if (held == 0) {
-		size_t used = handle_lines(c, wire_span(at, (size_t)n), 0);
-		if (c->state != CLIENT_CLOSED)
-			bytes_add(&c->in, at + used, (size_t)n - used);
+	if (bytes_used(&c->in) == 0) {
+		used = handle_lines(c, wire_span(data, n), 0);
+		if (used < n)
+			bytes_add(&c->in, data + used, n - used);
 	} else {
-		bytes_grow(&c->in, (size_t)n);
-		size_t used = handle_lines(c, bytes_span(&c->in), c->scanned);
+		bytes_add(&c->in, data, n);
+		used = handle_lines(c, bytes_span(&c->in), c->scanned);
 		if (c->state != CLIENT_CLOSED)
 			bytes_drop(&c->in, used);
 	}
 	c->scanned = bytes_used(&c->in);
 	if (c->scanned == 0)
 		bytes_clear(&c->in, KEEP_BYTES);
-	return c->state != CLIENT_CLOSED;
 }
 
 void
-client_on_events(struct client *c, uint32_t events)
+client_on_bytes(struct client *c, const uint8_t *data, size_t n)
 {
-	if (c->udp != NULL) {
-		udp_on_events(c);
-		return;
-	}
-	if (c->fd < 0)
-		return; /* closed earlier in this turn */
-	if (c->state == CLIENT_CONNECTING) {
-		finish_connect(c);
-		return;
-	}
-	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !receive(c))
-		return;
-	if (c->state == CLIENT_READY && !c->idle)
+	take_bytes(c, data, n);
+	if (c->state == CLIENT_READY)
 		client_ask(c);
-	else
-		flush(c);
 }
 
 void
@@ -478,7 +392,7 @@ client_finish(struct client *c)
 	if (c->udp != NULL)
 		udp_finish(c);
 	wakes_clear(&c->load->wakes, &c->wake);
-	if (c->fd >= 0 && c->state == CLIENT_READY && c->in_flight == 0)
+	if (c->stream != NULL && c->state == CLIENT_READY && c->in_flight == 0)
 		check_silence(c);
 	drop(c, CLIENT_CLOSED);
 	bytes_free(&c->in);

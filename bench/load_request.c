@@ -15,6 +15,7 @@
 #include "wire/enc.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <err.h>
 
 void
@@ -24,6 +25,7 @@ load_request_init(struct load *load)
 	int n = snprintf(load->command, sizeof load->command, "fill:%lu:", o->reply_bytes);
 
 	assert(n > 0 && (size_t)n < sizeof load->command);
+	load->seed = pattern_mix(o->seed);
 	load->command_len = (size_t)n;
 	if (o->request_bytes < load->command_len + LOAD_TOKEN_LEN)
 		errx(2, "--request-bytes: at least %zu are needed to make each request unique",
@@ -37,7 +39,7 @@ load_request_init(struct load *load)
 static uint64_t
 token(const struct load *load, uint64_t serial)
 {
-	return pattern_mix(serial + pattern_mix(load->options->seed));
+	return pattern_mix(serial + load->seed);
 }
 
 static bool
@@ -48,14 +50,29 @@ is_encrypted(const struct load *load, uint64_t serial)
 	return percent != 0 && pattern_mix(~token(load, serial)) % 100 < percent;
 }
 
+/* Eight hexadecimal digits, all at once: a nibble goes to each byte, the highest one first. */
+static void
+write_digits(uint8_t *to, uint32_t value)
+{
+	uint64_t x = value;
+
+	x = (x << 16 | x) & 0x0000ffff0000ffffu;
+	x = (x << 8 | x) & 0x00ff00ff00ff00ffu;
+	x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0fu;
+	/* 1 in the bytes of ten and more: their digits are letters. */
+	uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
+	x = htobe64(x + 0x3030303030303030u + letters * ('a' - '0' - 10));
+	memcpy(to, &x, sizeof x);
+}
+
 /* Writes the part behind the command; `len` bytes. */
 static void
 write_head(const struct load *load, uint64_t serial, uint8_t *to, size_t len)
 {
 	uint64_t x = token(load, serial);
 
-	for (size_t i = 0; i < LOAD_TOKEN_LEN; i++)
-		to[i] = (uint8_t) "0123456789abcdef"[x >> (60 - 4 * i) & 15];
+	write_digits(to, (uint32_t)(x >> 32));
+	write_digits(to + 8, (uint32_t)x);
 	pattern_fill(to + LOAD_TOKEN_LEN, len - LOAD_TOKEN_LEN, (size_t)(x % PATTERN_PERIOD));
 }
 
@@ -70,9 +87,11 @@ add_plain(const struct load *load, uint64_t serial, struct bytes *out)
 {
 	size_t len = head_len(load);
 
-	bytes_add(out, load->command, load->command_len);
-	write_head(load, serial, bytes_room(out, len), len);
-	bytes_grow(out, len);
+	uint8_t *at = bytes_room(out, load->command_len + len);
+
+	memcpy(at, load->command, load->command_len);
+	write_head(load, serial, at + load->command_len, len);
+	bytes_grow(out, load->command_len + len);
 }
 
 static void
@@ -106,7 +125,8 @@ load_request_add(struct load *load, const struct client *c, uint64_t serial, str
 			bytes_add_text(out, ENC_REQUEST_PREFIX);
 		add_plain(load, serial, out);
 	}
-	bytes_add_text(out, "\n");
+	*bytes_room(out, 1) = '\n';
+	bytes_grow(out, 1);
 }
 
 struct wire_span

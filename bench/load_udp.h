@@ -66,7 +66,6 @@ void udp_on_turn(struct client *c);
 void udp_open(struct client *c);
 void udp_ask(struct client *c);
 void udp_begin(struct client *c);
-void udp_on_events(struct client *c); /* load_udp_socket.c */
 void udp_on_wake(struct client *c);
 void udp_finish(struct client *c);
 

@@ -8,14 +8,15 @@
 #include "bench/load_udp.h"
 
 #include "bench/clock.h"
+#include "uring/uring.h"
 #include "wire/datagram_keys.h"
 
 #include <assert.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,14 +28,21 @@
 #define RANDOM_BYTES  4096u
 #define ROUNDS_MAX    16u
 
+/* A socket and the clients that share it. */
+struct udp_socket {
+	struct uring_op readable;
+	int fd;
+	struct client *likely; /* one of them */
+};
+
 struct udp {
 	struct udp_client *clients; /* by their ids, ascending */
 	struct udp_ask *asks;
 	size_t count;
 	size_t size; /* of the longest datagram */
 	bool sealed;
-	int *fds;
-	size_t fds_count;
+	struct udp_socket *sockets;
+	size_t sockets_count;
 	uint8_t *out, *in; /* BATCH datagrams each */
 	size_t out_len[BATCH];
 	int out_fd[BATCH];
@@ -116,16 +124,19 @@ open_socket(const struct load_options *o)
 	return fd;
 }
 
+static void on_readable(struct uring_op *op, int res, const uint8_t *data);
+
 static void
 open_sockets(struct load *load)
 {
 	struct udp *udp = load->udp;
 
-	for (size_t i = 0; i < udp->fds_count; i++) {
-		struct epoll_event event = { .events = EPOLLIN, .data.ptr = &load->clients[i] };
-		udp->fds[i] = open_socket(load->options);
-		if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, udp->fds[i], &event) != 0)
-			err(1, "epoll_ctl");
+	for (size_t i = 0; i < udp->sockets_count; i++) {
+		struct udp_socket *s = &udp->sockets[i];
+		s->fd = open_socket(load->options);
+		s->likely = &load->clients[i];
+		s->readable.done = on_readable;
+		uring_poll(load->ring, &s->readable, s->fd, POLLIN);
 	}
 }
 
@@ -141,13 +152,13 @@ udp_init(struct load *load)
 	udp->count = load->client_count;
 	udp->size = o->datagram_bytes;
 	udp->sealed = o->keys != NULL;
-	udp->fds_count = o->sockets != 0 && o->sockets < udp->count ? o->sockets : udp->count;
+	udp->sockets_count = o->sockets != 0 && o->sockets < udp->count ? o->sockets : udp->count;
 	udp->clients = calloc(udp->count, sizeof *udp->clients);
 	udp->asks = calloc(o->clients * o->depth, sizeof *udp->asks);
-	udp->fds = calloc(udp->fds_count, sizeof *udp->fds);
+	udp->sockets = calloc(udp->sockets_count, sizeof *udp->sockets);
 	udp->out = calloc(BATCH, udp->size);
 	udp->in = calloc(BATCH, udp->size);
-	if (udp->clients == NULL || udp->asks == NULL || udp->fds == NULL || udp->out == NULL ||
+	if (udp->clients == NULL || udp->asks == NULL || udp->sockets == NULL || udp->out == NULL ||
 	    udp->in == NULL)
 		err(1, "UDP clients");
 	for (size_t i = 0; i < BATCH; i++) {
@@ -159,7 +170,7 @@ udp_init(struct load *load)
 	for (size_t i = 0; i < udp->count; i++) {
 		struct udp_client *c = &udp->clients[i];
 		c->id = i + 1;
-		c->fd = udp->fds[i % udp->fds_count];
+		c->fd = udp->sockets[i % udp->sockets_count].fd;
 		if (i < o->clients)
 			c->asks = udp->asks + i * o->depth;
 		load->clients[i].udp = c;
@@ -174,12 +185,12 @@ udp_fini(struct load *load)
 	struct udp *udp = load->udp;
 
 	udp_flush(load);
-	for (size_t i = 0; i < udp->fds_count; i++)
-		close(udp->fds[i]);
+	for (size_t i = 0; i < udp->sockets_count; i++)
+		close(udp->sockets[i].fd);
 	datagram_wipe(udp->clients, udp->count * sizeof *udp->clients);
 	free(udp->clients);
 	free(udp->asks);
-	free(udp->fds);
+	free(udp->sockets);
 	free(udp->out);
 	free(udp->in);
 	bytes_free(&udp->turn);
@@ -363,11 +374,16 @@ receive(struct load *load, struct client *likely)
 	return (size_t)n;
 }
 
-void
-udp_on_events(struct client *likely)
+static void
+on_readable(struct uring_op *op, int res, const uint8_t *data)
 {
+	struct udp_socket *s = uring_container_of(op, struct udp_socket, readable);
+	struct client *likely = s->likely;
 	struct load *load = likely->load;
 	struct udp *udp = load->udp;
+
+	(void)res;
+	(void)data;
 
 	for (size_t round = 0; round < ROUNDS_MAX && receive(load, likely) == BATCH; round++)
 		;
@@ -378,4 +394,5 @@ udp_on_events(struct client *likely)
 		udp_on_turn(c);
 	}
 	bytes_clear(&udp->turn, SIZE_MAX);
+	uring_poll(load->ring, &s->readable, s->fd, POLLIN);
 }

@@ -6,6 +6,7 @@
 #include <err.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 
 static volatile sig_atomic_t stopping;
 
@@ -36,6 +37,21 @@ bool
 process_stopping(void)
 {
 	return stopping != 0;
+}
+
+int
+process_stop_fd(void)
+{
+	sigset_t stops;
+
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTERM);
+	sigaddset(&stops, SIGINT);
+	sigprocmask(SIG_BLOCK, &stops, NULL);
+	int fd = signalfd(-1, &stops, SFD_CLOEXEC);
+	if (fd < 0)
+		err(1, "signalfd");
+	return fd;
 }
 
 uint64_t

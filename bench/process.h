@@ -18,6 +18,10 @@ void process_catch_stop(sigset_t *while_waiting);
 /* Whether one of them has come. */
 bool process_stopping(void);
 
+/* For a wait on descriptors instead: one that is readable when TERM or INT, blocked from now on,
+ * has come.  Ends the program if there is none to be had. */
+int process_stop_fd(void);
+
 /* Raises the soft limit of open files to the hard one and returns what is in force. */
 uint64_t process_raise_files(void);
 
