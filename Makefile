@@ -422,7 +422,7 @@ fill = sed 's|@PREFIX@|$(prefix)|g; s|@SYSCONFDIR@|$(sysconfdir)|g' $$(ls $(SYST
 
 deb: $(BUILD)/deps-package ## the Debian packages, in build/deb
 	@JOBS=$(JOBS) deploy/make-deb $(BUILD)/deb
-deb-check: deb ## lintian; installed, at work and purged in a Debian of their own
+deb-check: deb $(BUILD)/examples/prefork-service ## lintian; installed, booted, at work and purged in a Debian of their own
 	@deploy/check-deb $(BUILD)/deb
 .PHONY: deb deb-check
 
@@ -430,9 +430,11 @@ image: ## the container images localhost/relay and localhost/relay:debug, by doc
 	@deploy/image/build
 image-check: $(BUILD)/relay-peer $(BUILD)/relay-prefork $(BUILD)/relay-msg ## builds the image and tries it as it is deployed
 	@deploy/deps.sh image || echo 'trying without them'; tests/e2e/run --build $(BUILD) deploy/image/check
+compose-check: ## builds the image and brings compose.yaml up, as it is, by docker compose or podman-compose
+	@deploy/deps.sh image || echo 'trying without them'; tests/e2e/run --build $(BUILD) deploy/image/check-compose
 manifests-check: $(BUILD)/relayd ## compose.yaml and the manifests of Kubernetes: fields, names, configuration
 	@deploy/deps.sh manifests || echo 'trying without them'; deploy/kubernetes/check --build $(BUILD)
-.PHONY: image image-check manifests-check
+.PHONY: image image-check compose-check manifests-check
 
 clean: ## removes all that was built
 	rm -rf build build-*

@@ -56,10 +56,12 @@ debhelper           have dh
 fakeroot            have fakeroot
 lintian             have lintian
 mmdebstrap          have mmdebstrap
+systemd-container   have systemd-nspawn
 '
 # Without docker, which is taken where it is.
 image_packages='
 podman              have podman
+podman-compose      have podman-compose
 buildah             have buildah
 runc                system runc
 netavark            test -x /usr/lib/podman/netavark || test -d /usr/lib/cni
