@@ -21,7 +21,7 @@ static_assert((HISTOGRAM_FIRST_NS << (HISTOGRAM_BOUNDS - 1)) >= UINT64_C(3000000
 	      "the longest reply clock fits");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared by processes");
 
-/* Nothing but 64-bit counters: stats.c adds it up word by word. */
+/* Nothing but 64-bit counters: it is added up word by word. */
 struct histogram {
 	_Atomic uint64_t count[HISTOGRAM_BUCKETS];
 	_Atomic uint64_t sum_ns; /* 100 at a time, all the time, take six years to fill it */
