@@ -3,7 +3,7 @@
  * address that was asked.  All of 127.0.0.0/8 is this machine's; a client that has connected its
  * socket hears nobody but whom it asked.
  */
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 
 #include <arpa/inet.h>
 

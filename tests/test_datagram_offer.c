@@ -2,7 +2,7 @@
  * test_datagram_offer.c - sessions offered, while somebody says recorded hellos from many addresses
  * to push offers out: on a real ring; and the numbers that say what was offered.
  */
-#include "tests/datagram_site.h"
+#include "tests/datagram_client.h"
 
 static struct udp_client alice;
 static struct udp_client replayer;

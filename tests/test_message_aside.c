@@ -166,7 +166,7 @@ static long
 place_of(const void *bytes, size_t len)
 {
 	size_t size;
-	char *file = read_whole(path, &size);
+	char *file = read_file(path, &size);
 	char *at = memmem(file, size, bytes, len);
 
 	cr_assert_not_null(at);
