@@ -226,7 +226,8 @@ connect_relay(struct arguments *arguments, struct relay_msg **client)
 	if (arguments->key_file != NULL) {
 		error = relay_msg_read_key(arguments->key_file, &options->client, arguments->key);
 		if (error == -EPERM) {
-			fprintf(stderr, "%s: %s: others may read it, or change it\n", NAME, arguments->key_file);
+			fprintf(stderr, "%s: %s: others may read it, or change it\n", NAME,
+				arguments->key_file);
 			return STATUS_USAGE;
 		}
 		if (error != 0) {

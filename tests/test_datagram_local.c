@@ -55,7 +55,7 @@ Test(datagram_local, answers_leave_from_the_address_that_was_asked)
 	begin(&alice, SITE_CLIENT, "127.0.0.3");
 	uint64_t number = udp_ask(&alice, "msul1", "at three", 0);
 	udp_expect_reply(&alice, number, "re:at three");
-	/* Sent again, too, by a timer. */
+	outbox_due(); /* sent again, too */
 	udp_expect_reply(&alice, number, "re:at three");
 	udp_confirm(&alice);
 	begin(&bob, 0x22, "127.0.0.2");
