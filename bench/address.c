@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 bool
 address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len)
@@ -47,6 +48,20 @@ address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len)
 	return false;
 }
 
+bool
+address_of_path(const char *path, struct sockaddr_storage *addr, socklen_t *len)
+{
+	struct sockaddr_un *local = (struct sockaddr_un *)addr;
+
+	if (strlen(path) >= sizeof local->sun_path)
+		return false;
+	memset(addr, 0, sizeof *addr);
+	local->sun_family = AF_UNIX;
+	memcpy(local->sun_path, path, strlen(path));
+	*len = sizeof *local;
+	return true;
+}
+
 void
 address_format(const struct sockaddr_storage *addr, char text[static ADDRESS_TEXT_MAX])
 {
@@ -54,7 +69,10 @@ address_format(const struct sockaddr_storage *addr, char text[static ADDRESS_TEX
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
 	char host[INET6_ADDRSTRLEN] = "?";
 
-	if (addr->ss_family == AF_INET) {
+	if (addr->ss_family == AF_UNIX) {
+		snprintf(text, ADDRESS_TEXT_MAX, "%s",
+			 ((const struct sockaddr_un *)addr)->sun_path);
+	} else if (addr->ss_family == AF_INET) {
 		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
 		snprintf(text, ADDRESS_TEXT_MAX, "%s:%u", host, (unsigned)ntohs(v4->sin_port));
 	} else {

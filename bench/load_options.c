@@ -97,15 +97,9 @@ seconds(const char *option)
 static void
 set_unix(struct load_target *target)
 {
-	struct sockaddr_un *addr = (struct sockaddr_un *)&target->address;
-	size_t len = strlen(optarg);
-
-	if (len == 0 || len >= sizeof addr->sun_path)
-		errx(2, "--unix: a path of 1 to %zu bytes", sizeof addr->sun_path - 1);
-	memset(addr, 0, sizeof *addr);
-	addr->sun_family = AF_UNIX;
-	memcpy(addr->sun_path, optarg, len + 1);
-	target->address_len = sizeof *addr;
+	if (*optarg == '\0' || !address_of_path(optarg, &target->address, &target->address_len))
+		errx(2, "--unix: a path of 1 to %zu bytes",
+		     sizeof((struct sockaddr_un *)0)->sun_path - 1);
 }
 
 static void

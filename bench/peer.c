@@ -29,8 +29,11 @@ open_listener(const struct peer_listen *l)
 	if (fd < 0)
 		err(1, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (const struct sockaddr *)&l->address, l->len) != 0)
-		err(1, "bind");
+	if (bind(fd, (const struct sockaddr *)&l->address, l->len) != 0) {
+		char text[ADDRESS_TEXT_MAX];
+		address_format(&l->address, text);
+		err(1, "bind: %s", text);
+	}
 	if (listen(fd, 65535) != 0)
 		err(1, "listen");
 	return fd;
@@ -165,6 +168,20 @@ print_stats(const struct peer *peer, uint64_t cpu_ns)
 }
 
 static void
+close_listeners(const struct listeners *l, const struct peer_options *o)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		char path[ADDRESS_TEXT_MAX];
+
+		close(l->fd[i]);
+		if (o->listen[i].address.ss_family != AF_UNIX)
+			continue;
+		address_format(&o->listen[i].address, path);
+		unlink(path);
+	}
+}
+
+static void
 fini(struct peer *peer)
 {
 	while (!LIST_EMPTY(&peer->conns))
@@ -200,8 +217,7 @@ main(int argc, char **argv)
 	uint64_t cpu_ns = clock_cpu_ns();
 	run(&peer, &listeners, &while_waiting);
 	cpu_ns = clock_cpu_ns() - cpu_ns;
-	for (size_t i = 0; i < listeners.count; i++)
-		close(listeners.fd[i]);
+	close_listeners(&listeners, &options);
 	fini(&peer);
 	if (options.stats)
 		print_stats(&peer, cpu_ns);

@@ -74,8 +74,9 @@ print_help(void)
 	    "foretold, and\n"
 	    "misbehaves on demand.  Prints `listening ADDR:PORT` when ready; TERM or INT end "
 	    "it.\n\n"
-	    "  --listen ADDR:PORT   127.0.0.1:PORT or [::1]:PORT; port 0: any free one; once or "
-	    "more\n"
+	    "  --listen ADDR:PORT   127.0.0.1:PORT or [::1]:PORT; port 0: any free one; or the "
+	    "path of a\n"
+	    "                       UNIX socket that is not there yet; once or more\n"
 	    "  --protocol NAME      what it speaks: lond (the default); bare: the same lines "
 	    "without "
 	    "handshake;\n"
@@ -154,8 +155,11 @@ add_listen(struct peer_options *o)
 	if (o->listen_count == PEER_LISTEN_MAX)
 		errx(2, "--listen: at most %d addresses", PEER_LISTEN_MAX);
 	struct peer_listen *l = &o->listen[o->listen_count++];
-	if (!address_parse(optarg, &l->address, &l->len))
-		errx(2, "--listen: \"%s\" is not ADDR:PORT", optarg);
+	bool good = optarg[0] == '/' ? address_of_path(optarg, &l->address, &l->len)
+				     : address_parse(optarg, &l->address, &l->len);
+	if (!good)
+		errx(2, "--listen: \"%s\" is neither ADDR:PORT nor the path of a UNIX socket",
+		     optarg);
 }
 
 static void

@@ -123,6 +123,12 @@ sub routes {
 	};
 }
 
+# What is left when nothing is relayed: a receive and a send on each client's socket.
+sub floor {
+	my ($site) = @_;
+	return (program('relay-peer'), '--protocol', 'bare', '--id', 'floor', '--local', 'bench', map { ('--listen', $_->[0]) } $site->routes);
+}
+
 # peer: the protocol of the peer; load: that of the clients; descriptors: of the relay per client; can: flags it takes;
 # processes: how many there must be before all of them can be metered (1).
 my %CONTESTANTS = (
@@ -161,6 +167,10 @@ my %CONTESTANTS = (
 	'pump-epoll' => {
 		title => 'byte pump 1:1, epoll', peer => 'bare', load => 'bare', descriptors => 2, can => [],
 		missing => needs('pump-epoll'), command => routes('pump-epoll'),
+	},
+	floor => {
+		title => 'no relay: answers on the UNIX socket itself', peer => 'bare', load => 'bare', descriptors => 1, can => [],
+		missing => needs('relay-peer'), command => \&floor,
 	},
 	none => {
 		title => 'no relay: clients ask the peer', peer => 'bare', load => 'bare', descriptors => 0, can => [],

@@ -218,10 +218,11 @@ sub summary {
 	my $machine = $results->{machine};
 	my @head = ('work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us');
 	my $command = $results->{set} eq 'quick' ? 'make bench-quick' : 'make bench';
+	$command = "relay-bench compare --only $results->{only}" if defined $results->{only};
 	return table(\@head, @rows) . <<"END";
 
-Medians of `$command` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay has one, load and peer share
-the other.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
+Medians of `$command` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay
+has one, load and peer share the other.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
 1:1 proxy comes from multiplexing with coalesced sends, which an epoll loop could do as well; io_uring mostly saves the system
 calls.
 END
