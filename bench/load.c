@@ -2,6 +2,7 @@
  * load.c - the load scenario: clients in a closed or an open loop, in phases.
  *
  *     connecting -> settling -> warm-up -> [cooling ->] measuring -> draining -> done
+ *                       paused -^                                    -> paused (--parts)
  *
  * Requests begun (open loop: due) while measuring are counted; all meters are read when that phase
  * begins and ends, and every reply of every phase is compared.  One thread.  Owns the clients and
@@ -225,7 +226,7 @@ static void
 begin_measuring(struct load *load)
 {
 	load_hook(load, "begin");
-	load_meters_read(load, &load->begin);
+	load_meters_begin(load);
 	load->now_ns = clock_now_ns();
 	set_phase(load, LOAD_MEASURING,
 		  load->options->requests != 0 ? UINT64_MAX : load->options->duration_ns);
@@ -262,16 +263,37 @@ end_measuring(struct load *load)
 	set_phase(load, LOAD_DRAINING, UINT64_MAX);
 }
 
+/* All that was asked in the window, or in a part of it, is answered. */
+static void
+end_draining(struct load *load)
+{
+	bool last = load->parts_done + 1 >= load->options->parts;
+
+	load->parts_done++;
+	if (load->options->parts != 0)
+		load_parts_tell(load);
+	set_phase(load, last ? LOAD_DONE : LOAD_PAUSED, UINT64_MAX);
+}
+
 /* A fault ends the run at once; the meters are read so that the report has an end. */
 static void
 fail(struct load *load, const char *fault)
 {
+	bool began = load->phase >= LOAD_MEASURING || load->parts_done > 0;
+
 	load->fault = fault;
-	if (load->phase < LOAD_MEASURING)
+	if (!began)
 		load_meters_read(load, &load->begin);
-	if (load->phase <= LOAD_MEASURING)
+	if (!began || load->phase == LOAD_MEASURING)
 		load_meters_read(load, &load->end);
 	set_phase(load, LOAD_DONE, UINT64_MAX);
+}
+
+/* Nothing is expected to happen, however long. */
+static bool
+is_resting(const struct load *load)
+{
+	return load->phase == LOAD_SETTLING || load->phase == LOAD_PAUSED;
 }
 
 static bool
@@ -296,7 +318,11 @@ step(struct load *load)
 		fail(load, "a reply was wrong");
 	} else if (load->phase == LOAD_CONNECTING && load->ready == load->client_count) {
 		set_phase(load, LOAD_SETTLING, o->settle_ns);
-	} else if (load->phase == LOAD_SETTLING && over && o->warmup_ns > 0) {
+	} else if (load->phase == LOAD_SETTLING && over && o->parts != 0) {
+		load_parts_tell(load);
+		set_phase(load, LOAD_PAUSED, UINT64_MAX);
+	} else if ((load->phase == LOAD_SETTLING && over && o->warmup_ns > 0) ||
+		   (load->phase == LOAD_PAUSED && load->going)) {
 		set_phase(load, LOAD_WARMUP, o->warmup_ns);
 		ask_all(load);
 	} else if (warm && over && o->requests != 0 && load->in_flight > 0) {
@@ -306,8 +332,8 @@ step(struct load *load)
 	} else if (measured_all(load) || (load->phase == LOAD_MEASURING && over)) {
 		end_measuring(load);
 	} else if (load->phase == LOAD_DRAINING && load->in_flight == 0) {
-		set_phase(load, LOAD_DONE, UINT64_MAX);
-	} else if (waiting && load->phase != LOAD_SETTLING &&
+		end_draining(load);
+	} else if (waiting && !is_resting(load) &&
 		   load->now_ns - load->progress_ns > o->timeout_ns) {
 		fail(load, load->phase == LOAD_CONNECTING ? "not all clients could connect"
 							  : "stalled: requests stay unanswered");
@@ -338,8 +364,8 @@ next_look_ns(const struct load *load)
 	if (load->schedule.rate != 0 && load_asking(load) && !TAILQ_EMPTY(&load->resting) &&
 	    schedule_next_ns(&load->schedule) < at)
 		at = schedule_next_ns(&load->schedule);
-	if (load->phase == LOAD_SETTLING)
-		return at; /* nothing is expected */
+	if (is_resting(load))
+		return at;
 	return stalled_ns < at ? stalled_ns : at;
 }
 

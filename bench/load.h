@@ -6,6 +6,7 @@
  *     load_client.c    a connection: opens, asks, compares
  *     load_stream.c    its socket, on the ring
  *     load.c           the phases of a run and the loop; load_next alone decides who may ask when
+ *     load_parts.c     a window in parts, each begun from outside
  *     load_meters.c    clocks and counters of all processes, read when the window begins and ends
  *     load_udp.h       clients of UDP sockets, in place of connections
  *     load_report.c    the result as a table and as JSON, and the progress line
@@ -78,7 +79,8 @@ struct load_options {
 	uint64_t rate;     /* requests per second of an open loop; 0: closed loop */
 	uint64_t requests; /* 0: run for duration_ns */
 	uint64_t duration_ns;
-	uint64_t warmup_ns;
+	uint64_t parts;      /* of the window, each begun from outside; 0: it begins by itself */
+	uint64_t warmup_ns;  /* before each part */
 	uint64_t settle_ns;  /* between connecting and asking */
 	uint64_t timeout_ns; /* so long without any progress = stalled */
 	uint64_t request_bytes;
@@ -98,6 +100,7 @@ struct load_options {
 #define LOAD_PHASES(X)                                                                        \
 	X(LOAD_CONNECTING, "connecting")                                                      \
 	X(LOAD_SETTLING, "settling")                                                          \
+	X(LOAD_PAUSED, "paused") /* until the next part of the window is asked for */         \
 	X(LOAD_WARMUP, "warm-up")                                                             \
 	X(LOAD_COOLING, "cooling") /* before counted requests: nothing else is in flight */   \
 	X(LOAD_MEASURING, "measuring")                                                        \
@@ -197,6 +200,9 @@ struct load {
 	struct uring_op stop;    /* a signal to end, on `stop_fd` */
 	int stop_fd;
 	bool stopping;
+	struct uring_op go; /* what begins the next part, on stdin */
+	bool going;
+	uint64_t parts_done;
 	uint64_t now_ns;
 	uint64_t phase_ends_ns;   /* UINT64_MAX: not by time */
 	uint64_t progress_ns;     /* when something last went on */
@@ -227,7 +233,8 @@ struct load {
 	size_t command_len;
 	struct load_counts counts;
 	struct load_mark base, connected, begin, end;
-	struct hist hist; /* ns */
+	struct load_mark resumed; /* when the newest part began */
+	struct hist hist;         /* ns */
 };
 
 /* load_options.c: fills *options or ends the program with status 2 (0 after --help). */
@@ -253,8 +260,13 @@ load_is_open(const struct load *load)
 	return load->options->rate != 0;
 }
 
+/* load_parts.c: says on stdout how many parts are done, and awaits what begins the next. */
+void load_parts_tell(struct load *load);
+
 /* load_meters.c */
 void load_meters_read(struct load *load, struct load_mark *mark);
+/* Begins the window, or its next part: then what was metered since its end is left out of it. */
+void load_meters_begin(struct load *load);
 /* Runs --hook with `begin` or `end` and waits for it; a failure ends the program. */
 void load_hook(const struct load *load, const char *moment);
 

@@ -26,6 +26,27 @@ load_meters_read(struct load *load, struct load_mark *mark)
 	mark->counts = load->counts;
 }
 
+void
+load_meters_begin(struct load *load)
+{
+	struct load_mark *begin = &load->begin, *now = &load->resumed;
+	const struct load_mark *end = &load->end;
+
+	if (load->parts_done == 0) {
+		load_meters_read(load, begin);
+		return;
+	}
+	load_meters_read(load, now);
+	for (size_t i = 0; i < load->options->process_count; i++) {
+		usage_skip(&begin->usage[i], &end->usage[i], &now->usage[i]);
+		begin->alive[i] = begin->alive[i] && now->alive[i];
+	}
+	begin->own_cpu_ns += now->own_cpu_ns - end->own_cpu_ns;
+	begin->at_ns += now->at_ns - end->at_ns;
+	begin->counts.replies += now->counts.replies - end->counts.replies;
+	begin->counts.con_lost += now->counts.con_lost - end->counts.con_lost;
+}
+
 /* Its signals are as any program expects them, not blocked as ours are. */
 static pid_t
 spawn_shell(char *command)

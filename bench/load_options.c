@@ -18,6 +18,7 @@
 #define ASKS_MAX    ((uint64_t)1 << 24)
 #define CLIENTS_MAX 1000000
 #define COUNT_MAX   (UINT64_C(1) << 48)
+#define PARTS_MAX   100000
 
 static const char help[] =
     "usage: relay-bench load --unix PATH | --tcp ADDR:PORT | --udp ADDR:PORT --host NAME [option "
@@ -52,6 +53,9 @@ static const char help[] =
     "  --requests N         ends after N requests; or\n"
     "  --seconds S          ends after S seconds (5)\n"
     "  --warmup S           asks for S seconds before it measures (0)\n"
+    "  --parts N            measures N times so long, each time (warm-up included) when a byte "
+    "comes on stdin;\n"
+    "                       says \"done I\" on stdout before the first and after each\n"
     "  --request-bytes N    of the plain request line without LF and `encrypt:` (32)\n"
     "  --reply-bytes N      of the plain reply line without LF (64)\n"
     "  --encrypt PERCENT    of the requests encrypted (0); over --tcp it needs --id and --local\n"
@@ -237,6 +241,7 @@ static const struct option_form forms[] = {
 	{ "requests", OPTION_NUMBER, FIELD(requests), .min = 1, .max = COUNT_MAX },
 	{ "seconds", OPTION_SECONDS, FIELD(duration_ns) },
 	{ "warmup", OPTION_SECONDS, FIELD(warmup_ns) },
+	{ "parts", OPTION_NUMBER, FIELD(parts), .min = 1, .max = PARTS_MAX },
 	{ "settle", OPTION_SECONDS, FIELD(settle_ns) },
 	{ "timeout", OPTION_SECONDS, FIELD(timeout_ns) },
 	{ "request-bytes", OPTION_NUMBER, FIELD(request_bytes), .min = 1, .max = LOAD_LINE_MAX },
@@ -335,6 +340,10 @@ check_together(const struct load_options *o)
 	check_udp(o);
 	if (o->requests != 0 && o->duration_ns != 0)
 		errx(2, "one of --requests and --seconds");
+	if (o->parts != 0 && (o->requests != 0 || o->rate != 0))
+		errx(2, "--parts: neither --requests nor --rate");
+	if (o->parts != 0 && o->json != NULL && strcmp(o->json, "-") == 0)
+		errx(2, "--parts: stdout is taken; give --json a file");
 	if (o->clients * o->depth > ASKS_MAX)
 		errx(2, "more than %lu requests in flight in all", ASKS_MAX);
 	if (o->encrypt == 0)

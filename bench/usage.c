@@ -111,6 +111,23 @@ usage_read(pid_t pid, struct usage *u)
 	return add_threads(pid, u);
 }
 
+static void
+skip(uint64_t *begin, uint64_t from, uint64_t to)
+{
+	if (to > from)
+		*begin += to - from;
+}
+
+void
+usage_skip(struct usage *begin, const struct usage *from, const struct usage *to)
+{
+	skip(&begin->run_ns, from->run_ns, to->run_ns);
+	skip(&begin->user_ns, from->user_ns, to->user_ns);
+	skip(&begin->system_ns, from->system_ns, to->system_ns);
+	skip(&begin->voluntary, from->voluntary, to->voluntary);
+	skip(&begin->involuntary, from->involuntary, to->involuntary);
+}
+
 uint64_t
 usage_cpu_ns(const struct usage *from, const struct usage *to)
 {

@@ -23,6 +23,12 @@ struct usage {
 /* False if the process is gone. */
 bool usage_read(pid_t pid, struct usage *usage);
 
+/*
+ * Moves the beginning of a window forward by what was used between two readings, so that it does
+ * not count.  A thread that ended in between took its share along: then nothing is moved.
+ */
+void usage_skip(struct usage *begin, const struct usage *from, const struct usage *to);
+
 /* The processor time between two readings: the scheduler's if there is one, else the ticks. */
 uint64_t usage_cpu_ns(const struct usage *from, const struct usage *to);
 

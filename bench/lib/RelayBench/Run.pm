@@ -1,7 +1,8 @@
 package RelayBench::Run;
 
 # RelayBench::Run - one run: peer and relay started anew, the load, all meters, everything ended.  The relay has the first
-# processor, the load and the peer share the second.
+# processor, the load and the peer share the second.  The runs of a scenario can be interleaved: then all are there at once, and
+# take turns at being measured for a moment.
 
 use strict;
 use warnings;
@@ -13,13 +14,15 @@ use RelayBench::Meter;
 use RelayBench::Site;
 use Time::HiRes qw(time);
 
-our @EXPORT_OK = qw(run_once processors);
+our @EXPORT_OK = qw(run_once run_interleaved processors);
 
 use constant {
 	WARMUP => 0.4,
 	RELOAD_EVERY => 0.2,
 	STALLED_CLIENTS => 50,
 	SPARE_FILES => 200,    # of a relay: besides its clients and links
+	PART_WARMUP => 0.1,    # other relays have had the caches since
+	LONGEST => 60,         # seconds that a load may take besides the measured ones
 };
 
 # The processors this may use, at most two: (of the relay, of load and peer), as taskset takes them.
@@ -116,6 +119,21 @@ sub wait_load {
 	return undef;
 }
 
+# Waits, without looking again and again, until a load has said that so many parts are done.  False if it ended.
+sub wait_parts {
+	my ($load, $count, $limit) = @_;
+	my $end = time + $limit;
+	while (($load->{said} // '') !~ /^done $count$/m) {
+		my $ready = '';
+		vec($ready, fileno $load->{from}, 1) = 1;
+		my $left = $end - time;
+		return 0 if $left <= 0;
+		select($ready, undef, undef, $left) > 0 or next;
+		sysread $load->{from}, $load->{said}, 65536, length($load->{said} // '') or return 0;
+	}
+	return 1;
+}
+
 # What the report needs of the load's own result.
 sub result_of {
 	my ($json, $idle) = @_;
@@ -146,15 +164,36 @@ sub result_of {
 # has `fault` if the run failed.
 sub run_once {
 	my ($scenario, $variant, %how) = @_;
-	my $result = eval { run_inside(RelayBench::Site->new(hosts => $scenario->{hosts}), $scenario, $variant, %how) };
-	$result //= { fault => $@ };
+	return outcome(sub { end_run(begin_run($scenario, $variant, %how)) });
+}
+
+# Runs a scenario once on each contestant, interleaved: `parts` times `seconds` each, A B C A B C ...  Returns the results in
+# the same order.
+sub run_interleaved {
+	my ($scenario, $variants, %how) = @_;
+	my @runs = map { my $variant = $_; outcome(sub { begin_run($scenario, $variant, %how, warmup => PART_WARMUP) }) } @$variants;
+	local $SIG{PIPE} = 'IGNORE'; # of a load that has failed: its end says why
+	my @measured = grep { !defined $_->{fault} } @runs;
+	@measured = grep { wait_parts($_->{load}, 0, LONGEST) } @measured;
+	for my $part (1 .. $how{parts}) {
+		@measured = grep { syswrite($_->{load}{to}, '.') && wait_parts($_->{load}, $part, $how{seconds} + LONGEST) } @measured;
+	}
+	return map { my $run = $_; defined $run->{fault} ? $run : outcome(sub { end_run($run) }) } @runs;
+}
+
+# What came of it, or the fault that it died with.
+sub outcome {
+	my ($what) = @_;
+	my $result = eval { $what->() } // { fault => $@ };
 	# In tables a fault has one line.
 	$result->{fault} =~ s/\s*\n\s*(?!$)/; /g, $result->{fault} =~ s/\s+$// if defined $result->{fault};
 	return $result;
 }
 
-sub run_inside {
-	my ($site, $scenario, $variant, %how) = @_;
+# Starts all that a run needs, the load last.
+sub begin_run {
+	my ($scenario, $variant, %how) = @_;
+	my $site = RelayBench::Site->new(hosts => $scenario->{hosts});
 	my $contestant = contestant($variant);
 	my ($relay_cpus, $load_cpus) = $how{cpus} ? @{ $how{cpus} } : processors($scenario->{cores});
 	my $peer = start_peers($site, $scenario, $variant, $load_cpus);
@@ -172,18 +211,31 @@ sub run_inside {
 	my $meter = $how{count} && @family ? RelayBench::Meter->attach($site, \@family, @{ $how{count} }) : undef;
 	push @options, '--hook', $meter->hook if $meter;
 	push @options, $how{requests} ? ('--requests', $how{requests}) : ('--seconds', $how{seconds});
+	push @options, '--parts', $how{parts} if $how{parts};
 	my $json = $site->dir . '/load.json';
-	my $load = $site->spawn(
+	my $spawn = $how{parts} ? 'spawn_piped' : 'spawn';
+	my $load = $site->$spawn(
 		'load', $load_cpus, program('relay-bench'), 'load', '--strict', '--warmup', $how{warmup} // WARMUP,
 		'--peer-pid', $peer->{pid}, '--json', $json, @options,
 	);
-	my $fault = wait_load($load, $relay, $variant, ($how{seconds} // 0) + 60);
-	my $text = RelayBench::Site::read_file($json);
-	my $result = $text eq '' ? {} : result_of(JSON::PP->new->decode($text), $idle);
+	return {
+		site => $site, variant => $variant, relay => $relay, load => $load, meter => $meter, json => $json, idle => $idle,
+		limit => ($how{seconds} // 0) + LONGEST, grind => $how{grind},
+	};
+}
+
+# Waits for the end of the load; the result.
+sub end_run {
+	my ($run) = @_;
+	my ($site, $relay, $load) = @$run{qw(site relay load)};
+	close $load->{to} if $load->{to};
+	my $fault = wait_load($load, $relay, $run->{variant}, $run->{limit});
+	my $text = RelayBench::Site::read_file($run->{json});
+	my $result = $text eq '' ? {} : result_of(JSON::PP->new->decode($text), $run->{idle});
 	$fault //= fault_of($load, $relay, $text);
 	$result->{fault} = $fault if defined $fault;
-	$result->{counted} = $meter->counts if $meter && !defined $fault;
-	$result->{instructions} = ground($site) if $how{grind};
+	$result->{counted} = $run->{meter}->counts if $run->{meter} && !defined $fault;
+	$result->{instructions} = ground($site) if $run->{grind};
 	return $result;
 }
 

@@ -12,9 +12,9 @@ our @EXPORT_OK = qw(read_scenarios read_targets parse_variant %METRICS);
 # key => default; a default of undef: optional.
 my %KEYS = (
 	about => '', clients => 50, depth => 1, request => 32, reply => 64, hosts => 1, spare => 0, connect_per => 0,
-	idle => 0, rate => 0, peer_rate => 0, cores => 1, seconds => 3, quick => 'no', contestants => undef,
+	idle => 0, rate => 0, peer_rate => 0, cores => 1, seconds => 3, interleave => 'moments', quick => 'no', contestants => undef,
 );
-my %TEXT = map { $_ => 1 } qw(about quick contestants);
+my %TEXT = map { $_ => 1 } qw(about interleave quick contestants);
 
 # metric => [unit, whether more is better]
 our %METRICS = (
@@ -72,6 +72,9 @@ sub read_scenarios {
 	}
 	for my $scenario (@scenarios) {
 		my $list = $scenario->{contestants} // die "$path: [$scenario->{name}] has no contestants\n";
+		die "$path: [$scenario->{name}] interleave: moments or runs\n" unless $scenario->{interleave} =~ /^(moments|runs)$/;
+		# An open loop has a rhythm of its own, which cannot be stopped and go on.
+		$scenario->{interleave} = 'runs' if $scenario->{rate};
 		$scenario->{contestants} = [ map { parse_variant($_) } split ' ', $list ];
 	}
 	return @scenarios;

@@ -87,12 +87,27 @@ sub read_file {
 # Starts a program on these processors (undef: any), its output in files.  Returns a handle: name, pid, out, err.
 sub spawn {
 	my ($self, $name, $cpus, @command) = @_;
+	return $self->start($name, $cpus, undef, undef, @command);
+}
+
+# Likewise, but stdin and stdout are pipes: to, from.
+sub spawn_piped {
+	my ($self, $name, $cpus, @command) = @_;
+	pipe my $in, my $to or die "pipe: $!\n";
+	pipe my $from, my $out or die "pipe: $!\n";
+	my $process = $self->start($name, $cpus, $in, $out, @command);
+	@$process{qw(to from)} = ($to, $from);
+	return $process;
+}
+
+sub start {
+	my ($self, $name, $cpus, $in, $out, @command) = @_;
 	my $base = "$self->{dir}/$name";
 	my $pid = fork // die "fork: $!\n";
 	if ($pid == 0) {
 		$SIG{$_} = 'DEFAULT' for qw(TERM INT HUP PIPE);
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', "$base.out";
+		open STDIN, $in ? '<&' : '<', $in // '/dev/null';
+		open STDOUT, $out ? '>&' : '>', $out // "$base.out";
 		open STDERR, '>', "$base.err";
 		unshift @command, 'taskset', '-c', $cpus if defined $cpus;
 		exec { $command[0] } @command or POSIX::_exit(127);
