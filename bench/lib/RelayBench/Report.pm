@@ -193,6 +193,7 @@ sub markdown {
 	my $text = "# Comparison ($results->{set} set)\n\n";
 	$text .= "$machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}; the relay on one, load and peer on the"
 	    . " other unless the scenario says otherwise.\n" . memory_text($machine);
+	$text .= "TCP congestion control: $machine->{congestion}.\n" if defined $machine->{congestion};
 	$text .= join(', ', map { "$_ $machine->{versions}{$_}" } sort keys %{ $machine->{versions} }) . ".\n";
 	$text .= "Medians, and in brackets the range over all runs.  How to read this: bench/README.md.\n\n";
 	$text .= join '', map { "- `$_->{name}`: $_->{about}\n" } @{ $results->{scenarios} };
