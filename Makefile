@@ -392,7 +392,7 @@ install: all ## into $(DESTDIR)$(prefix)
 	install -D -m 644 deploy/relayctl.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relayctl
 	install -D -m 644 deploy/relay-prefork.bash $(DESTDIR)$(prefix)/share/bash-completion/completions/relay-prefork
 	install -d $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
-	install -m 755 bench/compare bench/guard bench/select-relay $(DESTDIR)$(prefix)/share/relay/bench
+	install -m 755 bench/compare bench/foreground bench/guard bench/select-relay $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/scenarios bench/targets bench/guard.baseline bench/README.md $(DESTDIR)$(prefix)/share/relay/bench
 	install -m 644 bench/lib/RelayBench/*.pm $(DESTDIR)$(prefix)/share/relay/bench/lib/RelayBench
 	install -m 644 LICENSE $(wildcard README.md) $(DESTDIR)$(prefix)/share/doc/relay

@@ -14,6 +14,8 @@ my $nginx_stream = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
 # More open files than the largest scenario takes would only make some relays allocate more than they need.
 use constant FILES_ENOUGH => 22000;
+# lonc runs as nobody else.
+use constant LONC_USER => 'www';
 
 sub limits_of_files {
 	my $limits = RelayBench::Site::read_file('/proc/self/limits');
@@ -50,8 +52,9 @@ sub needs {
 
 # ---- how each is started: (site, scenario, variant) -> command ----
 
-sub relayd {
-	my ($site, $scenario, $variant) = @_;
+# What relayd and the programs that it takes the place of read.
+sub legacy_files {
+	my ($site) = @_;
 	my $dir = $site->dir;
 	$site->write_file('hosts.tab', join '', map { "$_:bench:library:$_:127.0.0." . substr($_, 1) . "\n" } $site->ids);
 	$site->write_file(
@@ -59,6 +62,12 @@ sub relayd {
 		join '', map { "PerlSetVar $_\n" } 'lonHostID bench', 'londPort ' . $site->port, "lonSockDir $dir/sock",
 		"lonTabDir $dir", "lonDaemons $dir", "lonDocRoot $dir",
 	);
+	return $dir;
+}
+
+sub relayd {
+	my ($site, $scenario, $variant) = @_;
+	my $dir = legacy_files($site);
 	my %setting = (
 		'relay.workers' => $variant->{workers}, 'defaults.links_max' => $variant->{links},
 		'defaults.pipeline' => $variant->{pipeline}, 'defaults.clients_max' => 20000, 'relay.stop_timeout' => '1s',
@@ -77,6 +86,26 @@ sub datagrams {
 		$text .= qq{  keys = "$keys"};
 	}
 	return ('-c', $site->write_file('relay.conf', "$text }\n"));
+}
+
+# The user's own lonc, which reads the files in the directory that it is given, and goes into the background.
+sub lonc {
+	my ($site) = @_;
+	my $dir = legacy_files($site);
+	$site->write_file('loncapa_apache.conf', '');
+	my (undef, undef, $uid, $gid) = getpwnam LONC_USER;
+	for my $path ($dir, map { "$dir/$_" } qw(sock logs sock/delayed lon-status)) {
+		-d $path or mkdir $path or die "$path: $!\n";
+		chmod(0755, $path) && chown($uid, $gid, $path) or die "$path: $!\n";
+	}
+	return ("$FindBin::RealBin/foreground", LONC_USER, $ENV{RELAY_BENCH_LONC}, $dir);
+}
+
+sub lacks_lonc {
+	return 'give --lonc PROGRAM' unless length($ENV{RELAY_BENCH_LONC} // '');
+	return "no program $ENV{RELAY_BENCH_LONC}" unless -x $ENV{RELAY_BENCH_LONC};
+	return 'only root can start it as user ' . LONC_USER if $> != 0;
+	return defined getpwnam LONC_USER ? undef : 'there is no user ' . LONC_USER;
 }
 
 sub haproxy {
@@ -159,6 +188,12 @@ my %CONTESTANTS = (
 		missing => sub { undef },
 		command => sub { my ($site) = @_; return ("$FindBin::RealBin/select-relay", map { "$_->[0]=$_->[1]" } $site->routes) },
 		processes => sub { my ($scenario) = @_; return 1 + $scenario->{hosts} },
+	},
+	lonc => {
+		title => 'the lonc that is run today', peer => 'lond', load => 'lond', descriptors => 1, can => ['enc'],
+		missing => \&lacks_lonc, command => \&lonc,
+		# Itself, and a process per host, beside what keeps it in the foreground.
+		processes => sub { my ($scenario) = @_; return 2 + $scenario->{hosts} },
 	},
 	'pump-uring' => {
 		title => 'byte pump 1:1, io_uring', peer => 'bare', load => 'bare', descriptors => 2, can => [],
