@@ -365,10 +365,10 @@ format: $(BUILD)/deps-test ## lays out all C files anew
 
 # Competitors and meters that cannot be installed are reported as missing, not required.
 COMPARE = deploy/deps.sh bench || echo 'measuring without them'; RELAY_BUILD=$(abspath $(BUILD)) bench/compare
-bench: all ## 20 scenarios on relayd and other relays, 38 minutes; results in bench/results/
-	@$(COMPARE) --set full
+bench: all ## 21 scenarios on relayd and other relays, 38 minutes; results in bench/results/ (LONC=PROGRAM: beside yours)
+	@$(COMPARE) --set full $(if $(LONC),--lonc '$(LONC)')
 bench-quick: all ## the scenarios that matter most, 5 minutes
-	@$(COMPARE) --set quick
+	@$(COMPARE) --set quick $(if $(LONC),--lonc '$(LONC)')
 bench-calls: all $(BUILD)/bench-true ## calls of a service through relayd, beside the original client and library
 	@bench/calls $(BUILD)
 
