@@ -33,9 +33,10 @@ CPPFLAGS += -I. -I$(BUILD)/gen
 LDFLAGS  += $(SANITIZE) -Wl,-z,relro,-z,now
 
 # A source is found by where it lies: what has a main() is named, everything else goes into the library of its directory.
+MSG_MAIN_SRC := $(sort $(wildcard relay/msg_*.c))
 MAIN_SRC  := bench/bench.c bench/idea_bench.c bench/peer.c bench/pump_epoll.c bench/pump_uring.c bench/stats_bench.c tests/tls_bench.c \
 	     bench/true_service.c deploy/man/tables.c relay/ctl_screen.c relay/ctl_top.c relay/ctl_top_draw.c relay/exporter.c \
-	     relay/msg_main.c relay/msg_page.c relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
+	     $(MSG_MAIN_SRC) relay/prefork_client_main.c relay/relayctl.c relay/relayd.c
 sources    = $(sort $(filter-out $(MAIN_SRC),$(wildcard $(1))))
 WIRE_SRC  := $(call sources,wire/*.c)
 URING_SRC := $(call sources,uring/*.c)
@@ -204,7 +205,7 @@ MSG_CROWD := $(sort $(wildcard tests/e2e/crowd*.c))
 UNLISTED := $(filter-out tests/e2e/lossy.c tests/e2e/msg_relay.c $(MSG_CROWD),$(UNLISTED))
 
 all: $(MSG_LIBS) $(BUILD)/relay-msg
-$(BUILD)/relay-msg: $(call obj,relay/msg_main.c relay/msg_page.c) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
+$(BUILD)/relay-msg: $(call obj,$(MSG_MAIN_SRC)) $(BUILD)/librelay-msg.a $(BUILD)/libwire.a
 	$(call say,LD)
 	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(BORINGSSL)
 $(MSG_OBJ): CFLAGS += -fPIC -fvisibility=hidden -fno-lto

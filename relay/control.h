@@ -2,8 +2,10 @@
  * control.h - the inside of the control process: configuration, names, files, the operator's side.
  * One poll loop that never blocks, a storage thread and a resolver thread.
  *
- *   control_process.c  the loop, the keeper's messages, start and stop
+ *   control_process.c  the loop, start and stop
+ *   control_channels.c messages of keeper and workers
  *   control_load.c     the configuration: load, reload, what is in force
+ *   control_watch.c    the configuration's files are watched
  *   control_apply.c    a table of hosts sent by the operator
  *   control_hosts.c    the table of hosts: configuration, sockets, addresses
  *   control_hosts_tell.c  telling keeper and workers
@@ -165,11 +167,33 @@ struct control {
 	char *daemons_dir; /* for the legacy files; NULL = there are none */
 };
 
+/* --- control_channels.c */
+
+/* What came, and sends what waits.  false: the keeper is gone. */
+bool control_read_keeper(struct control *control);
+
+/* Likewise; the channel of one that died is given up. */
+void control_read_worker(struct control *control, uint32_t number);
+
+/* What the workers logged at their end. */
+void control_read_rest(struct control *control);
+
+/* Tells the keeper once, as soon as all workers serve. */
+void control_say_ready(struct control *control);
+
 /* --- control_load.c */
 
 /* Reads everything and applies what differs.  false: refused, all stays as it was; the log says
  * why. */
 bool control_load(struct control *control);
+
+/* --- control_watch.c */
+
+/* control_load(), the files that it reads being watched if that is configured. */
+void control_load_watched(struct control *control);
+
+/* Reads again what has changed, and watches what the configuration has come to name. */
+void control_watch_run(struct control *control);
 
 /* --- control_hosts.c */
 

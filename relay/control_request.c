@@ -2,9 +2,10 @@
  * control_request.c - `request HOST 'LINE'`: a line for a host's peer, run by a worker through the
  * host's queue; its reply is the answer.
  *
- * The line goes to the worker in a memfd and the reply comes back in the same one.  Owns that memfd
- * and a struct request_call for each request that a worker has, those of callers that left
- * included: so memory and descriptors are bounded whoever comes and goes.
+ * The line goes to the worker in a memfd and the reply comes back in the same one.  One that comes
+ * while no worker serves the host, as at the start, waits for that a while.  Owns the memfd and a
+ * struct request_call for each request that waits or that a worker has, those of callers that left
+ * it there included: so memory and descriptors are bounded whoever comes and goes.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "relay/child.h"
 #include "relay/control.h"
 #include "relay/control_ask.h"
 #include "relay/control_call.h"
@@ -20,15 +22,20 @@
 #include "wire/control_frame.h"
 #include "wire/enc.h"
 
-#define REQUESTS_MAX 16u
-#define REPLY_MAX    (CONTROL_FRAME_MAX - 1024u) /* the message around it needs less than that */
+#define REQUESTS_MAX  16u
+#define LOOK_EVERY_MS 20u
+#define REPLY_MAX     (CONTROL_FRAME_MAX - 1024u) /* the message around it needs less than that */
 
 struct request_call {
 	struct control *control;
 	struct control_call *call; /* NULL: it left */
 	struct control_ask ask;
-	int memfd; /* -1: nobody reads it */
+	uint64_t due_ms; /* until then a worker that serves the host is waited for */
+	bool sent;       /* a worker has it */
+	int memfd;       /* -1: nobody reads it */
 };
+
+static void on_look(struct control_ask *ask, const struct channel_message *message);
 
 static void
 close_memfd(struct request_call *request)
@@ -55,12 +62,16 @@ end(struct request_call *request)
 	return call;
 }
 
-/* The worker goes on with it, so it counts until that is over. */
+/* A worker that has it goes on with it, so it counts until that is over. */
 static void
 on_gone(struct control_call *call)
 {
 	struct request_call *request = call->state;
 
+	if (!request->sent) {
+		end(request);
+		return;
+	}
 	request->call = NULL;
 	close_memfd(request);
 }
@@ -208,6 +219,36 @@ send_request(struct request_call *request, const struct control_host *host)
 			   longest_ms(&host->settings), on_reply);
 }
 
+/* Gives it to a worker, or looks again later. */
+static void
+seek_worker(struct request_call *request)
+{
+	struct control *control = request->control;
+	const struct control_host *host =
+	    control_host_by_id(control, request->call->request->arguments[0]);
+
+	if (host == NULL) {
+		control_answer_error(end(request), RELAY__CONTROL__CODE__NOT_FOUND,
+				     "the host was removed meanwhile");
+		return;
+	}
+	request->sent = send_request(request, host);
+	if (request->sent)
+		return;
+	bool is_late = control->ending || child_clock_ms() >= request->due_ms;
+	if (is_late || !control_ask_later(control, &request->ask, LOOK_EVERY_MS, on_look))
+		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
+				     "no worker serves it at the moment");
+}
+
+static void
+on_look(struct control_ask *ask, const struct channel_message *message)
+{
+	(void)message;
+	seek_worker(
+	    (struct request_call *)(void *)((char *)ask - offsetof(struct request_call, ask)));
+}
+
 void
 control_do_request(struct control_call *call)
 {
@@ -231,13 +272,13 @@ control_do_request(struct control_call *call)
 	call->control->requests++;
 	request->control = call->control;
 	request->call = call;
+	request->due_ms = child_clock_ms() + CONTROL_ASK_MS;
 	call->state = request;
 	call->gone = on_gone;
 	request->memfd = make_memfd(&call->request->body);
 	if (request->memfd < 0)
 		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
 				     "no memory for the line");
-	else if (!send_request(request, host))
-		control_answer_error(end(request), RELAY__CONTROL__CODE__FAILED,
-				     "no worker serves it at the moment");
+	else
+		seek_worker(request);
 }

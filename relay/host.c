@@ -1,6 +1,6 @@
 /*
  * host.c - pool and listener of one host.  Decides when links are opened; what waits is the
- * business of host_queue.c, bytes are that of client.c and link.c.
+ * business of host_queue.c, bytes are that of client.c and link_traffic.c.
  */
 #include "relay/host.h"
 

@@ -1,6 +1,11 @@
 /*
- * link_internal.h - what link.c (states, clocks, handshake, closing) and link_traffic.c (requests
- * and replies) share.  Nobody else includes it.
+ * link_internal.h - what the files of a link share; nobody else includes it.
+ *
+ *   link.c          states, clocks
+ *   link_open.c     connect, lond's handshake
+ *   link_traffic.c  requests and replies
+ *   link_close.c    its end
+ *   link_tls.c      what stands between its socket and all that, if it is inside TLS
  */
 #ifndef RELAY_LINK_INTERNAL_H
 #define RELAY_LINK_INTERNAL_H
@@ -27,6 +32,12 @@ link_touched(const struct link *link)
 	return link->out_given + (link->sealed_given ? link->sealed : 0);
 }
 
+static inline bool
+link_usable(enum link_state state)
+{
+	return state == LINK_READY || state == LINK_FULL;
+}
+
 /* Why a link that retires ends. */
 static inline enum link_reason
 link_retired(const struct link *link)
@@ -39,14 +50,24 @@ link_retired(const struct link *link)
 /* The only writer of link->state: checks the change, moves the link between its host's lists. */
 void link_set_state(struct link *link, enum link_state next);
 
+/* A new one, whose host, courier and generation are set: CONNECTING, one of its host's links. */
+void link_enter(struct link *link);
+
 /* READY or FULL, whichever is true now. */
 void link_update_room(struct link *link);
 
 /* Makes sure that the clock rings in time. */
 void link_arm(struct link *link);
 
+/* The clock rang. */
+void link_on_due(struct uring_timer *timer);
+
+/* --- link_close.c */
+
 /* CLOSING: frees the link if none of its operations is in flight any more. */
 void link_finish(struct link *link);
+
+/* --- link_open.c */
 
 /* Begins lond's handshake.  false = no memory. */
 bool link_greet(struct link *link);

@@ -1,6 +1,6 @@
 /*
  * link_traffic.c - what goes over a usable link: requests out, gathered into one send per turn;
- * replies in, in order. Opening, clocks and closing are in link.c.
+ * replies in, in order.
  */
 #include "relay/courier.h"
 #include "relay/host.h"
