@@ -9,8 +9,16 @@ FROM docker.io/library/debian:bookworm-slim AS build
 WORKDIR /src
 COPY deploy/deps.sh deploy/
 RUN apt-get update -q && deploy/deps.sh build && apt-get install -y -q --no-install-recommends busybox-static
-COPY . .
+# What is compiled and no more, so that a change of tests or papers keeps that layer.
+COPY Makefile ./
+COPY wire wire
+COPY uring uring
+COPY relay relay
+COPY bench/*.c bench/*.h bench/
+COPY deploy/examples deploy/examples
 RUN make build/relayd build/relay-exporter build/relayctl build/relay-prefork build/relay-msg build/relay-peer build/examples/prefork-service
+COPY LICENSE ./
+COPY deploy/image/root deploy/image/
 RUN deploy/image/root /image sbin/relayd sbin/relay-exporter bin/relayctl bin/relay-prefork bin/relay-msg && \
     deploy/image/root --more /debug bin/relay-peer bin/prefork-service && \
     install -D /bin/busybox /debug/bin/busybox && install -d /debug/usr/share/doc/busybox-static && \

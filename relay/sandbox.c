@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* SANITIZERS DO NOT LIVE IN IT: they open files for what they find, start a symbolizer, and look
@@ -194,6 +195,8 @@ sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size_t c
 {
 	if (SANITIZED)
 		return;
+	/* Or the first date of a certificate would open the file of the zone. */
+	tzset();
 	sandbox_hide();
 	give_up_resources(role);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

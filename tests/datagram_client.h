@@ -1,6 +1,7 @@
 /*
  * datagram_client.h - clients of the site's worker: they say what the test wants, sealed if the
- * site is, and take one datagram at a time.
+ * site is, and take one datagram at a time.  A suite's .init is clients_plain or clients_sealed, or
+ * its own with one of them in it; likewise its .fini and clients_down.
  */
 #ifndef TESTS_DATAGRAM_CLIENT_H
 #define TESTS_DATAGRAM_CLIENT_H
@@ -20,6 +21,10 @@ struct udp_client {
 	struct datagram got;
 };
 
+/* Those that nearly all tests play; a test that opens others closes them. */
+static struct udp_client alice;
+static struct udp_client bob;
+
 static inline void
 udp_open(struct udp_client *client, uint64_t id)
 {
@@ -28,6 +33,15 @@ udp_open(struct udp_client *client, uint64_t id)
 	*client = (struct udp_client){ .id = id, .next = 1 };
 	client->fd = site_bound(SOCK_DGRAM, &client->address);
 	datagram_cipher_init(&client->cipher, id, key.secret);
+}
+
+/* Also of one that was never opened. */
+static inline void
+udp_close(struct udp_client *client)
+{
+	if (client->fd > 0)
+		close(client->fd);
+	client->fd = 0;
 }
 
 static inline void
@@ -135,14 +149,29 @@ udp_hello(struct udp_client *client, uint64_t number)
 		 wire_span(bytes, body.len));
 }
 
-/* Until it may ask. */
+/* An open one, until it may ask. */
+static inline void
+udp_greet(struct udp_client *client)
+{
+	udp_hello(client, 77);
+	udp_expect(client, DATAGRAM_WELCOME, 77);
+	client->session = client->got.header.session;
+}
+
 static inline void
 udp_begin(struct udp_client *client, uint64_t id)
 {
 	udp_open(client, id);
-	udp_hello(client, 77);
-	udp_expect(client, DATAGRAM_WELCOME, 77);
-	client->session = client->got.header.session;
+	udp_greet(client);
+}
+
+/* Until its session has begun: the welcome only offers it. */
+static inline void
+udp_come_online(struct udp_client *client, uint64_t id)
+{
+	udp_begin(client, id);
+	uint64_t number = udp_say(client, DATAGRAM_KEEP_ALIVE, 0, wire_span(NULL, 0));
+	udp_expect(client, DATAGRAM_KEEP_ALIVE, number);
 }
 
 static inline uint64_t
@@ -181,6 +210,30 @@ udp_confirm(struct udp_client *client)
 {
 	udp_saw(client);
 	udp_say(client, DATAGRAM_CONFIRM, 0, wire_span(NULL, 0));
+}
+
+/* --- up and down ------------------------------------------------------------------------------ */
+
+static inline void
+clients_plain(void)
+{
+	site_sealed = false;
+	site_up();
+}
+
+static inline void
+clients_sealed(void)
+{
+	site_sealed = true;
+	site_up();
+}
+
+static inline void
+clients_down(void)
+{
+	udp_close(&alice);
+	udp_close(&bob);
+	site_down();
 }
 
 #endif

@@ -7,27 +7,14 @@
 
 #include <arpa/inet.h>
 
-static struct udp_client alice;
-static struct udp_client bob;
-
 static void
 up(void)
 {
 	site_any = true;
-	site_up();
+	clients_plain();
 }
 
-static void
-down(void)
-{
-	if (alice.fd > 0)
-		close(alice.fd);
-	if (bob.fd > 0)
-		close(bob.fd);
-	site_down();
-}
-
-TestSuite(datagram_local, .init = up, .fini = down, .timeout = 60);
+TestSuite(datagram_local, .init = up, .fini = clients_down, .timeout = 60);
 
 /* From now on the relay is asked there, and heard from there alone. */
 static void
@@ -45,9 +32,7 @@ begin(struct udp_client *client, uint64_t id, const char *address)
 {
 	udp_open(client, id);
 	ask_at(client, address);
-	udp_hello(client, 77);
-	udp_expect(client, DATAGRAM_WELCOME, 77);
-	client->session = client->got.header.session;
+	udp_greet(client);
 }
 
 Test(datagram_local, answers_leave_from_the_address_that_was_asked)

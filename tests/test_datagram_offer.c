@@ -4,35 +4,17 @@
  */
 #include "tests/datagram_client.h"
 
-static struct udp_client alice;
 static struct udp_client replayer;
-
-static void
-plain(void)
-{
-	site_sealed = false;
-	site_up();
-}
-
-static void
-sealed(void)
-{
-	site_sealed = true;
-	site_up();
-}
 
 static void
 down(void)
 {
-	if (alice.fd > 0)
-		close(alice.fd);
-	if (replayer.fd > 0)
-		close(replayer.fd);
-	site_down();
+	udp_close(&replayer);
+	clients_down();
 }
 
-TestSuite(datagram_offer, .init = plain, .fini = down, .timeout = 60);
-TestSuite(datagram_offer_sealed, .init = sealed, .fini = down, .timeout = 60);
+TestSuite(datagram_offer, .init = clients_plain, .fini = down, .timeout = 60);
+TestSuite(datagram_offer_sealed, .init = clients_sealed, .fini = down, .timeout = 60);
 
 /* Says a hello of this client from ports that nobody has used before, and hears none of the
  * answers. */
@@ -54,8 +36,7 @@ replay(uint64_t client, unsigned times)
 			    wire_span(body, out.len));
 		udp_send_raw(&replayer, bytes, len);
 		TURN_UNTIL(site_count(DATAGRAM_COUNT_KIND_HELLO) == heard + i + 1);
-		close(replayer.fd);
-		replayer.fd = 0;
+		udp_close(&replayer);
 	}
 }
 

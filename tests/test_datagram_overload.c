@@ -6,31 +6,23 @@
 
 #define BUSY_MS 30
 
-static struct udp_client alice;
-static struct udp_client bob;
 static struct udp_client carol;
 static int stream_fd = -1;
 
 static void
 up(void)
 {
-	site_sealed = false;
 	peer_silent = true;
-	site_up();
+	clients_plain();
 }
 
 static void
 down(void)
 {
-	const struct udp_client *const all[] = { &alice, &bob, &carol };
-
-	for (unsigned i = 0; i < 3; i++) {
-		if (all[i]->fd > 0)
-			close(all[i]->fd);
-	}
+	udp_close(&carol);
 	if (stream_fd >= 0)
 		close(stream_fd);
-	site_down();
+	clients_down();
 }
 
 TestSuite(datagram_overload, .init = up, .fini = down, .timeout = 60);

@@ -4,8 +4,6 @@
  */
 #include "tests/datagram_client.h"
 
-static struct udp_client alice;
-
 static void
 join_workers(void)
 {
@@ -29,8 +27,7 @@ up(void)
 					     .elsewhere = { .index = 3, .worker = 1 } };
 	struct sockaddr_in address;
 
-	site_sealed = false;
-	site_up();
+	clients_plain();
 	site_worker_up(&other, &address);
 	site_give_settings(&other);
 	site_give_keys(&other, NULL, 0);
@@ -42,14 +39,7 @@ up(void)
 	udp_begin(&alice, SITE_CLIENT);
 }
 
-static void
-down(void)
-{
-	close(alice.fd);
-	site_down();
-}
-
-TestSuite(datagram_peer, .init = up, .fini = down, .timeout = 60);
+TestSuite(datagram_peer, .init = up, .fini = clients_down, .timeout = 60);
 
 Test(datagram_peer, a_request_goes_to_its_hosts_home)
 {

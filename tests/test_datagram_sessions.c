@@ -5,48 +5,13 @@
 #include "relay/port.h"
 #include "tests/datagram_client.h"
 
-static struct udp_client alice;
-static struct udp_client bob;
-
-static void
-plain(void)
-{
-	site_sealed = false;
-	site_up();
-}
-
-static void
-sealed(void)
-{
-	site_sealed = true;
-	site_up();
-}
-
-static void
-down(void)
-{
-	if (alice.fd > 0)
-		close(alice.fd);
-	if (bob.fd > 0)
-		close(bob.fd);
-	site_down();
-}
-
-TestSuite(datagram_sessions, .init = plain, .fini = down, .timeout = 60);
-TestSuite(datagram_sessions_sealed, .init = sealed, .fini = down, .timeout = 60);
+TestSuite(datagram_sessions, .init = clients_plain, .fini = clients_down, .timeout = 60);
+TestSuite(datagram_sessions_sealed, .init = clients_sealed, .fini = clients_down, .timeout = 60);
 
 static uint32_t
 sessions(void)
 {
 	return site.worker.datagrams->sessions_count;
-}
-
-static void
-begin(struct udp_client *client, uint64_t id)
-{
-	udp_begin(client, id);
-	uint64_t number = udp_say(client, DATAGRAM_KEEP_ALIVE, 0, wire_span(NULL, 0));
-	udp_expect(client, DATAGRAM_KEEP_ALIVE, number);
 }
 
 Test(datagram_sessions, a_hello_gets_the_same_offer_and_no_more_bytes)
@@ -83,7 +48,7 @@ Test(datagram_sessions_sealed, a_recorded_hello_ends_nothing)
 			       (struct datagram_header){ .kind = DATAGRAM_HELLO, .number = 5 },
 			       wire_span(hello, body.len));
 	close(alice.fd);
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	udp_open(&bob, SITE_CLIENT);
 	udp_send_raw(&bob, bytes, len);
 	udp_expect(&bob, DATAGRAM_WELCOME, 5);
@@ -94,7 +59,7 @@ Test(datagram_sessions_sealed, a_recorded_hello_ends_nothing)
 
 Test(datagram_sessions, a_new_session_ends_the_one_before)
 {
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	uint64_t old = alice.session;
 	udp_hello(&alice, 78);
 	udp_expect(&alice, DATAGRAM_WELCOME, 78);
@@ -161,7 +126,7 @@ Test(datagram_sessions, an_offer_ends_when_nothing_begins_it)
 
 Test(datagram_sessions, from_another_address_it_is_no_session)
 {
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	udp_open(&bob, SITE_CLIENT);
 	bob.session = alice.session;
 	uint64_t number = udp_ask(&bob, "msul1", "mine", 40);
@@ -178,7 +143,7 @@ Test(datagram_sessions, bye_ends_it)
 {
 	struct channel_message offline = { 0 };
 
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	uint64_t number = udp_say(&alice, DATAGRAM_BYE, 0, wire_span(NULL, 0));
 	udp_expect(&alice, DATAGRAM_BYE, number);
 	TURN_UNTIL(site_told(CHANNEL_OFFLINE, &offline) == 1);
@@ -194,7 +159,7 @@ Test(datagram_sessions, its_end_is_told_later_if_control_has_no_room)
 	const struct channel_message noise = { .type = CHANNEL_LOG };
 	struct channel_message offline = { 0 };
 
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	while (port_send(site.worker.control, &noise, -1) == 0)
 		;
 	session_end(session_find(site.worker.datagrams, SITE_CLIENT), false);
@@ -204,7 +169,7 @@ Test(datagram_sessions, its_end_is_told_later_if_control_has_no_room)
 	cr_assert_eq(offline.presence.client, SITE_CLIENT);
 	cr_assert_eq(offline.presence.session, alice.session);
 	cr_assert_eq(site_told(CHANNEL_ONLINE, NULL), 1u);
-	begin(&bob, 0x22);
+	udp_come_online(&bob, 0x22);
 	TURN_UNTIL(site_told(CHANNEL_ONLINE, NULL) == 2);
 	cr_assert_eq(site_told(CHANNEL_OFFLINE, NULL), 1u, "once");
 }
@@ -239,8 +204,8 @@ be_silent(uint64_t ms)
 
 Test(datagram_sessions, silence_ends_it_and_what_is_new_extends_it)
 {
-	begin(&alice, SITE_CLIENT);
-	begin(&bob, 0x22);
+	udp_come_online(&alice, SITE_CLIENT);
+	udp_come_online(&bob, 0x22);
 	for (int i = 0; i < 3; i++) {
 		cr_assert_eq(site_told(CHANNEL_OFFLINE, NULL), 0u);
 		be_silent(site_settings.presence_timeout_ms / 3);
@@ -262,7 +227,7 @@ Test(datagram_sessions, with_no_session_free_it_is_busy)
 {
 	site_settings.sessions_max = 1;
 	site_give_settings(&site);
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	udp_open(&bob, 0x22);
 	udp_hello(&bob, 3);
 	udp_expect(&bob, DATAGRAM_BUSY, 3);
@@ -303,7 +268,7 @@ Test(datagram_sessions, the_bucket_loses_no_fractions)
 	site_settings.rate = 3;
 	site_settings.burst = 2;
 	site_give_settings(&site);
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	struct session *session = session_find(site.worker.datagrams, SITE_CLIENT);
 	session->tokens = 0;
 	session->tokens_at = worker_now(&site.worker);
@@ -411,7 +376,7 @@ Test(datagram_sessions_sealed, what_is_not_genuine_is_dropped_in_silence)
 {
 	static uint8_t good[65536], bad[65536];
 
-	begin(&alice, SITE_CLIENT);
+	udp_come_online(&alice, SITE_CLIENT);
 	size_t len =
 	    udp_write(&alice, good,
 		      (struct datagram_header){
@@ -459,8 +424,8 @@ Test(datagram_sessions_sealed, who_loses_his_key_loses_his_session)
 {
 	const struct datagram_key left[] = { site_key(0x22) };
 
-	begin(&alice, SITE_CLIENT);
-	begin(&bob, 0x22);
+	udp_come_online(&alice, SITE_CLIENT);
+	udp_come_online(&bob, 0x22);
 	site_give_keys(&site, left, 1);
 	TURN_UNTIL(sessions() == 1);
 	uint64_t number = udp_ask(&bob, "msul1", "ping", 0);

@@ -5,26 +5,14 @@
 #include "tests/datagram_client.h"
 #include "wire/notice.h"
 
-static struct udp_client alice;
-
 static void
 up(void)
 {
-	site_sealed = true;
-	site_up();
-	udp_begin(&alice, SITE_CLIENT);
-	uint64_t number = udp_say(&alice, DATAGRAM_KEEP_ALIVE, 0, wire_span(NULL, 0));
-	udp_expect(&alice, DATAGRAM_KEEP_ALIVE, number);
+	clients_sealed();
+	udp_come_online(&alice, SITE_CLIENT);
 }
 
-static void
-down(void)
-{
-	close(alice.fd);
-	site_down();
-}
-
-TestSuite(datagram_store, .init = up, .fini = down, .timeout = 60);
+TestSuite(datagram_store, .init = up, .fini = clients_down, .timeout = 60);
 
 static void
 answer(enum channel_type type, uint64_t token, enum channel_refusal why)

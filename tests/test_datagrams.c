@@ -5,35 +5,8 @@
 
 #include "relay/datagram_list.h"
 
-static struct udp_client alice;
-static struct udp_client bob;
-
-static void
-plain(void)
-{
-	site_sealed = false;
-	site_up();
-}
-
-static void
-sealed(void)
-{
-	site_sealed = true;
-	site_up();
-}
-
-static void
-down(void)
-{
-	if (alice.fd > 0)
-		close(alice.fd);
-	if (bob.fd > 0)
-		close(bob.fd);
-	site_down();
-}
-
-TestSuite(datagrams, .init = plain, .fini = down, .timeout = 60);
-TestSuite(datagrams_sealed, .init = sealed, .fini = down, .timeout = 60);
+TestSuite(datagrams, .init = clients_plain, .fini = clients_down, .timeout = 60);
+TestSuite(datagrams_sealed, .init = clients_sealed, .fini = clients_down, .timeout = 60);
 
 static void
 ask_and_confirm(void)

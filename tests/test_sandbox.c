@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HOLDS(fact)                                \
@@ -254,6 +255,19 @@ control_takes_leases(void)
 	return 0;
 }
 
+/* Certificates have them: the first one in a process asks for the time zone. */
+static int
+dates_need_no_file(void)
+{
+	struct tm tm;
+
+	HOLDS(sandbox_hear_refusals() == 0);
+	sandbox_enter(SANDBOX_WORKER, NULL, 0);
+	HOLDS(gmtime_r(&(time_t){ 0 }, &tm) != NULL);
+	HOLDS(sandbox_refused() == -1);
+	return 0;
+}
+
 static void
 needs_sandbox(void)
 {
@@ -301,6 +315,13 @@ Test(sandbox, a_refusal_is_heard_of_once)
 	int line = ends_with(refusals_are_heard_of);
 	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
 	line = ends_with(what_is_known_to_be_refused_is_not);
+	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
+}
+
+Test(sandbox, a_date_is_no_refusal)
+{
+	needs_sandbox();
+	int line = ends_with(dates_need_no_file);
 	cr_assert_eq(line, 0, "line %d, modulo 250", line - 1);
 }
 

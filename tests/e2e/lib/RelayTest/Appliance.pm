@@ -15,7 +15,7 @@ our @EXPORT = qw(
     appliance background member successor family alive
     said logged log_lines
     table add_lines reload rename_over
-    descriptors settled_descriptors anon keeps_freed same_descriptors
+    has_visible_descriptors descriptors settled_descriptors anon keeps_freed same_descriptors
     answers
 );
 
@@ -148,6 +148,12 @@ sub reload {
 }
 
 # ---- what it holds ----
+
+# Whether they can be seen: of a process that cannot be dumped only root may look at them.
+sub has_visible_descriptors {
+	my ($pid) = @_;
+	return opendir my $fds, "/proc/$pid/fd";
+}
 
 sub descriptors {
 	return map { my $pid = $_; scalar(() = glob "/proc/$pid/fd/*") } @_;
