@@ -84,8 +84,8 @@ struct control_host {
 	uint16_t port;
 	struct host_settings settings;
 	uint32_t credentials; /* their number for workers (control_credentials.h); 0 = none */
-	struct sockaddr_storage resolved;
-	uint32_t resolved_len; /* 0 = not known */
+	struct resolve_list resolved; /* none = not known */
+	union resolve_address in_use; /* where a link was ready last, at whatever worker */
 	bool moving;           /* that is still what was resolved of the address before */
 	uint64_t moved_in;     /* generation that brought this address; 0 = it came with the host */
 	uint64_t homes;        /* bit N: worker N was told of it */
@@ -182,6 +182,9 @@ bool control_hosts_settled(struct control *control);
 void control_on_listener(struct control *control, const struct channel_listen *message, int fd);
 void control_on_resolved(struct control *control);
 void control_resolve(struct control *control, struct control_host *host);
+
+/* Of those that its name has the one in use, as far as a worker told; NULL = none is known. */
+const union resolve_address *control_host_address(const struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
 

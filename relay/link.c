@@ -139,7 +139,9 @@ deadline(const struct link *link)
 	const struct host_settings *set = &link->host->settings;
 
 	if (opening(link->state))
-		return link->opened_at + ms_to_ns(set->connect_timeout_ms);
+		return resolve_try_until(link->opened_at,
+					 link->round_since + ms_to_ns(set->connect_timeout_ms),
+					 link->round_left);
 	bool courier = link->courier != NULL;
 	if (link->in_flight_count > 0)
 		return TAILQ_FIRST(&link->in_flight)->since +
@@ -351,11 +353,12 @@ end_link(struct link *link, enum link_end end, enum link_reason reason, const ch
 	lose_in_flight(link, result_of(reason));
 	if (link->tls != NULL)
 		link_tls_say_goodbye(link);
+	union resolve_address address = link->address;
 	link_finish(link);
 	if (courier != NULL)
-		courier_on_link_closed(courier);
+		courier_on_link_closed(courier, end);
 	else
-		host_on_link_closed(host, end, why);
+		host_on_link_closed(host, end, &address, why);
 }
 
 void
@@ -376,7 +379,8 @@ link_close(struct link *link, enum link_reason reason, const char *why)
 	bool worked =
 	    link->ready_at != 0 && (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
-	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, told, why);
+	enum link_end failed = link->ready_at == 0 ? LINK_END_UNREADY : LINK_END_FAILED;
+	end_link(link, worked ? LINK_END_WORKED : failed, told, why);
 }
 
 void
@@ -428,7 +432,7 @@ become_ready(struct link *link, struct wire_span build_key)
 	if (link->courier != NULL)
 		courier_on_link_ready(link->courier);
 	else
-		host_on_link_ready(host);
+		host_on_link_ready(host, &link->address);
 }
 
 void
@@ -491,15 +495,16 @@ on_connected(struct uring_op *op, int res, const uint8_t *data)
 }
 
 struct link *
-link_open(struct host *host, struct courier *courier)
+link_open(struct host *host, struct courier *courier, struct host_round *round)
 {
+	const union resolve_address *address = host_round_address(host, round);
 	struct worker *worker = host->worker;
 	int fd = -EADDRNOTAVAIL; /* as long as its name is not resolved */
 
 	if (host->tls.required && host->tls.context == NULL)
 		fd = -ENOKEY;
-	else if (host->address_len > 0)
-		fd = uring_tcp_socket(worker->ring, host->address.ss_family);
+	else if (address != NULL)
+		fd = uring_tcp_socket(worker->ring, address->any.sa_family);
 	struct link *link = fd < 0 ? NULL : slab_get(&worker->links);
 	if (link == NULL) {
 		errno = fd < 0 ? -fd : ENOMEM;
@@ -525,9 +530,11 @@ link_open(struct host *host, struct courier *courier)
 	count(link, LINK_CONNECTING, true);
 	stats_count(&host->stats->connects);
 	stats_count(&host->stats->links);
-	link->address = host->address;
-	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&link->address,
-		      host->address_len);
+	link->address = *address;
+	link->round_left = host_round_begin(host, round);
+	link->round_since = round->since;
+	uring_connect(worker->ring, &link->connect, fd, &link->address.any,
+		      resolve_length(&link->address));
 	link_arm(link);
 	return link;
 }
