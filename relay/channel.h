@@ -152,9 +152,9 @@ struct channel_ticket_keys {
 
 struct channel_name {
 	uint32_t index;
-	uint32_t up;   /* HOST_STATE: whether the peer can be expected to answer */
-	uint32_t down; /* HOST_STATE: whether it is known not to */
-	uint32_t hold; /* HOST_STATE: enum host_hold */
+	uint32_t up;                  /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t down;                /* HOST_STATE: whether it is known not to */
+	uint32_t hold;                /* HOST_STATE: enum host_hold */
 	union resolve_address in_use; /* HOST_STATE: where a link was ready last; family 0 = none */
 };
 

@@ -86,13 +86,13 @@ struct control_host {
 	uint32_t credentials; /* their number for workers (control_credentials.h); 0 = none */
 	struct resolve_list resolved; /* none = not known */
 	union resolve_address in_use; /* where a link was ready last, at whatever worker */
-	bool moving;           /* that is still what was resolved of the address before */
-	uint64_t moved_in;     /* generation that brought this address; 0 = it came with the host */
-	uint64_t homes;        /* bit N: worker N was told of it */
-	uint64_t elsewhere;    /* bit N: worker N was told that its home is another one */
-	uint64_t up;           /* bit N: worker N has a usable link */
-	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
-	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
+	bool moving;                  /* that is still what was resolved of the address before */
+	uint64_t moved_in;   /* generation that brought this address; 0 = it came with the host */
+	uint64_t homes;      /* bit N: worker N was told of it */
+	uint64_t elsewhere;  /* bit N: worker N was told that its home is another one */
+	uint64_t up;         /* bit N: worker N has a usable link */
+	enum host_hold hold; /* HOST_HOLD_KEEP: as the workers have it */
+	uint64_t down;       /* bit N: worker N knows that the peer does not answer */
 	uint64_t expiry_said_at; /* ms: that its peer's certificate expires; 0 = never */
 	struct control_text status;
 	struct control_text last_log;

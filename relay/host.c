@@ -243,6 +243,7 @@ host_on_link_closed(struct host *host, enum link_end end, const union resolve_ad
 	char text[LINK_WHY_SIZE];
 
 	if (host->hold == HOST_HOLD_DRAINING) {
+		host->round.tried = 0;
 		host_go_on(host); /* it was to end; what came back waits with the others */
 		return;
 	}
@@ -443,7 +444,6 @@ void
 host_retry(struct host *host)
 {
 	host->failures = 0;
-	host->round.tried = 0;
 	host->next_connect = 0;
 	want_links(host);
 	arm(host);

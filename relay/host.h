@@ -183,8 +183,8 @@ void host_pump(struct host *host);
 
 /* From links: where they went. */
 void host_on_link_ready(struct host *host, const union resolve_address *address);
-void host_on_link_closed(struct host *host, enum link_end end,
-			 const union resolve_address *address, const char *why);
+void host_on_link_closed(struct host *host, enum link_end end, const union resolve_address *address,
+			 const char *why);
 
 /*
  * For links and couriers (host_address.c).  host_round_address: where the next link goes; NULL = no

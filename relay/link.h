@@ -44,7 +44,7 @@ struct link {
 	bool dirty; /* in worker->dirty_links */
 	int fd;
 	uint32_t generation;
-	uint64_t number;                 /* of the worker's; for the operator */
+	uint64_t number;               /* of the worker's; for the operator */
 	union resolve_address address; /* of its own: the host's may change while it connects */
 	uint64_t round_since; /* its part of the time of this round of attempts is 1 / round_left */
 	uint32_t round_left;

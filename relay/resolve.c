@@ -68,8 +68,8 @@ look_up(const char *text, uint16_t port, int flags, struct resolve_list *list)
 	int error = getaddrinfo(text, service, &hints, &found);
 	if (error != 0)
 		return error;
-	for (const struct addrinfo *at = found;
-	     at != NULL && list->count < RESOLVE_ADDRESSES_MAX; at = at->ai_next) {
+	for (const struct addrinfo *at = found; at != NULL && list->count < RESOLVE_ADDRESSES_MAX;
+	     at = at->ai_next) {
 		union resolve_address *next = &list->address[list->count];
 		if (at->ai_family != AF_INET && at->ai_family != AF_INET6)
 			continue;

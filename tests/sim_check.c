@@ -159,7 +159,7 @@ check_round(struct sim *sim, const struct host *host)
 	if (host->round.tried > 0 && host->round.tried >= host->addresses.count)
 		sim_fail(sim, "%s: %u of %u addresses failed, and it goes on", host->id,
 			 host->round.tried, host->addresses.count);
-	if (host->round.tried > 0 && host->opening == 0 && host->hold != HOST_HOLD_DRAINING)
+	if (host->round.tried > 0 && host->opening == 0)
 		sim_fail(sim, "%s: nobody goes on with its round", host->id);
 	if (sim->plan.calm && host->state == HOST_DOWN)
 		sim_fail(sim, "%s is down although one address serves", host->id);
