@@ -137,7 +137,8 @@ courier_on_link_closed(struct courier *courier, enum link_end end)
 
 	/* Nothing was sent, and another address may do better. */
 	courier->link = NULL;
-	if (end == LINK_END_UNREADY && courier->busy && host_round_next(host, &courier->round))
+	while (courier->link == NULL && end == LINK_END_UNREADY && courier->busy &&
+	       host_round_next(host, &courier->round))
 		courier->link = link_open(host, courier, &courier->round);
 	if (courier->link != NULL)
 		return;

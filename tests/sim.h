@@ -52,6 +52,7 @@ struct sim_host {
 	uint32_t turned;    /* the first of them is so many further on */
 	uint32_t good; /* all but this one refuse or are silent; as many as there are: none does */
 	bool mute;     /* they are silent */
+	bool six;      /* they are of IPv6, for which the fake ring has no sockets */
 	int listener;
 	bool present;           /* a host of the worker that was not asked to leave */
 	enum host_hold hold;    /* as last told */

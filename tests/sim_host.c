@@ -7,6 +7,21 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+static void
+set_address(const struct sim_host *host, uint32_t number, union resolve_address *address)
+{
+	if (host->six && host->good < host->addresses && number != host->good) {
+		address->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+						     .sin6_port = htons(host->port) };
+		address->v6.sin6_addr.s6_addr[15] = (uint8_t)(1 + number);
+		sim_cover(host->sim, SIM_ADDRESS_SIX);
+		return;
+	}
+	address->v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+					    .sin_port = htons(host->port),
+					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number) };
+}
+
 struct channel_message
 sim_host_message(const struct sim_host *host, enum channel_type type)
 {
@@ -14,14 +29,9 @@ sim_host_message(const struct sim_host *host, enum channel_type type)
 
 	message.host.index = host->place;
 	message.host.addresses.count = host->addresses;
-	for (uint32_t i = 0; i < host->addresses; i++) {
-		message.host.addresses.address[i].v4 = (struct sockaddr_in){
-			.sin_family = AF_INET,
-			.sin_port = htons(host->port),
-			.sin_addr.s_addr =
-			    htonl(INADDR_LOOPBACK + (i + host->turned) % host->addresses),
-		};
-	}
+	for (uint32_t i = 0; i < host->addresses; i++)
+		set_address(host, (i + host->turned) % host->addresses,
+			    &message.host.addresses.address[i]);
 	memcpy(message.host.id, host->id, sizeof host->id);
 	memcpy(message.host.local_id, "local", sizeof "local");
 	message.host.settings = host->settings;

@@ -131,6 +131,7 @@ sim_host_plan(struct sim *sim, struct sim_host *host)
 	host->addresses = 1 + (uint32_t)sim_below(sim, sim_chance(sim, 500) ? 1 : 4);
 	host->good = (uint32_t)sim_below(sim, host->addresses + 1);
 	host->mute = !sim->plan.calm && sim_chance(sim, 300);
+	host->six = sim_chance(sim, 200);
 	host->settings.line_max = lines[sim_below(sim, 4)];
 	host->reply_delay_ns = delays[sim_below(sim, sim->plan.calm ? 3 : 4)];
 	host->fault_chance = sim->plan.faults ? (unsigned)between(sim, 100, 800) : 0;
