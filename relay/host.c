@@ -36,18 +36,6 @@ host_state_text(enum host_state state)
 
 /* --- states ----------------------------------------------------------------------------------- */
 
-static void
-log_online(const struct host *host)
-{
-	char address[RESOLVE_TEXT_MAX];
-
-	resolve_text(&host->in_use.any, address);
-	if (host->addresses.count > 1)
-		log_info(host->id, "%s online at %s", host->id, address);
-	else
-		log_info(host->id, "%s online", host->id);
-}
-
 void
 host_set_state(struct host *host, enum host_state next, const char *why)
 {
@@ -55,7 +43,7 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		return;
 	/* Quiet between connecting and asleep: nothing a person would act on. */
 	if (next == HOST_UP)
-		log_online(host);
+		host_log_online(host);
 	else if (next == HOST_DOWN)
 		log_warning(host->id, "%s down: %s", host->id, why);
 	bool was_reachable = host_reachable(host);

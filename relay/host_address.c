@@ -100,3 +100,15 @@ host_which_failed(const struct host *host, const union resolve_address *last, co
 		 (unsigned)host->addresses.count);
 	return text;
 }
+
+void
+host_log_online(const struct host *host)
+{
+	char address[RESOLVE_TEXT_MAX];
+
+	resolve_text(&host->in_use.any, address);
+	if (host->addresses.count > 1)
+		log_info(host->id, "%s online at %s", host->id, address);
+	else
+		log_info(host->id, "%s online", host->id);
+}

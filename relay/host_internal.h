@@ -27,6 +27,9 @@ bool host_settle_at(struct host *host, const union resolve_address *address);
 /* Takes the list over.  true: they are others than before, in whatever order. */
 bool host_take_addresses(struct host *host, const struct resolve_list *list);
 
+/* Where, if there are several. */
+void host_log_online(const struct host *host);
+
 /* `why`, with the address where it was if there are several: then in `text`. */
 const char *host_which_failed(const struct host *host, const union resolve_address *last,
 			      const char *why, char text[static LINK_WHY_SIZE]);
