@@ -18,6 +18,7 @@
 #include "relay/host_settings.h"
 #include "relay/limits.h"
 #include "relay/log.h"
+#include "relay/resolve.h"
 #include "relay/tls_material.h"
 
 /*
@@ -58,7 +59,7 @@
 	X(CHANNEL_DELAYED, "delayed", delayed) /* C -> W     delayed, memfd of the line */         \
 	X(CHANNEL_DELAYED_DONE, "delayed_done", delayed) /* W -> C delayed                   */    \
 	X(CHANNEL_HOST_STATE, "host_state", name) /* W -> C     name: up or not            */      \
-	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its address up  */      \
+	X(CHANNEL_RESOLVE, "resolve", name)       /* W -> C     name: look its name up     */      \
 	X(CHANNEL_RECONNECT, "reconnect", name)   /* C -> W     name: renew and retry one  */      \
 	X(CHANNEL_ASK_HOST, "ask_host", ask)      /* C -> W     ask                        */      \
 	X(CHANNEL_HOST_IS, "host_is", host_is)    /* W -> C     host_is                    */      \
@@ -116,11 +117,10 @@ struct channel_none {
 };
 
 struct channel_host {
-	uint32_t index;       /* names the host in all later messages; given by the keeper */
-	uint32_t address_len; /* 0 = not known (yet) */
+	uint32_t index; /* names the host in all later messages; given by the keeper */
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
-	struct sockaddr_storage address;
+	struct resolve_list addresses; /* to be tried in this order; none = not known (yet) */
 	struct host_settings settings; /* tls_name is never empty if tls is on */
 	uint32_t hold;                 /* enum host_hold */
 	uint32_t credentials;          /* the number of those for TLS; 0 = none, and tls is off */
@@ -152,9 +152,10 @@ struct channel_ticket_keys {
 
 struct channel_name {
 	uint32_t index;
-	uint32_t up;   /* HOST_STATE: whether the peer can be expected to answer */
-	uint32_t down; /* HOST_STATE: whether it is known not to */
-	uint32_t hold; /* HOST_STATE: enum host_hold */
+	uint32_t up;                  /* HOST_STATE: whether the peer can be expected to answer */
+	uint32_t down;                /* HOST_STATE: whether it is known not to */
+	uint32_t hold;                /* HOST_STATE: enum host_hold */
+	union resolve_address in_use; /* HOST_STATE: where a link was ready last; family 0 = none */
 };
 
 struct channel_stop {

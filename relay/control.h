@@ -86,15 +86,15 @@ struct control_host {
 	uint16_t port;
 	struct host_settings settings;
 	uint32_t credentials; /* their number for workers (control_credentials.h); 0 = none */
-	struct sockaddr_storage resolved;
-	uint32_t resolved_len; /* 0 = not known */
-	bool moving;           /* that is still what was resolved of the address before */
-	uint64_t moved_in;     /* generation that brought this address; 0 = it came with the host */
-	uint64_t homes;        /* bit N: worker N was told of it */
-	uint64_t elsewhere;    /* bit N: worker N was told that its home is another one */
-	uint64_t up;           /* bit N: worker N has a usable link */
-	enum host_hold hold;   /* HOST_HOLD_KEEP: as the workers have it */
-	uint64_t down;         /* bit N: worker N knows that the peer does not answer */
+	struct resolve_list resolved; /* none = not known */
+	union resolve_address in_use; /* where a link was ready last, at whatever worker */
+	bool moving;                  /* that is still what was resolved of the address before */
+	uint64_t moved_in;   /* generation that brought this address; 0 = it came with the host */
+	uint64_t homes;      /* bit N: worker N was told of it */
+	uint64_t elsewhere;  /* bit N: worker N was told that its home is another one */
+	uint64_t up;         /* bit N: worker N has a usable link */
+	enum host_hold hold; /* HOST_HOLD_KEEP: as the workers have it */
+	uint64_t down;       /* bit N: worker N knows that the peer does not answer */
 	uint64_t expiry_said_at; /* ms: that its peer's certificate expires; 0 = never */
 	struct control_text status;
 	struct control_text last_log;
@@ -206,6 +206,9 @@ bool control_hosts_settled(struct control *control);
 void control_on_listener(struct control *control, const struct channel_listen *message, int fd);
 void control_on_resolved(struct control *control);
 void control_resolve(struct control *control, struct control_host *host);
+
+/* Of those that its name has the one in use, as far as a worker told; NULL = none is known. */
+const union resolve_address *control_host_address(const struct control_host *host);
 struct control_host *control_host_at(struct control *control, uint32_t index);
 struct control_host *control_host_by_id(struct control *control, const char *id);
 

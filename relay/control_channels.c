@@ -133,6 +133,8 @@ on_host_state(struct control *control, uint32_t number, const struct channel_nam
 	bool was_down = control_host_down(host);
 	host->up = message->up ? host->up | bit : host->up & ~bit;
 	host->down = message->down ? host->down | bit : host->down & ~bit;
+	if (message->in_use.any.sa_family != AF_UNSPEC)
+		host->in_use = message->in_use;
 	/* Its line of the log came just before. */
 	if (host->up != 0 && !was_up)
 		control_event(control, "host_up", host->id, "%s", host->last_log.text);

@@ -45,13 +45,9 @@ resolved_text(struct control_call *call, const struct control_gateway *gateway)
 	size_t at = 0;
 
 	for (uint32_t i = 0; i < gateway->resolved.count; i++) {
-		struct sockaddr_storage address = { 0 };
-
-		memcpy(&address, &gateway->resolved.address[i],
-		       sizeof gateway->resolved.address[i]);
 		if (i > 0)
 			text[at++] = ' ';
-		resolve_text(&address, text + at);
+		resolve_text(&gateway->resolved.address[i].any, text + at);
 		at += strlen(text + at);
 	}
 	return control_clean(call, text);

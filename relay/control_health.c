@@ -145,7 +145,7 @@ check_gateways(struct control_call *call, Relay__Control__Health *health)
 
 			if (door->error == 0 || door->fd >= 0)
 				continue;
-			resolve_text(&door->address, text);
+			resolve_text((const struct sockaddr *)&door->address, text);
 			add_reason(health, control_text(call, "gateway %s: %s: %s", gateway->name,
 							text, strerror(-door->error)));
 		}

@@ -85,7 +85,7 @@ control_on_listener(struct control *control, const struct channel_listen *messag
 	}
 	host->listener = fd;
 	control_delayed_hosts_changed(control);
-	if (host->resolved_len == 0)
+	if (host->resolved.count == 0)
 		control_resolve(control, host);
 	if (control->listed)
 		control_host_tell(control, host);
@@ -94,37 +94,34 @@ control_on_listener(struct control *control, const struct channel_listen *messag
 /* --- addresses -------------------------------------------------------------------------------- */
 
 static void
-set_address(struct control *control, struct control_host *host,
-	    const struct sockaddr_storage *address, uint32_t length)
+set_addresses(struct control *control, struct control_host *host,
+	      const struct resolve_list *addresses)
 {
 	host->moving = false;
-	if (host->resolved_len == length && memcmp(&host->resolved, address, length) == 0)
+	if (resolve_list_equal(&host->resolved, addresses))
 		return;
 	host->nowhere = false;
-	host->resolved = *address;
-	host->resolved_len = length;
+	host->resolved = *addresses;
 	control_host_tell(control, host);
 }
 
-/* A host has one address: its links go to one peer. */
-static void
-take_first(struct control *control, struct control_host *host, const union resolve_address *first)
+const union resolve_address *
+control_host_address(const struct control_host *host)
 {
-	struct sockaddr_storage address = { 0 };
-	uint32_t length = resolve_length(first);
+	uint32_t place = resolve_list_find(&host->resolved, &host->in_use);
 
-	memcpy(&address, first, length);
-	set_address(control, host, &address, length);
+	if (host->resolved.count == 0)
+		return NULL;
+	return &host->resolved.address[place < host->resolved.count ? place : 0];
 }
 
 void
 control_resolve(struct control *control, struct control_host *host)
 {
-	struct sockaddr_storage address;
-	uint32_t length;
+	struct resolve_list addresses;
 
-	if (resolve_literal(host->address, host->port, &address, &length) == 0) {
-		set_address(control, host, &address, length);
+	if (resolve_literal_list(host->address, host->port, &addresses) == 0) {
+		set_addresses(control, host, &addresses);
 		return;
 	}
 	if (host->resolving || host->index == CONTROL_INDEX_NONE)
@@ -147,11 +144,11 @@ control_on_resolved(struct control *control)
 			continue; /* of a name that it has no more */
 		host->resolving = false;
 		if (answer.error != 0) {
-			host->nowhere = host->resolved_len == 0;
+			host->nowhere = host->resolved.count == 0;
 			log_error(host->id, "%s: address %s cannot be resolved: %s", host->id,
 				  host->address, resolve_error_text(answer.error));
 		} else {
-			take_first(control, host, &answer.addresses.address[0]);
+			set_addresses(control, host, &answer.addresses);
 		}
 	}
 }

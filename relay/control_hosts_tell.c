@@ -39,8 +39,7 @@ describe(const struct control *control, const struct control_host *host,
 	memcpy(message->host.id, host->id, sizeof message->host.id);
 	strncpy(message->host.local_id, control->config.relay.host_id,
 		sizeof message->host.local_id - 1);
-	message->host.address = host->resolved;
-	message->host.address_len = host->resolved_len;
+	message->host.addresses = host->resolved;
 	message->host.settings = host->settings;
 	message->host.hold = host->hold;
 	message->host.credentials = host->credentials;

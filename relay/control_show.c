@@ -252,11 +252,11 @@ state_of(const struct control_host *host)
 static char *
 resolved_text(struct control_call *call, const struct control_host *host)
 {
-	char text[RESOLVE_TEXT_MAX];
+	const union resolve_address *address = host == NULL ? NULL : control_host_address(host);
+	char text[RESOLVE_TEXT_MAX] = "";
 
-	if (host == NULL || host->resolved_len == 0)
-		return control_clean(call, "");
-	resolve_text(&host->resolved, text);
+	if (address != NULL)
+		resolve_text(&address->any, text);
 	return control_clean(call, text);
 }
 

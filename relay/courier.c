@@ -12,7 +12,8 @@
 
 struct courier {
 	struct host *host;
-	struct link *link; /* NULL = being torn down */
+	struct link *link;       /* NULL = being torn down */
+	struct host_round round; /* begins where the links of the pool go */
 	struct request request;
 	struct buffer line; /* the message, until the link takes it */
 	struct buffer reply;
@@ -92,7 +93,8 @@ courier_new(struct host *host)
 	courier->host = host;
 	courier->request.done = on_done;
 	courier->request.reply = &courier->reply;
-	courier->link = link_open(host, courier);
+	courier->round.place = host->round.place;
+	courier->link = link_open(host, courier, &courier->round);
 	if (courier->link == NULL) {
 		free(courier);
 		return NULL;
@@ -129,10 +131,19 @@ courier_on_link_ready(struct courier *courier)
 }
 
 void
-courier_on_link_closed(struct courier *courier)
+courier_on_link_closed(struct courier *courier, enum link_end end)
 {
+	struct host *host = courier->host;
+
+	/* Nothing was sent, and another address may do better. */
+	courier->link = NULL;
+	while (courier->link == NULL && end == LINK_END_UNREADY && courier->busy &&
+	       host_round_next(host, &courier->round))
+		courier->link = link_open(host, courier, &courier->round);
+	if (courier->link != NULL)
+		return;
 	finish(courier, false);
-	courier->host->courier = NULL;
+	host->courier = NULL;
 	free(courier);
 }
 

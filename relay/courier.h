@@ -28,6 +28,6 @@ void courier_stop(struct host *host);
 
 /* From the courier's link. */
 void courier_on_link_ready(struct courier *courier);
-void courier_on_link_closed(struct courier *courier);
+void courier_on_link_closed(struct courier *courier, enum link_end end);
 
 #endif

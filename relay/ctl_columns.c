@@ -8,7 +8,7 @@ static const struct ctl_columns tables[] = {
 	{ &relay__control__host__descriptor,
 	  { { "HOST", "id", 0 },
 	    { "STATE", "state", 0 },
-	    { "ADDRESS", "address", 7 },
+	    { "ADDRESS", "resolved", 7 },
 	    { "PORT", "port", 9 },
 	    { "WORKER", "worker", 8 },
 	    { "CLIENTS", "gauges.clients", 2 },

@@ -43,7 +43,7 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 		return;
 	/* Quiet between connecting and asleep: nothing a person would act on. */
 	if (next == HOST_UP)
-		log_info(host->id, "%s online", host->id);
+		host_log_online(host);
 	else if (next == HOST_DOWN)
 		log_warning(host->id, "%s down: %s", host->id, why);
 	bool was_reachable = host_reachable(host);
@@ -52,7 +52,9 @@ host_set_state(struct host *host, enum host_state next, const char *why)
 	 * news too. */
 	if ((was_reachable != host_reachable(host) || next == HOST_DOWN) && !host->leaving)
 		worker_tell_state(host);
-	if (next == HOST_DOWN)
+	if (next != HOST_DOWN)
+		host->down_since = 0;
+	else if (host->down_since == 0)
 		host->down_since = worker_now(host->worker);
 }
 
@@ -155,19 +157,21 @@ wants_another(const struct host *host)
 	return host->opening < links_wanted(host) && host->current < host->settings.links_max;
 }
 
+/* `words` tell more than why, which is what one failure has in common with the next. */
 static void
-link_failed(struct host *host, const char *why)
+link_failed(struct host *host, const char *why, const char *words)
 {
 	if (host->failures < 32)
 		host->failures++;
+	host->round.tried = 0;
 	host->next_connect = worker_now(host->worker) + backoff(host);
 	if (host->usable > 0)
 		return;
 	/* It may be another thing that is wrong now. */
 	if (host->state == HOST_DOWN && strcmp(host->down_why, why) != 0)
-		log_warning(host->id, "%s still down: %s", host->id, why);
+		log_warning(host->id, "%s still down: %s", host->id, words);
 	snprintf(host->down_why, sizeof host->down_why, "%s", why);
-	host_set_state(host, HOST_DOWN, why);
+	host_set_state(host, HOST_DOWN, words);
 	/* Its name may mean another address by now; the answer, if it changed, comes as
 	 * host_change. */
 	if (!host->leaving)
@@ -175,23 +179,36 @@ link_failed(struct host *host, const char *why)
 }
 
 static void
+open_failed(struct host *host, int error)
+{
+	/* Of these only a missing protocol is a fault of the address. */
+	if (error != EAFNOSUPPORT ||
+	    !host_move_on(host, host_round_address(host, &host->round), strerror(error)))
+		link_failed(host, strerror(error), strerror(error));
+}
+
+static void
 want_links(struct host *host)
 {
 	while (wants_another(host) && worker_now(host->worker) >= host->next_connect) {
-		if (link_open(host, NULL) == NULL)
-			link_failed(host, strerror(errno));
+		if (link_open(host, NULL, &host->round) == NULL)
+			open_failed(host, errno);
 		else if (host->state == HOST_ASLEEP)
 			host_set_state(host, HOST_CONNECTING, NULL);
 	}
 }
 
 void
-host_on_link_ready(struct host *host)
+host_on_link_ready(struct host *host, const union resolve_address *address)
 {
+	bool elsewhere = host_settle_at(host, address);
+	bool was_reachable = host_reachable(host);
 	struct link *link;
 	struct link *next;
 
 	host_set_state(host, HOST_UP, NULL);
+	if (elsewhere && was_reachable && !host->leaving)
+		worker_tell_state(host);
 	/* The first link of a new generation relieves the old ones. */
 	for (int i = 0; i < 2; i++) {
 		struct link_list *list = i == 0 ? &host->ready : &host->others;
@@ -208,9 +225,13 @@ host_on_link_ready(struct host *host)
 }
 
 void
-host_on_link_closed(struct host *host, enum link_end end, const char *why)
+host_on_link_closed(struct host *host, enum link_end end, const union resolve_address *address,
+		    const char *why)
 {
+	char text[LINK_WHY_SIZE];
+
 	if (host->hold == HOST_HOLD_DRAINING) {
+		host->round.tried = 0;
 		host_go_on(host); /* it was to end; what came back waits with the others */
 		return;
 	}
@@ -225,8 +246,13 @@ host_on_link_closed(struct host *host, enum link_end end, const char *why)
 		}
 		host_pump(host); /* what came back may go on another link */
 		break;
+	case LINK_END_UNREADY:
+		if (!host_move_on(host, address, why))
+			link_failed(host, why, host_which_failed(host, address, why, text));
+		host_pump(host);
+		break;
 	case LINK_END_FAILED:
-		link_failed(host, why);
+		link_failed(host, why, why);
 		host_pump(host);
 		break;
 	case LINK_END_IDLE:
@@ -237,6 +263,8 @@ host_on_link_closed(struct host *host, enum link_end end, const char *why)
 		break;
 	}
 	want_links(host);
+	if (host->opening == 0)
+		host->round.tried = 0; /* nobody goes on with it now */
 	arm(host);
 }
 
@@ -288,8 +316,7 @@ host_new(struct worker *worker, const struct channel_host *message, int listener
 	memcpy(host->id, message->id, sizeof host->id);
 	memcpy(host->local_id, message->local_id, sizeof host->local_id);
 	host->settings = message->settings;
-	host->address = message->address;
-	host->address_len = message->address_len;
+	host->addresses = message->addresses;
 	host->hold = HOST_HOLD_NONE;
 	host->listener = listener;
 	host_tls_update(host, message);
@@ -354,6 +381,7 @@ next_generation(struct host *host)
 {
 	host->generation++;
 	host->current = 0;
+	host->round = (struct host_round){ .place = 0 };
 	host->failures = 0;
 	host->next_connect = 0;
 	if (host->state == HOST_ASLEEP && host->hold != HOST_HOLD_DRAINING)
@@ -374,18 +402,13 @@ void
 host_change(struct host *host, const struct channel_host *message)
 {
 	enum host_security_change secured = host_tls_update(host, message);
-	bool moved = host->address_len != message->address_len ||
-		     memcmp(&host->address, &message->address, message->address_len) != 0;
 
 	host->settings = message->settings;
 	memcpy(host->local_id, message->local_id, sizeof host->local_id);
 	if (secured == HOST_SECURITY_SECURED)
 		host_each_link(host, retire);
 	update_links(host);
-	if (moved) {
-		host->address = message->address;
-		host->address_len = message->address_len;
-	}
+	bool moved = host_take_addresses(host, &message->addresses);
 	if (moved || secured != HOST_SECURITY_SAME)
 		next_generation(host);
 	host_set_hold(host, (enum host_hold)message->hold);

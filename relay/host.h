@@ -34,6 +34,13 @@ struct host_accept {
 
 LIST_HEAD(client_list, client);
 
+/* Attempts one behind the other, each at another address, within the time of one. */
+struct host_round {
+	uint32_t place; /* in the list, modulo its length: of the next link */
+	uint32_t tried; /* addresses that failed, less than all */
+	uint64_t since; /* when the first attempt began */
+};
+
 struct host {
 	struct worker *worker;
 	struct stats_host *stats;
@@ -47,8 +54,9 @@ struct host {
 	char id[HOST_ID_MAX + 1];
 	char local_id[HOST_ID_MAX + 1];
 	struct host_settings settings;
-	struct sockaddr_storage address;
-	socklen_t address_len;
+	struct resolve_list addresses; /* of its name; none = not known (yet) */
+	struct host_round round;
+	union resolve_address in_use; /* where a link was ready last; family 0 = nowhere yet */
 
 	int listener;
 	struct host_accept accepts[HOST_ACCEPTS_MAX];
@@ -62,7 +70,7 @@ struct host {
 	uint32_t current;        /* links of this generation that are opening or usable */
 	uint32_t opening;        /* of them not usable yet */
 	uint32_t usable;         /* links, of any generation, that may carry requests */
-	uint32_t generation;     /* grows when address changes or links are to be renewed */
+	uint32_t generation;     /* grows when addresses change or links are to be renewed */
 
 	struct request_list queue; /* oldest first */
 	uint32_t queue_count;
@@ -70,8 +78,8 @@ struct host {
 
 	uint32_t failures;     /* in a row */
 	uint64_t next_connect; /* not before */
-	uint64_t down_since;
-	char down_why[LINK_WHY_SIZE]; /* as it was logged */
+	uint64_t down_since;   /* no link, and since then an address or more failed; 0 = not so */
+	char down_why[LINK_WHY_SIZE]; /* without the address */
 	struct uring_timer timer;
 
 	struct host_security tls;
@@ -82,7 +90,8 @@ struct host {
 /* How a link ended, as far as the pool is concerned. */
 enum link_end {
 	LINK_END_WORKED,   /* it had served, or at least lived a while */
-	LINK_END_FAILED,   /* it never came to use */
+	LINK_END_UNREADY,  /* it was never ready: another address may do better */
+	LINK_END_FAILED,   /* it was, but never came to use */
 	LINK_END_IDLE,     /* our idle clock */
 	LINK_END_UNWANTED, /* renewed or removed */
 };
@@ -96,7 +105,7 @@ enum host_answer {
  * it). */
 struct host *host_new(struct worker *worker, const struct channel_host *message, int listener);
 
-/* Settings at once; a changed address makes new links before the old ones go. */
+/* Settings at once; changed addresses make new links before the old ones go. */
 void host_change(struct host *host, const struct channel_host *message);
 
 /* Makes new links for the old ones, which serve until the first new one is ready. */
@@ -172,9 +181,21 @@ void host_requeue(struct host *host, struct request *request);
 /* Gives queued requests to links with room. */
 void host_pump(struct host *host);
 
-/* From links. */
-void host_on_link_ready(struct host *host);
-void host_on_link_closed(struct host *host, enum link_end end, const char *why);
+/* From links: where they went. */
+void host_on_link_ready(struct host *host, const union resolve_address *address);
+void host_on_link_closed(struct host *host, enum link_end end, const union resolve_address *address,
+			 const char *why);
+
+/*
+ * For links and couriers (host_address.c).  host_round_address: where the next link goes; NULL = no
+ * address is known.  host_round_begin: a link goes there now; among how many addresses it shares
+ * the time that is left of its round.  host_round_next: it failed; false = so did all, and the next
+ * one begins a round.
+ */
+const union resolve_address *host_round_address(const struct host *host,
+						const struct host_round *round);
+uint32_t host_round_begin(const struct host *host, struct host_round *round);
+bool host_round_next(const struct host *host, struct host_round *round);
 
 /* From clients. */
 void host_on_client_closed(struct host *host);

@@ -1,6 +1,6 @@
 /*
- * host_internal.h - what host.c (pool, listener), host_queue.c and host_hold.c (pause, drain,
- * resume) share.  Nobody else includes it.
+ * host_internal.h - what host.c (pool, listener), host_address.c, host_queue.c and host_hold.c
+ * (pause, drain, resume) share.  Nobody else includes it.
  */
 #ifndef RELAY_HOST_INTERNAL_H
 #define RELAY_HOST_INTERNAL_H
@@ -14,6 +14,25 @@ void host_set_state(struct host *host, enum host_state next, const char *why);
 
 /* Opens the links that are wanted now, and sets the clock for what is to come. */
 void host_go_on(struct host *host);
+
+/* --- host_address.c */
+
+/* No link could be made at this address of the present list.  true: another one is to be tried at
+ * once; false: that was the last, and the host is what failed. */
+bool host_move_on(struct host *host, const union resolve_address *failed, const char *why);
+
+/* A link is ready there: so the others go there, too.  true: the last one was made at another. */
+bool host_settle_at(struct host *host, const union resolve_address *address);
+
+/* Takes the list over.  true: they are others than before, in whatever order. */
+bool host_take_addresses(struct host *host, const struct resolve_list *list);
+
+/* Where, if there are several. */
+void host_log_online(const struct host *host);
+
+/* `why`, with the address where it was if there are several: then in `text`. */
+const char *host_which_failed(const struct host *host, const union resolve_address *last,
+			      const char *why, char text[static LINK_WHY_SIZE]);
 
 /* --- host_queue.c */
 

@@ -49,7 +49,8 @@ host_patience(const struct host *host, const struct request *request)
 {
 	uint64_t at = request->since + ms_to_ns(host->settings.queue_timeout_ms);
 
-	if (host->state == HOST_DOWN) {
+	/* From the first address that failed on: that there are others makes nobody wait longer. */
+	if (host->down_since != 0) {
 		uint64_t from =
 		    request->since > host->down_since ? request->since : host->down_since;
 		uint64_t grace = from + ms_to_ns(host->settings.down_grace_ms);
@@ -108,7 +109,7 @@ host_expire_queue(struct host *host)
 
 	while ((request = TAILQ_FIRST(&host->queue)) != NULL && host_patience(host, request) <= now)
 		end_queued(host, request,
-			   host->state == HOST_DOWN ? REQUEST_HOST_DOWN : REQUEST_QUEUE_TIMEOUT);
+			   host->down_since != 0 ? REQUEST_HOST_DOWN : REQUEST_QUEUE_TIMEOUT);
 }
 
 /* false = there is no room. */

@@ -140,7 +140,9 @@ deadline(const struct link *link)
 	const struct host_settings *set = &link->host->settings;
 
 	if (opening(link->state))
-		return link->opened_at + ms_to_ns(set->connect_timeout_ms);
+		return resolve_try_until(link->opened_at,
+					 link->round_since + ms_to_ns(set->connect_timeout_ms),
+					 link->round_left);
 	bool courier = link->courier != NULL;
 	if (link->in_flight_count > 0)
 		return TAILQ_FIRST(&link->in_flight)->since +

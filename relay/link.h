@@ -44,8 +44,10 @@ struct link {
 	bool dirty; /* in worker->dirty_links */
 	int fd;
 	uint32_t generation;
-	uint64_t number;                 /* of the worker's; for the operator */
-	struct sockaddr_storage address; /* of its own: the host's may change while it connects */
+	uint64_t number;               /* of the worker's; for the operator */
+	union resolve_address address; /* of its own: the host's may change while it connects */
+	uint64_t round_since; /* its part of the time of this round of attempts is 1 / round_left */
+	uint32_t round_left;
 	struct uring_op connect;
 	struct uring_op recv;
 	struct uring_op writable;
@@ -72,10 +74,10 @@ struct link {
 };
 
 /*
- * Begins to connect; for the pool, or for `courier` if that is not NULL.  NULL: nothing was opened;
- * errno says why.
+ * Begins to connect; for the pool, or for `courier` if that is not NULL; as a part of its round of
+ * attempts.  NULL: nothing was opened; errno says why.
  */
-struct link *link_open(struct host *host, struct courier *courier);
+struct link *link_open(struct host *host, struct courier *courier, struct host_round *round);
 
 /*
  * Writes a request (line without LF) into the output and puts it in flight.  The link must be

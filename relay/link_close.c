@@ -172,11 +172,12 @@ end_link(struct link *link, enum link_end end, enum link_reason reason, const ch
 	lose_in_flight(link, result_of(reason));
 	if (link->tls != NULL)
 		link_tls_say_goodbye(link);
+	union resolve_address address = link->address;
 	link_finish(link);
 	if (courier != NULL)
-		courier_on_link_closed(courier);
+		courier_on_link_closed(courier, end);
 	else
-		host_on_link_closed(host, end, why);
+		host_on_link_closed(host, end, &address, why);
 }
 
 void
@@ -197,7 +198,8 @@ link_close(struct link *link, enum link_reason reason, const char *why)
 	bool worked =
 	    link->ready_at != 0 && (carried || link->answered > 0 || age >= ms_to_ns(LINK_GOOD_MS));
 
-	end_link(link, worked ? LINK_END_WORKED : LINK_END_FAILED, told, why);
+	enum link_end failed = link->ready_at == 0 ? LINK_END_UNREADY : LINK_END_FAILED;
+	end_link(link, worked ? LINK_END_WORKED : failed, told, why);
 }
 
 void

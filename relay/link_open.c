@@ -42,7 +42,7 @@ become_ready(struct link *link, struct wire_span build_key)
 	if (link->courier != NULL)
 		courier_on_link_ready(link->courier);
 	else
-		host_on_link_ready(host);
+		host_on_link_ready(host, &link->address);
 }
 
 void
@@ -105,15 +105,16 @@ on_connected(struct uring_op *op, int res, const uint8_t *data)
 }
 
 struct link *
-link_open(struct host *host, struct courier *courier)
+link_open(struct host *host, struct courier *courier, struct host_round *round)
 {
+	const union resolve_address *address = host_round_address(host, round);
 	struct worker *worker = host->worker;
 	int fd = -EADDRNOTAVAIL; /* as long as its name is not resolved */
 
 	if (host->tls.required && host->tls.context == NULL)
 		fd = -ENOKEY;
-	else if (host->address_len > 0)
-		fd = uring_tcp_socket(worker->ring, host->address.ss_family);
+	else if (address != NULL)
+		fd = uring_tcp_socket(worker->ring, address->any.sa_family);
 	struct link *link = fd < 0 ? NULL : slab_get(&worker->links);
 	if (link == NULL) {
 		errno = fd < 0 ? -fd : ENOMEM;
@@ -136,9 +137,11 @@ link_open(struct host *host, struct courier *courier)
 	link_enter(link);
 	stats_count(&host->stats->connects);
 	stats_count(&host->stats->links);
-	link->address = host->address;
-	uring_connect(worker->ring, &link->connect, fd, (const struct sockaddr *)&link->address,
-		      host->address_len);
+	link->address = *address;
+	link->round_left = host_round_begin(host, round);
+	link->round_since = round->since;
+	uring_connect(worker->ring, &link->connect, fd, &link->address.any,
+		      resolve_length(&link->address));
 	link_arm(link);
 	return link;
 }

@@ -15,15 +15,41 @@ resolve_length(const union resolve_address *address)
 }
 
 bool
+resolve_address_equal(const union resolve_address *a, const union resolve_address *b)
+{
+	return memcmp(a, b, resolve_length(a)) == 0;
+}
+
+uint32_t
+resolve_list_find(const struct resolve_list *list, const union resolve_address *address)
+{
+	uint32_t i = 0;
+
+	while (i < list->count && !resolve_address_equal(&list->address[i], address))
+		i++;
+	return i;
+}
+
+bool
 resolve_list_equal(const struct resolve_list *a, const struct resolve_list *b)
 {
 	if (a->count != b->count)
 		return false;
 	for (uint32_t i = 0; i < a->count; i++) {
-		if (memcmp(&a->address[i], &b->address[i], resolve_length(&a->address[i])) != 0)
+		if (!resolve_address_equal(&a->address[i], &b->address[i]))
 			return false;
 	}
 	return true;
+}
+
+bool
+resolve_list_same(const struct resolve_list *a, const struct resolve_list *b)
+{
+	for (uint32_t i = 0; i < a->count; i++) {
+		if (resolve_list_find(b, &a->address[i]) == b->count)
+			return false;
+	}
+	return a->count == b->count;
 }
 
 static int
@@ -42,11 +68,15 @@ look_up(const char *text, uint16_t port, int flags, struct resolve_list *list)
 	int error = getaddrinfo(text, service, &hints, &found);
 	if (error != 0)
 		return error;
-	for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
-		if (list->count == RESOLVE_ADDRESSES_MAX ||
-		    (at->ai_family != AF_INET && at->ai_family != AF_INET6))
+	for (const struct addrinfo *at = found; at != NULL && list->count < RESOLVE_ADDRESSES_MAX;
+	     at = at->ai_next) {
+		union resolve_address *next = &list->address[list->count];
+		if (at->ai_family != AF_INET && at->ai_family != AF_INET6)
 			continue;
-		memcpy(&list->address[list->count++], at->ai_addr, at->ai_addrlen);
+		memcpy(next, at->ai_addr, at->ai_addrlen);
+		/* Each once, so that lists can be compared and none is tried twice. */
+		if (resolve_list_find(list, next) == list->count)
+			list->count++;
 	}
 	freeaddrinfo(found);
 	return list->count > 0 ? 0 : EAI_NONAME;
@@ -68,38 +98,6 @@ resolve_list(const char *text, uint16_t port, struct resolve_list *list)
 	return error;
 }
 
-/* The first of them. */
-static int
-take_first(int error, const struct resolve_list *list, struct sockaddr_storage *address,
-	   uint32_t *length)
-{
-	*length = 0;
-	if (error != 0)
-		return error;
-	*length = resolve_length(&list->address[0]);
-	memset(address, 0, sizeof *address);
-	memcpy(address, &list->address[0], *length);
-	return 0;
-}
-
-int
-resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address, uint32_t *length)
-{
-	struct resolve_list list;
-	int error = resolve_literal_list(text, port, &list);
-
-	return take_first(error, &list, address, length);
-}
-
-int
-resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address, uint32_t *length)
-{
-	struct resolve_list list;
-	int error = resolve_list(text, port, &list);
-
-	return take_first(error, &list, address, length);
-}
-
 const char *
 resolve_error_text(int error)
 {
@@ -107,15 +105,15 @@ resolve_error_text(int error)
 }
 
 void
-resolve_text(const struct sockaddr_storage *address, char text[static RESOLVE_TEXT_MAX])
+resolve_text(const struct sockaddr *address, char text[static RESOLVE_TEXT_MAX])
 {
 	const void *at = NULL;
 
-	if (address->ss_family == AF_INET)
+	if (address->sa_family == AF_INET)
 		at = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
-	else if (address->ss_family == AF_INET6)
+	else if (address->sa_family == AF_INET6)
 		at = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
 	text[0] = '\0';
 	if (at != NULL)
-		inet_ntop(address->ss_family, at, text, RESOLVE_TEXT_MAX);
+		inet_ntop(address->sa_family, at, text, RESOLVE_TEXT_MAX);
 }

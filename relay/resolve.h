@@ -10,10 +10,6 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* Likewise for literals only, which never blocks; anything else is an error. */
-int resolve_literal(const char *text, uint16_t port, struct sockaddr_storage *address,
-		    uint32_t *length);
-
 /* The addresses of one name, in the order in which they are to be tried. */
 #define RESOLVE_ADDRESSES_MAX 8
 
@@ -31,22 +27,35 @@ struct resolve_list {
 /* Bytes of it, for connect(2). */
 uint32_t resolve_length(const union resolve_address *address);
 
-/* Whether the same are in the same order. */
-bool resolve_list_equal(const struct resolve_list *a, const struct resolve_list *b);
+bool resolve_address_equal(const union resolve_address *a, const union resolve_address *b);
 
-/* As resolve_literal() and resolve_address(), but all of them; those beyond the bound are left out.
- * 0, or an error with an empty list. */
+/* Where in the list it is; list->count if it is not. */
+uint32_t resolve_list_find(const struct resolve_list *list, const union resolve_address *address);
+
+/* Whether the same are in the same order; and in whatever order. */
+bool resolve_list_equal(const struct resolve_list *a, const struct resolve_list *b);
+bool resolve_list_same(const struct resolve_list *a, const struct resolve_list *b);
+
+/* Until when one of `left` addresses may be tried, so that a silent one leaves the others their
+ * part of the time: until `end` for the last of them. */
+static inline uint64_t
+resolve_try_until(uint64_t now, uint64_t end, uint32_t left)
+{
+	return end > now ? now + (end - now) / left : now;
+}
+
+/*
+ * All of its addresses; those beyond the bound are left out.  0, or an error for
+ * resolve_error_text() with an empty list.  The first takes literals only, which never blocks:
+ * anything else is an error.
+ */
 int resolve_literal_list(const char *text, uint16_t port, struct resolve_list *list);
 int resolve_list(const char *text, uint16_t port, struct resolve_list *list);
-
-/* Fills address and length.  0, or an error for resolve_error_text() with *length 0. */
-int resolve_address(const char *text, uint16_t port, struct sockaddr_storage *address,
-		    uint32_t *length);
 
 const char *resolve_error_text(int error);
 
 /* The address without its port; "" for a family that is none of ours. */
 #define RESOLVE_TEXT_MAX INET6_ADDRSTRLEN
-void resolve_text(const struct sockaddr_storage *address, char text[static RESOLVE_TEXT_MAX]);
+void resolve_text(const struct sockaddr *address, char text[static RESOLVE_TEXT_MAX]);
 
 #endif

@@ -367,9 +367,8 @@ share_time(struct tunnel *tunnel)
 	const struct channel_gateway *set = &tunnel->gateway->settings;
 	uint64_t now = worker_now(tunnel_worker(tunnel));
 	uint64_t end = tunnel->since + ms_to_ns(set->connect_timeout_ms);
-	uint64_t left = end > now ? end - now : 0;
 
-	tunnel->try_until = now + left / (set->addresses.count - tunnel->tried + 1);
+	tunnel->try_until = resolve_try_until(now, end, set->addresses.count - tunnel->tried + 1);
 	uring_timer_clear(tunnel_worker(tunnel)->ring, &tunnel->timer);
 	arm(tunnel);
 }

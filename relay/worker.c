@@ -78,7 +78,8 @@ worker_tell_state(const struct host *host)
 		.name = { .index = host->index,
 			  .up = host_reachable(host),
 			  .down = host->state == HOST_DOWN,
-			  .hold = host->hold },
+			  .hold = host->hold,
+			  .in_use = host->in_use },
 	};
 
 	worker_tell_control(host->worker, &message);

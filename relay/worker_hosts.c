@@ -111,10 +111,8 @@ add(struct worker *worker, const struct channel_host *message, int listener)
 		/* A new control process may not have resolved its name yet: what is known stays
 		 * good. */
 		struct channel_host known = *message;
-		if (known.address_len == 0) {
-			known.address = host->address;
-			known.address_len = host->address_len;
-		}
+		if (known.addresses.count == 0)
+			known.addresses = host->addresses;
 		host_change(host, &known);
 		worker_tell_state(host);
 		if (listener >= 0)

@@ -80,21 +80,16 @@ add_row(struct channel_rows *rows, const struct host *host, uint64_t number)
 }
 
 static void
-set_peer(struct channel_row *row, const struct sockaddr_storage *address)
+set_peer(struct channel_row *row, const union resolve_address *address)
 {
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-
-	if (address->ss_family == AF_INET) {
-		memcpy(&v4, address, sizeof v4);
-		memcpy(row->address, &v4.sin_addr, 4);
+	if (address->any.sa_family == AF_INET) {
+		memcpy(row->address, &address->v4.sin_addr, 4);
 		row->address_len = 4;
-		row->port = ntohs(v4.sin_port);
-	} else if (address->ss_family == AF_INET6) {
-		memcpy(&v6, address, sizeof v6);
-		memcpy(row->address, &v6.sin6_addr, 16);
+		row->port = ntohs(address->v4.sin_port);
+	} else if (address->any.sa_family == AF_INET6) {
+		memcpy(row->address, &address->v6.sin6_addr, 16);
 		row->address_len = 16;
-		row->port = ntohs(v6.sin6_port);
+		row->port = ntohs(address->v6.sin6_port);
 	}
 }
 

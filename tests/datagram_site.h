@@ -209,8 +209,8 @@ site_add_host(struct worker_site *at, uint32_t index, const char *id)
 	snprintf(host->id, sizeof host->id, "%s", id);
 	host->index = index;
 	snprintf(host->local_id, sizeof host->local_id, "local");
-	host->address_len = sizeof peer_address;
-	memcpy(&host->address, &peer_address, sizeof peer_address);
+	memcpy(&host->addresses.address[0], &peer_address, sizeof peer_address);
+	host->addresses.count = 1;
 	host->hold = HOST_HOLD_NONE;
 	host->settings = (struct host_settings){ .links_max = 2,
 						 .pipeline = 1,

@@ -387,8 +387,8 @@ uring_turn(struct uring *u)
 int
 uring_tcp_socket(struct uring *u, int family)
 {
-	if (family != AF_INET && family != AF_INET6)
-		return -EAFNOSUPPORT;
+	if (family != AF_INET)
+		return -EAFNOSUPPORT; /* as on a machine without IPv6 */
 	if (fake_happens(u, u->base.options.socket_emfile)) {
 		fake_count(u, FAKE_SOCKET_EMFILE);
 		return -EMFILE;

@@ -47,7 +47,12 @@ struct sim_host {
 	unsigned index;
 	uint32_t place; /* its index in the worker: one that left may have had it before */
 	char id[16];
-	uint16_t port; /* of two: moving a host adds or takes 1 */
+	uint16_t port;      /* of two: moving a host adds or takes 1 */
+	uint32_t addresses; /* of its name: 127.0.0.1 and so on */
+	uint32_t turned;    /* the first of them is so many further on */
+	uint32_t good; /* all but this one refuse or are silent; as many as there are: none does */
+	bool mute;     /* they are silent */
+	bool six;      /* they are of IPv6, for which the fake ring has no sockets */
 	int listener;
 	bool present;           /* a host of the worker that was not asked to leave */
 	enum host_hold hold;    /* as last told */
@@ -86,6 +91,7 @@ struct sim_operator {
 	uint64_t token;
 	enum channel_type asked; /* CHANNEL_READY = nothing */
 	struct channel_query query;
+	unsigned host;            /* that was asked for */
 	uint64_t numbers[2];      /* of links and clients: one that was listed */
 	unsigned kills_of_client; /* that nobody has felt yet */
 };

@@ -133,15 +133,36 @@ check_link(struct sim *sim, struct sums *sums, const struct link *link)
 		sim_fail(sim, "an idle link keeps memory");
 }
 
-/* A connect or handshake of this generation is on its way to where the host is. */
+/* A connect or handshake of this generation is on its way to where the host is, and takes no more
+ * than its part of the time. */
 static void
 check_address(struct sim *sim, const struct link *link)
 {
 	const struct host *host = link->host;
+	uint64_t end = link->round_since + MS(host->settings.connect_timeout_ms);
 
-	if (link->state == LINK_CONNECTING && link->generation == host->generation &&
-	    memcmp(&link->address, &host->address, host->address_len) != 0)
+	if (link->state != LINK_CONNECTING || link->generation != host->generation)
+		return;
+	if (resolve_list_find(&host->addresses, &link->address) == host->addresses.count)
 		sim_fail(sim, "%s: a new link goes to the old address", host->id);
+	if (link->round_since > link->opened_at || link->round_left == 0 ||
+	    link->round_left > host->addresses.count)
+		sim_fail(sim, "%s: a link is one of %u in its round", host->id, link->round_left);
+	if (end < sim_now(sim) &&
+	    !(uring_timer_armed(&link->timer) && link->timer.at <= sim_now(sim) + 1))
+		sim_fail(sim, "%s: a round takes longer than one attempt may", host->id);
+}
+
+static void
+check_round(struct sim *sim, const struct host *host)
+{
+	if (host->round.tried > 0 && host->round.tried >= host->addresses.count)
+		sim_fail(sim, "%s: %u of %u addresses failed, and it goes on", host->id,
+			 host->round.tried, host->addresses.count);
+	if (host->round.tried > 0 && host->opening == 0)
+		sim_fail(sim, "%s: nobody goes on with its round", host->id);
+	if (sim->plan.calm && host->state == HOST_DOWN)
+		sim_fail(sim, "%s is down although one address serves", host->id);
 }
 
 static void
@@ -184,7 +205,7 @@ queue_due(const struct host *host, const struct request *request)
 {
 	uint64_t due = request->since + MS(host->settings.queue_timeout_ms);
 
-	if (host->state != HOST_DOWN)
+	if (host->down_since == 0)
 		return due;
 	uint64_t from = request->since > host->down_since ? request->since : host->down_since;
 	uint64_t grace = from + MS(host->settings.down_grace_ms);
@@ -270,6 +291,7 @@ check_host(struct sim *sim, struct sums *sums, const struct host *host)
 		sim_cover(sim, SIM_CLIENTS_FULL);
 	check_links(sim, sums, host);
 	check_queue(sim, host);
+	check_round(sim, host);
 	check_hold(sim, host);
 	bool open = host->state == HOST_CONNECTING || host->state == HOST_DOWN;
 	if (!host->leaving && open && host->opening == 0 && !uring_timer_armed(&host->timer))

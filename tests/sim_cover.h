@@ -73,6 +73,9 @@ enum sim_fault {
 	X(SIM_HOST_RENEWED, "host_renewed")              \
 	X(SIM_HOST_REMOVED, "host_removed")              \
 	X(SIM_PEER_DOWN, "peer_down")                    \
+	X(SIM_ADDRESS_BAD, "address_bad")                \
+	X(SIM_ADDRESS_SIX, "address_without_protocol")   \
+	X(SIM_ADDRESS_GOOD, "address_good_among_bad")    \
 	X(SIM_STOP_CLEAN, "stop_clean")                  \
 	X(SIM_STOP_LATE, "stop_not_in_time")             \
 	X(SIM_STOP_ORPHAN, "stop_without_channel")       \

@@ -7,19 +7,31 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+static void
+set_address(const struct sim_host *host, uint32_t number, union resolve_address *address)
+{
+	if (host->six && host->good < host->addresses && number != host->good) {
+		address->v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+						     .sin6_port = htons(host->port) };
+		address->v6.sin6_addr.s6_addr[15] = (uint8_t)(1 + number);
+		sim_cover(host->sim, SIM_ADDRESS_SIX);
+		return;
+	}
+	address->v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+					    .sin_port = htons(host->port),
+					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number) };
+}
+
 struct channel_message
 sim_host_message(const struct sim_host *host, enum channel_type type)
 {
 	struct channel_message message = { .type = type };
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(host->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
 
 	message.host.index = host->place;
-	message.host.address_len = sizeof address;
-	memcpy(&message.host.address, &address, sizeof address);
+	message.host.addresses.count = host->addresses;
+	for (uint32_t i = 0; i < host->addresses; i++)
+		set_address(host, (i + host->turned) % host->addresses,
+			    &message.host.addresses.address[i]);
 	memcpy(message.host.id, host->id, sizeof host->id);
 	memcpy(message.host.local_id, "local", sizeof "local");
 	message.host.settings = host->settings;
@@ -114,6 +126,8 @@ change(struct sim *sim, struct sim_host *host)
 
 	if (moves)
 		host->port ^= 1;
+	else
+		host->turned = (uint32_t)sim_below(sim, host->addresses);
 	if (!moves || sim_chance(sim, 300))
 		sim_host_settings(sim, host);
 	sim_cover(sim, moves ? SIM_HOST_MOVED : SIM_HOST_CHANGED);

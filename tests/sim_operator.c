@@ -54,6 +54,7 @@ ask_host(struct sim *sim, const struct sim_host *host)
 
 	message.ask.token = ask(sim, CHANNEL_ASK_HOST);
 	message.ask.index = host->place;
+	sim->operator.host = host->index;
 	fake_channel_say(sim->channel, &message, -1);
 }
 
@@ -61,15 +62,11 @@ ask_host(struct sim *sim, const struct sim_host *host)
 static void
 check_host_is(struct sim *sim, const struct channel_host_is *is)
 {
-	const struct sim_host *host = NULL;
+	const struct sim_host *host = &sim->hosts[sim->operator.host];
 
 	sim_cover(sim, SIM_ASKED);
-	for (unsigned i = 0; i < sim->hosts_count; i++) {
-		if (sim->hosts[i].place == is->index)
-			host = &sim->hosts[i]; /* the last one is there now */
-	}
-	if (host == NULL || !host->present)
-		return;
+	if (!host->present)
+		return; /* removed meanwhile, its place may be another's */
 	if (!is->known || is->hold != host->hold)
 		sim_fail(sim, "%s: the worker has hold %u, it was told %u", host->id, is->hold,
 			 host->hold);

@@ -371,8 +371,13 @@ sim_peer_connect(void *context, const struct sockaddr *address, struct fake_answ
 		.connected = on_connected,
 		.context = host,
 	};
-	if (host->refusing || (host->fault_chance > 0 && sim_chance(sim, 30)))
-		answer->result = host->refusing ? -ECONNREFUSED : -EHOSTUNREACH;
+	uint32_t at = (ntohl(in.sin_addr.s_addr) - INADDR_LOOPBACK) % host->addresses;
+	bool bad = host->good < host->addresses && at != host->good;
+	if (host->good < host->addresses && host->addresses > 1)
+		sim_cover(sim, bad ? SIM_ADDRESS_BAD : SIM_ADDRESS_GOOD);
+	bool refuses = host->refusing || (bad && !host->mute);
+	if (refuses || (host->fault_chance > 0 && sim_chance(sim, 30)))
+		answer->result = refuses ? -ECONNREFUSED : -EHOSTUNREACH;
 	else
-		answer->never = host->silent;
+		answer->never = host->silent || bad;
 }

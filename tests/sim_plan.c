@@ -110,7 +110,7 @@ sim_host_settings(struct sim *sim, struct sim_host *host)
 		.queue_timeout_ms = calm ? 600000 : between(sim, 300, 6000),
 		.reply_timeout_ms = calm ? 600000 : between(sim, 1000, 8000),
 		.idle_timeout_ms = sim->plan.quiet ? 3600000 : between(sim, 1000, 20000),
-		.down_grace_ms = between(sim, 0, 2000),
+		.down_grace_ms = between(sim, calm ? 1000 : 0, 2000),
 	};
 	if (sim->plan.small)
 		small_bounds(sim, &host->settings);
@@ -128,6 +128,10 @@ sim_host_plan(struct sim *sim, struct sim_host *host)
 
 	snprintf(host->id, sizeof host->id, "host%u", host->index);
 	host->port = (uint16_t)(1000 + 2 * host->index);
+	host->addresses = 1 + (uint32_t)sim_below(sim, sim_chance(sim, 500) ? 1 : 4);
+	host->good = (uint32_t)sim_below(sim, host->addresses + 1);
+	host->mute = !sim->plan.calm && sim_chance(sim, 300);
+	host->six = sim_chance(sim, 200);
 	host->settings.line_max = lines[sim_below(sim, 4)];
 	host->reply_delay_ns = delays[sim_below(sim, sim->plan.calm ? 3 : 4)];
 	host->fault_chance = sim->plan.faults ? (unsigned)between(sim, 100, 800) : 0;

@@ -407,8 +407,8 @@ host_message(struct fake_random *random)
 
 	memcpy(message.host.id, "remhub3", sizeof "remhub3");
 	memcpy(message.host.local_id, "local", sizeof "local");
-	message.host.address_len = sizeof address;
-	memcpy(&message.host.address, &address, sizeof address);
+	message.host.addresses.count = 1;
+	message.host.addresses.address[0].v4 = address;
 	message.host.settings = settings;
 	message.host.hold = HOST_HOLD_NONE;
 	message.host.credentials = 1;
