@@ -18,7 +18,7 @@
 
 #include "bench/clock.h"
 #include "bench/hist.h"
-#include "bench/number.h"
+#include "bench/option.h"
 #include "bench/process.h"
 #include "bench/schedule.h"
 
@@ -241,27 +241,6 @@ report(const struct calls *calls)
 	printf(" max %.3f ms\n", (double)calls->took.max / (double)NS_PER_MS);
 }
 
-static uint64_t
-number(const char *name, const char *text, uint64_t min, uint64_t max)
-{
-	uint64_t value;
-
-	if (!number_parse(wire_span_str(text), max, &value) || value < min)
-		errx(2, "--%s: \"%s\" is not a number from %llu to %llu", name, text,
-		     (unsigned long long)min, (unsigned long long)max);
-	return value;
-}
-
-static uint64_t
-seconds(const char *name, const char *text, bool may_be_none)
-{
-	uint64_t ns;
-
-	if (!seconds_parse(text, SECONDS_MAX, &ns) || (ns == 0 && !may_be_none))
-		errx(2, "--%s: \"%s\" is not a number of seconds up to a day", name, text);
-	return ns;
-}
-
 static const char *
 parse(struct calls *calls, int argc, char **argv)
 {
@@ -281,13 +260,13 @@ parse(struct calls *calls, int argc, char **argv)
 		if (letter == 'u')
 			path = optarg;
 		else if (letter == 'c')
-			calls->clients = number("clients", optarg, 1, CLIENTS_MAX);
+			calls->clients = option_number("clients", optarg, 1, CLIENTS_MAX);
 		else if (letter == 'r')
-			calls->rate = number("rate", optarg, 1, 1000000);
+			calls->rate = option_number("rate", optarg, 1, 1000000);
 		else if (letter == 's')
-			calls->length_ns = seconds("seconds", optarg, false);
+			calls->length_ns = option_seconds("seconds", optarg, 1, SECONDS_MAX);
 		else if (letter == 'w')
-			calls->warmup_ns = seconds("warmup", optarg, true);
+			calls->warmup_ns = option_seconds("warmup", optarg, 0, SECONDS_MAX);
 		else if (letter == 'h') {
 			fputs(help, stdout);
 			exit(0);

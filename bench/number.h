@@ -1,13 +1,10 @@
 /*
- * number.h - decimal numbers from command lines and requests; lengths of time.
+ * number.h - decimal numbers from command lines and requests.
  */
 #ifndef BENCH_NUMBER_H
 #define BENCH_NUMBER_H
 
-#include "bench/clock.h"
 #include "wire/wire.h"
-
-#include <stdlib.h>
 
 /* Reads a decimal number of at most `max` that fills all of `text`.  False if it is not one. */
 static inline bool
@@ -27,22 +24,6 @@ number_parse(struct wire_span text, uint64_t max, uint64_t *value)
 		return false;
 	*value = n;
 	return true;
-}
-
-/*
- * Reads seconds, with or without a fraction, at most `max_s`: 0.5 is half a second.  False if
- * `text` is no such time, or one other than 0 that is below a nanosecond.
- */
-static inline bool
-seconds_parse(const char *text, uint64_t max_s, uint64_t *ns)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= 0.0 && value <= (double)max_s))
-		return false;
-	*ns = (uint64_t)(value * (double)NS_PER_S);
-	return *ns != 0 || value == 0.0;
 }
 
 #endif

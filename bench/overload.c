@@ -2,7 +2,7 @@
  * overload.c - relay-bench overload: requests by UDP in an open loop, in three phases: as many as
  * the peer can do, twice that, and half of it.  What is told busy is not sent again: the offer
  * stays what it is.  An answer counts in the phase in which it comes, its time from the moment the
- * request was due; what is never answered is told at the end.
+ * request was sent: no relay can hold a datagram back.  What is never answered is told at the end.
  *
  * Unsealed, from one socket for all clients; requests carry what was seen, so that replies are
  * confirmed.  Owns the socket and the clients.
@@ -12,7 +12,7 @@
 #include "bench/address.h"
 #include "bench/clock.h"
 #include "bench/hist.h"
-#include "bench/number.h"
+#include "bench/option.h"
 #include "bench/schedule.h"
 #include "wire/datagram_window.h"
 
@@ -42,7 +42,7 @@
 /* A request that is not answered yet. */
 struct asked {
 	uint64_t number; /* 0: none */
-	uint64_t due_ns;
+	uint64_t sent_ns;
 };
 
 struct client {
@@ -141,7 +141,7 @@ say(struct overload *load, uint64_t at, enum datagram_kind kind)
 }
 
 static void
-ask(struct overload *load, uint64_t due_ns)
+ask(struct overload *load, uint64_t now_ns)
 {
 	uint64_t at = load->turn++ % load->clients_count;
 	struct client *client = &load->clients[at];
@@ -156,7 +156,7 @@ ask(struct overload *load, uint64_t due_ns)
 						.seen = datagram_window_show(&client->seen, 0) };
 
 	datagram_request_put(&body, &request);
-	client->asked[header.number % DATAGRAM_WINDOW] = (struct asked){ header.number, due_ns };
+	client->asked[header.number % DATAGRAM_WINDOW] = (struct asked){ header.number, now_ns };
 	load->phase->offered++;
 	put(load, &header, wire_span(bytes, body.len));
 }
@@ -173,7 +173,7 @@ took(struct client *client, uint64_t about, uint64_t now_ns)
 	if (about == 0 || asked->number != about)
 		return 0;
 	asked->number = 0;
-	return now_ns - asked->due_ns + 1;
+	return now_ns - asked->sent_ns + 1;
 }
 
 static void
@@ -298,15 +298,15 @@ begin_phase(struct overload *load, enum phase_name name)
 	return phase;
 }
 
-/* Of all phases. */
+/* How many requests of all phases are not answered; *offered: how many there were. */
 static uint64_t
 silent(const struct overload *load, uint64_t *offered)
 {
 	uint64_t answers = 0;
 
 	*offered = 0;
-	for (int i = 0; i <= PHASE_LATE; i++) {
-		const struct phase *phase = &load->phases[i];
+	for (const struct phase *phase = load->phases; phase <= &load->phases[PHASE_LATE];
+	     phase++) {
 		*offered += phase->offered;
 		answers += phase->answered + phase->busy + phase->lost;
 	}
@@ -317,9 +317,8 @@ static void
 hear_late(struct overload *load)
 {
 	uint64_t until = begin_phase(load, PHASE_LATE)->start_ns + LATE_NS;
-	uint64_t offered;
 
-	while (silent(load, &offered) > 0 && clock_now_ns() < until)
+	for (uint64_t n; silent(load, &n) > 0 && clock_now_ns() < until;)
 		wait_until(load, until);
 	load->phase = NULL;
 }
@@ -335,7 +334,7 @@ run_phase(struct overload *load, enum phase_name name, uint64_t rate)
 	schedule_init(&schedule, phase->start_ns, rate);
 	for (uint64_t now = phase->start_ns; now < end; now = clock_now_ns()) {
 		for (int i = 0; i < SEND_BURST && schedule_take(&schedule, now, &due); i++)
-			ask(load, due);
+			ask(load, now);
 		receive(load);
 		uint64_t next = schedule_next_ns(&schedule);
 		if (next > now)
@@ -415,17 +414,6 @@ run(struct overload *load)
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-static uint64_t
-number(const char *name, const char *text, uint64_t max)
-{
-	uint64_t value;
-
-	if (!number_parse(wire_span_str(text), max, &value) || value == 0)
-		errx(2, "--%s: \"%s\" is not a number from 1 to %llu", name, text,
-		     (unsigned long long)max);
-	return value;
-}
-
 static int
 connect_to(const char *text)
 {
@@ -468,14 +456,11 @@ parse(struct overload *load, int argc, char **argv)
 				errx(2, "--host: a name of 1 to %d bytes", DATAGRAM_HOST_MAX);
 			load->host = optarg;
 		} else if (option == 'r') {
-			load->rate = number("rate", optarg, 1000000);
+			load->rate = option_number("rate", optarg, 1, 1000000);
 		} else if (option == 'c') {
-			load->clients_count = number("clients", optarg, CLIENTS_MAX);
+			load->clients_count = option_number("clients", optarg, 1, CLIENTS_MAX);
 		} else if (option == 's') {
-			if (!seconds_parse(optarg, SECONDS_MAX, &load->length_ns) ||
-			    load->length_ns == 0)
-				errx(2, "--seconds: \"%s\" is not a number of seconds up to %d",
-				     optarg, SECONDS_MAX);
+			load->length_ns = option_seconds("seconds", optarg, 1, SECONDS_MAX);
 		} else if (option == 'H') {
 			fputs(help, stdout);
 			exit(0);
