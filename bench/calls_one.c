@@ -145,13 +145,21 @@ static bool
 begin_command(struct calls_one *one, const struct calls_work *work)
 {
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
 	int error = posix_spawn_file_actions_init(&actions);
 
+	/* Its signals are as any program expects them, not blocked as ours are. */
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	for (int fd = 0; error == 0 && fd < PFI_FDS; fd++)
 		error = posix_spawn_file_actions_adddup2(&actions, work->null, fd);
 	if (error == 0)
-		error = posix_spawnp(&one->pid, work->command[0], &actions, NULL, work->command,
-				     environ);
+		error = posix_spawnp(&one->pid, work->command[0], &actions, &attributes,
+				     work->command, environ);
+	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	if (error != 0) {
 		one->pid = 0;

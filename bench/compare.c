@@ -2,7 +2,7 @@
  * compare.c - from `relay-bench compare` to the script that does it.
  *
  * In the tree the program lies in build/ and the script in bench/; installed, they lie in bin/ and
- * share/relay/bench/.  The script is told where the programs are.
+ * share/relay/bench/.  The script is told where the programs are; installed, relayd lies in sbin/.
  */
 #include "bench/compare.h"
 
@@ -13,6 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* Programs of this installation come before others of the same name. */
+static void
+add_sbin(const char *directory)
+{
+	const char *old = getenv("PATH");
+	char *path;
+
+	if (asprintf(&path, "%s/../sbin%s%s", directory, old != NULL ? ":" : "",
+		     old != NULL ? old : "") < 0)
+		err(1, "asprintf");
+	if (setenv("PATH", path, 1) != 0)
+		err(1, "setenv");
+	free(path);
+}
 
 static int
 run_script(const char *name, char **argv)
@@ -27,6 +42,7 @@ run_script(const char *name, char **argv)
 	const char *directory = dirname(program);
 	if (setenv("RELAY_BUILD", directory, 1) != 0)
 		err(1, "setenv");
+	add_sbin(directory);
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
 		snprintf(path, sizeof path, "%s/%s/%s", directory, places[i], name);
 		argv[0] = path;

@@ -1,7 +1,8 @@
 /*
  * overload.c - relay-bench overload: requests by UDP in an open loop, in three phases: as many as
  * the peer can do, twice that, and half of it.  What is told busy is not sent again: the offer
- * stays what it is.
+ * stays what it is.  An answer counts in the phase in which it comes, its time from the moment the
+ * request was sent: no relay can hold a datagram back.  What is never answered is told at the end.
  *
  * Unsealed, from one socket for all clients; requests carry what was seen, so that replies are
  * confirmed.  Owns the socket and the clients.
@@ -11,7 +12,8 @@
 #include "bench/address.h"
 #include "bench/clock.h"
 #include "bench/hist.h"
-#include "bench/number.h"
+#include "bench/option.h"
+#include "bench/schedule.h"
 #include "wire/datagram_window.h"
 
 #include <err.h>
@@ -31,21 +33,31 @@
 #define SEND_BURST   64
 #define SIZE_MAX_    65536
 #define SOCKET_BYTES (8 << 20)
+#define SECONDS_MAX  600
+/* For answers that are still on their way at the end. */
+#define LATE_NS (NS_PER_S)
 /* A reply after longer than this shows that it is not over yet. */
 #define SLOW_NS (100 * NS_PER_MS)
+
+/* A request that is not answered yet. */
+struct asked {
+	uint64_t number; /* 0: none */
+	uint64_t sent_ns;
+};
 
 struct client {
 	uint64_t session; /* 0: not yet */
 	uint64_t next;
 	struct datagram_window seen;
-	uint64_t sent_ns[DATAGRAM_WINDOW]; /* by number; 0: answered, or none */
+	struct asked asked[DATAGRAM_WINDOW]; /* by number */
 };
 
 enum phase_name {
 	PHASE_PEAK,
 	PHASE_OVERLOAD,
 	PHASE_AFTER,
-	PHASES
+	PHASES,
+	PHASE_LATE = PHASES /* nothing is offered, what is left is heard */
 };
 
 struct phase {
@@ -62,15 +74,17 @@ struct phase {
 
 struct overload {
 	int fd;
+	const char *to;
 	const char *host;
 	uint64_t rate;
 	uint64_t clients_count;
-	uint64_t seconds;
+	uint64_t length_ns; /* of each phase */
+	int error;          /* the last that the socket told of */
 	struct client *clients;
 	uint64_t turn; /* whose request is next */
 	uint64_t welcome;
 	struct phase *phase;
-	struct phase phases[PHASES];
+	struct phase phases[PHASES + 1];
 };
 
 static const char help[] =
@@ -95,8 +109,8 @@ put(struct overload *load, const struct datagram_header *header, struct wire_spa
 	datagram_begin(&out, header);
 	wire_out_bytes(&out, body.data, body.len);
 	datagram_end(&out, header);
-	if (!out.overflow)
-		(void)send(load->fd, out.data, out.len, MSG_DONTWAIT);
+	if (!out.overflow && send(load->fd, out.data, out.len, MSG_DONTWAIT) < 0)
+		load->error = errno;
 }
 
 static void
@@ -142,22 +156,24 @@ ask(struct overload *load, uint64_t now_ns)
 						.seen = datagram_window_show(&client->seen, 0) };
 
 	datagram_request_put(&body, &request);
-	client->sent_ns[header.number % DATAGRAM_WINDOW] = now_ns;
+	client->asked[header.number % DATAGRAM_WINDOW] = (struct asked){ header.number, now_ns };
 	load->phase->offered++;
 	put(load, &header, wire_span(bytes, body.len));
 }
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
-/* How long it took; 0: it was answered before. */
+/* How long it took; 0: it was answered before, or so long ago that it is forgotten. */
 static uint64_t
 took(struct client *client, uint64_t about, uint64_t now_ns)
 {
-	uint64_t *sent = &client->sent_ns[about % DATAGRAM_WINDOW];
-	uint64_t ns = *sent == 0 ? 0 : now_ns - *sent + 1;
+	struct asked *asked = &client->asked[about % DATAGRAM_WINDOW];
 
-	*sent = 0;
-	return ns;
+	/* Its place may be that of a later one by now. */
+	if (about == 0 || asked->number != about)
+		return 0;
+	asked->number = 0;
+	return now_ns - asked->sent_ns + 1;
 }
 
 static void
@@ -224,8 +240,11 @@ receive(struct overload *load)
 
 	for (int i = 0; i < SEND_BURST; i++) {
 		got = recv(load->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-		if (got < 0)
+		if (got < 0) {
+			if (errno != EAGAIN)
+				load->error = errno;
 			return;
+		}
 		on_datagram(load, wire_span(bytes, (size_t)got), clock_now_ns());
 	}
 }
@@ -242,8 +261,8 @@ wait_until(struct overload *load, uint64_t at_ns)
 
 /* --- the course ------------------------------------------------------------------------------- */
 
-/* false = not all are welcome. */
-static bool
+/* How many are not welcome. */
+static uint64_t
 begin(struct overload *load)
 {
 	uint64_t missing = load->clients_count;
@@ -264,26 +283,62 @@ begin(struct overload *load)
 				missing += load->clients[i].session == 0;
 		}
 	}
-	return missing == 0;
+	return missing;
 }
 
-static void
-run_phase(struct overload *load, enum phase_name name, uint64_t rate)
+static struct phase *
+begin_phase(struct overload *load, enum phase_name name)
 {
 	struct phase *phase = &load->phases[name];
-	uint64_t length = load->seconds * NS_PER_S;
 
 	hist_init(&phase->reply);
 	hist_init(&phase->refusal);
 	phase->start_ns = phase->trouble_ns = clock_now_ns();
 	load->phase = phase;
-	for (uint64_t now = phase->start_ns; now - phase->start_ns < length; now = clock_now_ns()) {
-		uint64_t due = (now - phase->start_ns) / 1000 * rate / 1000000;
-		for (int i = 0; i < SEND_BURST && phase->offered < due; i++)
+	return phase;
+}
+
+/* How many requests of all phases are not answered; *offered: how many there were. */
+static uint64_t
+silent(const struct overload *load, uint64_t *offered)
+{
+	uint64_t answers = 0;
+
+	*offered = 0;
+	for (const struct phase *phase = load->phases; phase <= &load->phases[PHASE_LATE];
+	     phase++) {
+		*offered += phase->offered;
+		answers += phase->answered + phase->busy + phase->lost;
+	}
+	return *offered - answers;
+}
+
+static void
+hear_late(struct overload *load)
+{
+	uint64_t until = begin_phase(load, PHASE_LATE)->start_ns + LATE_NS;
+
+	for (uint64_t n; silent(load, &n) > 0 && clock_now_ns() < until;)
+		wait_until(load, until);
+	load->phase = NULL;
+}
+
+static void
+run_phase(struct overload *load, enum phase_name name, uint64_t rate)
+{
+	struct phase *phase = begin_phase(load, name);
+	uint64_t end = phase->start_ns + load->length_ns;
+	struct schedule schedule;
+	uint64_t due;
+
+	schedule_init(&schedule, phase->start_ns, rate);
+	for (uint64_t now = phase->start_ns; now < end; now = clock_now_ns()) {
+		for (int i = 0; i < SEND_BURST && schedule_take(&schedule, now, &due); i++)
 			ask(load, now);
 		receive(load);
-		if (phase->offered >= due)
-			wait_until(load, phase->start_ns + (due + 1) * NS_PER_S / rate);
+		uint64_t next = schedule_next_ns(&schedule);
+		if (next > now)
+			wait_until(load, next < end ? next : end);
 	}
 	phase->end_ns = clock_now_ns();
 }
@@ -294,10 +349,16 @@ per_second(const struct phase *phase, uint64_t count)
 	return (double)count * 1e9 / (double)(phase->end_ns - phase->start_ns);
 }
 
-static double
-ms_of(const struct hist *hist, uint32_t parts)
+/* Of none there are no times. */
+static void
+print_ms(const char *what, const struct hist *hist)
 {
-	return (double)hist_quantile(hist, parts) / 1e6;
+	if (hist->count == 0)
+		printf(" %s ms -", what);
+	else
+		printf(" %s ms p50 %.2f p99 %.2f max %.2f", what,
+		       (double)hist_quantile(hist, 50000) / 1e6,
+		       (double)hist_quantile(hist, 99000) / 1e6, (double)hist->max / 1e6);
 }
 
 static void
@@ -310,14 +371,17 @@ report(const struct overload *load)
 
 	for (int i = 0; i < PHASES; i++) {
 		const struct phase *phase = &load->phases[i];
-		printf("%-8s offered %.0f/s answered %.0f/s busy %.0f/s lost %llu "
-		       "reply ms p50 %.2f p99 %.2f busy ms p50 %.2f p99 %.2f max %.2f\n",
-		       names[i], per_second(phase, phase->offered),
-		       per_second(phase, phase->answered), per_second(phase, phase->busy),
-		       (unsigned long long)phase->lost, ms_of(&phase->reply, 50000),
-		       ms_of(&phase->reply, 99000), ms_of(&phase->refusal, 50000),
-		       ms_of(&phase->refusal, 99000), ms_of(&phase->refusal, 100000));
+		printf("%-8s offered %.0f/s answered %.0f/s busy %.0f/s lost %llu", names[i],
+		       per_second(phase, phase->offered), per_second(phase, phase->answered),
+		       per_second(phase, phase->busy), (unsigned long long)phase->lost);
+		print_ms("reply", &phase->reply);
+		print_ms("busy", &phase->refusal);
+		printf("\n");
 	}
+	uint64_t offered;
+	uint64_t unanswered = silent(load, &offered);
+	printf("silent   %llu of %llu were never answered\n", (unsigned long long)unanswered,
+	       (unsigned long long)offered);
 	printf("useful   %.1f %% of the peak\n",
 	       100 * per_second(over, over->answered) / per_second(peak, peak->answered));
 	printf("recovery %.3f s\n", (double)(after->trouble_ns - after->start_ns) / 1e9);
@@ -326,14 +390,18 @@ report(const struct overload *load)
 static int
 run(struct overload *load)
 {
-	if (!begin(load)) {
-		warnx("not all clients were welcome");
+	uint64_t missing = begin(load);
+
+	if (missing > 0) {
+		warnx("%s: %llu of %llu clients were not welcome%s%s", load->to,
+		      (unsigned long long)missing, (unsigned long long)load->clients_count,
+		      load->error != 0 ? ": " : "", load->error != 0 ? strerror(load->error) : "");
 		return 1;
 	}
 	run_phase(load, PHASE_PEAK, load->rate);
 	run_phase(load, PHASE_OVERLOAD, load->rate * 2);
 	run_phase(load, PHASE_AFTER, (load->rate + 1) / 2);
-	load->phase = NULL;
+	hear_late(load);
 	for (uint64_t i = 0; i < load->clients_count; i++)
 		say(load, i, DATAGRAM_BYE);
 	if (load->phases[PHASE_PEAK].answered == 0) {
@@ -345,17 +413,6 @@ run(struct overload *load)
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
-
-static uint64_t
-number(const char *name, const char *text, uint64_t max)
-{
-	uint64_t value;
-
-	if (!number_parse(wire_span_str(text), max, &value) || value == 0)
-		errx(2, "--%s: \"%s\" is not a number from 1 to %llu", name, text,
-		     (unsigned long long)max);
-	return value;
-}
 
 static int
 connect_to(const char *text)
@@ -382,7 +439,7 @@ parse(struct overload *load, int argc, char **argv)
 		{ "rate", required_argument, NULL, 'r' },
 		{ "clients", required_argument, NULL, 'c' },
 		{ "seconds", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, '?' },
+		{ "help", no_argument, NULL, 'H' },
 		{ NULL, 0, NULL, 0 },
 	};
 
@@ -390,28 +447,37 @@ parse(struct overload *load, int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 't') {
+			if (load->fd >= 0)
+				errx(2, "--to: once");
 			load->fd = connect_to(optarg);
-		} else if (option == 'h' && strlen(optarg) < 256) {
+			load->to = optarg;
+		} else if (option == 'h') {
+			if (optarg[0] == '\0' || strlen(optarg) > DATAGRAM_HOST_MAX)
+				errx(2, "--host: a name of 1 to %d bytes", DATAGRAM_HOST_MAX);
 			load->host = optarg;
 		} else if (option == 'r') {
-			load->rate = number("rate", optarg, 1000000);
+			load->rate = option_number("rate", optarg, 1, 1000000);
 		} else if (option == 'c') {
-			load->clients_count = number("clients", optarg, CLIENTS_MAX);
+			load->clients_count = option_number("clients", optarg, 1, CLIENTS_MAX);
 		} else if (option == 's') {
-			load->seconds = number("seconds", optarg, 600);
-		} else {
+			load->length_ns = option_seconds("seconds", optarg, 1, SECONDS_MAX);
+		} else if (option == 'H') {
 			fputs(help, stdout);
-			exit(option == '?' && optopt == 0 ? 0 : 2);
+			exit(0);
+		} else {
+			errx(2, "try --help");
 		}
 	}
-	if (load->fd < 0 || load->host == NULL || load->rate == 0 || optind != argc)
+	if (optind != argc)
+		errx(2, "unexpected argument \"%s\"; try --help", argv[optind]);
+	if (load->fd < 0 || load->host == NULL || load->rate == 0)
 		errx(2, "--to, --host and --rate are needed; try --help");
 }
 
 int
 overload_main(int argc, char **argv)
 {
-	static struct overload load = { .fd = -1, .clients_count = 100, .seconds = 3 };
+	static struct overload load = { .fd = -1, .clients_count = 100, .length_ns = 3 * NS_PER_S };
 	int status = 1;
 
 	parse(&load, argc, argv);

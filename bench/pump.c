@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -19,12 +20,15 @@ static int
 open_listener(const char *path, size_t len)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat old;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (len >= sizeof addr.sun_path)
 		errx(2, "%.*s: too long for a socket", (int)len, path);
 	memcpy(addr.sun_path, path, len);
-	unlink(addr.sun_path);
+	/* A socket of an earlier run is in the way, a file is somebody's. */
+	if (lstat(addr.sun_path, &old) == 0 && S_ISSOCK(old.st_mode))
+		unlink(addr.sun_path);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof addr) != 0 ||
 	    listen(fd, 65535) != 0)
 		err(1, "%s", addr.sun_path);
