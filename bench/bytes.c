@@ -57,12 +57,6 @@ bytes_add(struct bytes *b, const void *data, size_t n)
 }
 
 void
-bytes_add_text(struct bytes *b, const char *text)
-{
-	bytes_add(b, text, strlen(text));
-}
-
-void
 bytes_drop(struct bytes *b, size_t n)
 {
 	assert(n <= bytes_used(b));

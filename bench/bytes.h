@@ -48,7 +48,13 @@ void bytes_grow(struct bytes *b, size_t n);
 
 /* Appends; `data` may be anything but bytes of `b` itself. */
 void bytes_add(struct bytes *b, const void *data, size_t n);
-void bytes_add_text(struct bytes *b, const char *text);
+
+/* Here, so that the length of a literal is no work. */
+static inline void
+bytes_add_text(struct bytes *b, const char *text)
+{
+	bytes_add(b, text, strlen(text));
+}
 
 /* Drops the first `n` held bytes. */
 void bytes_drop(struct bytes *b, size_t n);

@@ -13,6 +13,8 @@
 
 #include <err.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -29,6 +31,9 @@ open_listener(const struct peer_listen *l)
 	if (fd < 0)
 		err(1, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	/* What is accepted inherits it. */
+	if (l->address.ss_family != AF_UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (bind(fd, (const struct sockaddr *)&l->address, l->len) != 0) {
 		char text[ADDRESS_TEXT_MAX];
 		address_format(&l->address, text);

@@ -20,8 +20,6 @@
 #include <assert.h>
 #include <err.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -43,27 +41,30 @@ conn_set_state(struct conn *c, enum conn_state next)
 	c->state = next;
 }
 
-/* 32 upper-case hexadecimal digits, as long as a key can use. */
-static void
-random_digits(char text[static 33])
+/* Many at a time: a system call each would be much of what a short connection costs. */
+static const uint8_t *
+random_bytes(struct random_pool *pool, size_t n)
 {
-	uint8_t raw[16];
-
-	if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
-		err(1, "getrandom");
-	for (size_t i = 0; i < sizeof raw; i++) {
-		text[2 * i] = "0123456789ABCDEF"[raw[i] >> 4];
-		text[2 * i + 1] = "0123456789ABCDEF"[raw[i] & 15];
+	if (n > pool->left) {
+		if (getrandom(pool->bytes, sizeof pool->bytes, 0) != (ssize_t)sizeof pool->bytes)
+			err(1, "getrandom");
+		pool->left = sizeof pool->bytes;
 	}
-	text[32] = '\0';
+	pool->left -= n;
+	return pool->bytes + pool->left;
 }
 
+/* 32 upper-case hexadecimal digits, as long as a key can use. */
 static struct wire_span
-given_or_random(const char *given, char text[static 33])
+given_or_random(const char *given, struct random_pool *pool, char text[static 32])
 {
 	if (given != NULL)
 		return wire_span_str(given);
-	random_digits(text);
+	const uint8_t *raw = random_bytes(pool, 16);
+	for (size_t i = 0; i < 16; i++) {
+		text[2 * i] = "0123456789ABCDEF"[raw[i] >> 4];
+		text[2 * i + 1] = "0123456789ABCDEF"[raw[i] & 15];
+	}
 	return wire_span(text, 32);
 }
 
@@ -72,7 +73,6 @@ conn_new(struct peer *p, int fd)
 {
 	struct conn *c = calloc(1, sizeof *c);
 	uint8_t raw[IDEA_KEY_SIZE];
-	int on = 1;
 
 	if (c == NULL)
 		err(1, "no memory for a connection");
@@ -81,8 +81,8 @@ conn_new(struct peer *p, int fd)
 	c->number = ++p->connections;
 	c->active_ns = p->now_ns;
 	c->refusal = c->number <= p->options->refuse_first ? p->options->refusal : REFUSE_NOTHING;
-	c->challenge = given_or_random(p->options->challenge, c->random_challenge);
-	c->build_key = given_or_random(p->options->build_key, c->random_key);
+	c->challenge = given_or_random(p->options->challenge, &p->random, c->random_challenge);
+	c->build_key = given_or_random(p->options->build_key, &p->random, c->random_key);
 	lond_key(raw, wire_span_str(p->options->id), wire_span_str(p->options->local),
 		 c->build_key);
 	idea_key_init(&c->key, raw);
@@ -91,7 +91,6 @@ conn_new(struct peer *p, int fd)
 	if (p->options->protocol != PROTOCOL_LOND)
 		c->state = CONN_READY;
 	LIST_INSERT_HEAD(&p->conns, c, link);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->events = EPOLLIN;
 	struct epoll_event e = { .events = c->events, .data.ptr = c };
 	if (epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0)

@@ -42,6 +42,12 @@ struct pending {
 STAILQ_HEAD(pending_queue, pending);
 LIST_HEAD(conn_list, conn);
 
+/* Random bytes that nobody has had yet. */
+struct random_pool {
+	uint8_t bytes[4096];
+	size_t left;
+};
+
 /* What all connections share. */
 struct peer {
 	const struct peer_options *options;
@@ -56,6 +62,7 @@ struct peer {
 	struct bytes line;    /* a reply that still goes into a redis reply */
 	struct bytes reply;   /* a reply on its way to its connection */
 	struct bytes receive; /* what one read brought */
+	struct random_pool random;
 	struct conn_list conns;
 	struct conn_list dead;
 };
@@ -82,8 +89,8 @@ struct conn {
 	struct transcript_sides sides;
 	struct wire_span challenge;
 	struct wire_span build_key;
-	char random_challenge[33];
-	char random_key[33];
+	char random_challenge[32];
+	char random_key[32];
 	struct idea_key key;
 };
 

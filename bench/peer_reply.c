@@ -11,7 +11,7 @@
 
 #define KEEP_BYTES (256 * 1024)
 
-static bool
+static inline bool
 cut(struct wire_span *s, const char *prefix)
 {
 	struct wire_span p = wire_span_str(prefix);
