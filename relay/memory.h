@@ -16,6 +16,11 @@
 #define MEMORY_SPARE_MAX (1u << 20) /* bytes of unused blocks kept for the next turn */
 #define MEMORY_SMALL_MAX 8192u      /* blocks up to this size may use what is above large_max */
 
+#define MEMORY_KEPT_CLASSES   5          /* larger blocks: of 128 KiB and more, doubling */
+#define MEMORY_KEPT_BLOCK_MAX (2u << 20) /* no larger one is kept */
+#define MEMORY_KEPT_MAX       (8u << 20) /* bytes of them */
+#define MEMORY_KEPT_MS        1000u      /* how often memory_trim() is due while there are any */
+
 struct memory_block;
 
 struct memory {
@@ -24,8 +29,11 @@ struct memory {
 			       still */
 	uint64_t used;      /* handed out */
 	uint64_t spare;     /* kept in the cache */
+	uint64_t kept;     /* likewise, of large blocks: for a second or two.  used + kept <= max */
+	uint64_t kept_low; /* the least of it since memory_trim(): so much nobody needed */
 	uint64_t refused;
 	struct memory_block *free[MEMORY_CLASSES];
+	struct memory_block *large[MEMORY_KEPT_CLASSES];
 };
 
 /* Without a reserve for small blocks: whoever wants one lowers large_max. */
@@ -33,6 +41,9 @@ void memory_init(struct memory *memory, uint64_t max);
 
 /* Gives the cache back.  Nothing may be handed out any more. */
 void memory_fini(struct memory *memory);
+
+/* Gives back what of the kept large blocks was not needed since the last call. */
+void memory_trim(struct memory *memory);
 
 /*
  * A block of at least `want` bytes; *got is its size.  NULL when the budget or the machine has no

@@ -248,8 +248,10 @@ stop_if_done(struct worker *worker)
 	if (worker->control != NULL)
 		port_close(worker->control);
 	worker->keeper = worker->control = NULL;
-	if (worker->ports == 0)
+	if (worker->ports == 0) {
+		uring_timer_clear(worker->ring, &worker->trim_timer);
 		worker->state = WORKER_STOPPED;
+	}
 }
 
 static void
@@ -283,6 +285,23 @@ flush_output(struct worker *worker)
 		datagrams_flush(worker->datagrams);
 	if (worker->gateways != NULL)
 		worker_flush_gateways(worker);
+}
+
+/* Large blocks that nobody needed for a while. */
+static void
+on_trim(struct uring_timer *timer)
+{
+	struct worker *worker = uring_container_of(timer, struct worker, trim_timer);
+
+	memory_trim(&worker->memory);
+}
+
+static __attribute__((noinline)) void
+trim_later(struct worker *worker)
+{
+	if (!uring_timer_armed(&worker->trim_timer))
+		uring_timer_set(worker->ring, &worker->trim_timer,
+				worker_now(worker) + ms_to_ns(MEMORY_KEPT_MS));
 }
 
 /* Apart, so that the turns without it are not slowed down by room made for it. */
@@ -326,6 +345,8 @@ worker_turn(struct worker *worker)
 	if (worker->gateways != NULL)
 		worker_turn_gateways(worker);
 	count_turn(worker);
+	if (worker->memory.kept > 0)
+		trim_later(worker);
 	return error;
 }
 
@@ -366,6 +387,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	worker->accept_timer.due = on_accept_again;
 	worker->hurry_timer.due = on_hurried;
 	worker->look_timer.due = on_look;
+	worker->trim_timer.due = on_trim;
 	worker->look_ms = LOOK_MIN_MS;
 	uring_timer_set(ring, &worker->look_timer, worker_now(worker) + ms_to_ns(LOOK_MIN_MS));
 	log_set_sink(send_log, worker);

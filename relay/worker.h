@@ -75,6 +75,7 @@ struct worker {
 	struct uring_timer accept_timer; /* armed = accepting is paused */
 	struct uring_timer hurry_timer;  /* armed = the next turn does not wait */
 	struct uring_timer look_timer;
+	struct uring_timer trim_timer; /* armed while large blocks are kept */
 	uint32_t look_ms; /* the pause before its next look; 0 = only shared listeners are left */
 	uint64_t random;
 	uint32_t log_tokens;
