@@ -6,6 +6,7 @@
 #include "relay/call.h"
 #include "relay/client.h"
 #include "relay/datagrams.h"
+#include "relay/gather.h"
 #include "relay/gateway.h"
 #include "relay/host.h"
 #include "relay/link.h"
@@ -369,6 +370,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 		.ring = ring,
 		.state = WORKER_RUNNING,
 		.clients_max = options->clients_max,
+		.gather_min = GATHER_MIN,
 		.random = options->seed == 0 ? 1 : options->seed,
 		.stats = stats,
 	};

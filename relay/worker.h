@@ -81,6 +81,7 @@ struct worker {
 	uint32_t log_tokens;
 	uint64_t log_second;
 	uint64_t log_dropped;
+	size_t gather_min;   /* see relay/gather.h */
 	uint64_t no_buffers; /* of the ring's count, already in stats */
 	struct worker_stats *stats;
 	uint64_t last_number; /* of a link or client; never used again */
