@@ -16,10 +16,11 @@
 #define MEMORY_SPARE_MAX (1u << 20) /* bytes of unused blocks kept for the next turn */
 #define MEMORY_SMALL_MAX 8192u      /* blocks up to this size may use what is above large_max */
 
-#define MEMORY_KEPT_CLASSES   5          /* larger blocks: of 128 KiB and more, doubling */
-#define MEMORY_KEPT_BLOCK_MAX (2u << 20) /* no larger one is kept */
-#define MEMORY_KEPT_MAX       (8u << 20) /* bytes of them */
-#define MEMORY_KEPT_MS        1000u      /* how often memory_trim() is due while there are any */
+#define MEMORY_LARGE_MIN      (64u * 1024 + 1) /* larger than any block of a class */
+#define MEMORY_KEPT_CLASSES   5                /* large blocks: of 128 KiB and more, doubling */
+#define MEMORY_KEPT_BLOCK_MAX (2u << 20)       /* no larger one is kept */
+#define MEMORY_KEPT_MAX       (8u << 20)       /* bytes of them */
+#define MEMORY_KEPT_MS        1000u /* how often memory_trim() is due while there are any */
 
 struct memory_block;
 
@@ -57,6 +58,17 @@ void *memory_resize(struct memory *memory, void *old, size_t old_size, size_t ke
 void *memory_get_block(struct memory *memory);
 
 void memory_put(struct memory *memory, void *block, size_t size);
+
+/* What to ask for when something is to grow to `want` bytes: all of a kept block at once, if there
+ * is one and the budget is wide, for then the doublings up to it need not be copied. */
+static inline size_t
+memory_ample(const struct memory *memory, size_t want)
+{
+	bool ample = memory->kept > 0 && memory->used <= memory->max / 4;
+
+	return ample && want > MEMORY_SMALL_MAX && want < MEMORY_LARGE_MIN ? MEMORY_LARGE_MIN
+									   : want;
+}
 
 /* Whether so little is left that no new clients should be let in. */
 static inline bool

@@ -241,6 +241,25 @@ Test(memory, a_large_block_is_kept_for_a_larger_one)
 	all_given_back();
 }
 
+Test(memory, a_kept_block_saves_the_doublings)
+{
+	size_t size, got;
+
+	memory_init(&memory, 8 * MIB);
+	cr_assert_eq(memory_ample(&memory, 16 * KIB), 16 * KIB, "nothing is kept");
+	void *large = get(MIB, &size);
+	memory_put(&memory, large, size);
+	cr_assert_eq(memory_ample(&memory, MEMORY_SMALL_MAX), MEMORY_SMALL_MAX);
+	cr_assert_eq(get(memory_ample(&memory, MEMORY_SMALL_MAX + 1), &got), large);
+	memory_put(&memory, large, got);
+	cr_assert_eq(memory_ample(&memory, 70 * KIB), 70 * KIB);
+	void *most = get(3 * MIB, &size);
+	cr_assert_gt(memory.kept, 0);
+	cr_assert_eq(memory_ample(&memory, 16 * KIB), 16 * KIB, "more than a quarter is used");
+	memory_put(&memory, most, size);
+	all_given_back();
+}
+
 Test(memory, a_kept_block_must_suit)
 {
 	size_t huge, size;
