@@ -251,8 +251,8 @@ receive(struct client *client)
 
 /* Stops reading from a client that is far ahead of its answers, and starts again; changes over to
  * the other way of receiving. */
-static void
-pace(struct client *client)
+static __attribute__((noinline)) void
+change_pace(struct client *client)
 {
 	struct exchange *x = client->exchange;
 	bool ahead = x != NULL && buffer_len(&x->in) > CLIENT_IN_HIGH &&
@@ -264,6 +264,16 @@ pace(struct client *client)
 		uring_cancel(client->host->worker->ring, &client->recv);
 	else if (!ahead && !client->recv.in_flight)
 		receive(client);
+}
+
+static void
+pace(struct client *client)
+{
+	const struct exchange *x = client->exchange;
+
+	/* Nearly always it is read from and nothing is left over. */
+	if (!client->recv.in_flight || (x != NULL && buffer_len(&x->in) > 0))
+		change_pace(client);
 }
 
 /* Looks at what can go on now; the end of every event of a client. */
@@ -437,7 +447,7 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 }
 
 /* More of a long line, which is where it belongs. */
-static void
+static __attribute__((noinline)) void
 on_gathered(struct client *client, size_t len)
 {
 	histogram_bump(&client->host->stats->bytes_in, len);

@@ -293,7 +293,7 @@ keep_rest(struct link *link)
 		link_close(link, LINK_REASON_DISORDER, "reply without a request");
 }
 
-static void
+static __attribute__((noinline)) void
 take_stashed(struct link *link)
 {
 	size_t used =
@@ -325,12 +325,12 @@ link_on_input(struct link *link, const uint8_t *data, size_t len)
 		keep_rest(link);
 }
 
-/* Receives in the way that suits what is gathered; records of TLS are no lines. */
-static void
+/* Receives in the way that suits what is gathered.  Not inside TLS: its records are no lines. */
+static __attribute__((noinline)) void
 receive(struct link *link)
 {
 	struct uring *ring = link_worker(link)->ring;
-	bool gathers = link->tls == NULL && buffer_len(&link->in) >= link_worker(link)->gather_min;
+	bool gathers = buffer_len(&link->in) >= link_worker(link)->gather_min;
 
 	if (link->recv.in_flight) {
 		if (gathers && !link->gathering)
@@ -343,18 +343,25 @@ receive(struct link *link)
 		uring_recv(ring, &link->recv, link->fd);
 }
 
+/* More of a long line, which is where it belongs. */
+static __attribute__((noinline)) void
+on_gathered(struct link *link, size_t len)
+{
+	buffer_grow(&link->in, len);
+	take_stashed(link);
+	if (link->state != LINK_CLOSING)
+		receive(link);
+}
+
 static void
 on_data(struct link *link, const uint8_t *data, size_t len)
 {
-	if (data == NULL) {
-		buffer_grow(&link->in, len);
-		take_stashed(link);
-	} else if (link->tls != NULL) {
+	if (link->tls != NULL) {
 		link_tls_on_input(link, data, len);
-	} else {
-		link_on_input(link, data, len);
+		return;
 	}
-	if (link->state != LINK_CLOSING)
+	link_on_input(link, data, len);
+	if (buffer_len(&link->in) > 0 && link->state != LINK_CLOSING)
 		receive(link);
 }
 
@@ -367,8 +374,10 @@ link_on_recv(struct uring_op *op, int res, const uint8_t *data)
 		link_finish(link);
 		return;
 	}
-	if (res > 0)
+	if (res > 0 && data != NULL)
 		on_data(link, data, (size_t)res);
+	else if (res > 0)
+		on_gathered(link, (size_t)res);
 	else if (res == -ECANCELED)
 		receive(link); /* in the other way */
 	else if (res == 0 && link->tls != NULL)

@@ -104,7 +104,7 @@ give_cached(struct memory *memory, void *at, size_t size)
 static bool
 is_large(size_t size)
 {
-	return class_of(size) == MEMORY_CLASSES;
+	return size >= MEMORY_LARGE_MIN;
 }
 
 /* By the largest power of two that is in it: 128 KiB is 0. */
@@ -140,7 +140,7 @@ take_kept(struct memory *memory, struct memory_block **list)
 	return block;
 }
 
-static bool
+static __attribute__((noinline)) bool
 give_kept(struct memory *memory, void *at, size_t size)
 {
 	if (!CACHED || size > MEMORY_KEPT_BLOCK_MAX || memory->kept + size > MEMORY_KEPT_MAX ||
@@ -151,6 +151,8 @@ give_kept(struct memory *memory, void *at, size_t size)
 	*block = (struct memory_block){ .next = *list, .size = size };
 	*list = block;
 	memory->kept += size;
+	if (memory->kept == size && memory->on_kept != NULL)
+		memory->on_kept(memory);
 	return true;
 }
 
@@ -229,7 +231,7 @@ memory_get_block(struct memory *memory)
 	struct memory_block *block = memory->free[0];
 	size_t got;
 
-	if (block == NULL || memory->used + memory->kept + MEMORY_BLOCK_MIN > memory->max)
+	if (block == NULL || memory->used + MEMORY_BLOCK_MIN > memory->max)
 		return memory_resize(memory, NULL, 0, 0, MEMORY_BLOCK_MIN, &got);
 	memory->free[0] = block->next;
 	memory->spare -= MEMORY_BLOCK_MIN;

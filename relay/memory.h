@@ -20,7 +20,7 @@
 #define MEMORY_KEPT_CLASSES   5                /* large blocks: of 128 KiB and more, doubling */
 #define MEMORY_KEPT_BLOCK_MAX (2u << 20)       /* no larger one is kept */
 #define MEMORY_KEPT_MAX       (8u << 20)       /* bytes of them */
-#define MEMORY_KEPT_MS        1000u /* how often memory_trim() is due while there are any */
+#define MEMORY_KEPT_MS        1000u /* how often memory_trim() is due while any is kept */
 
 struct memory_block;
 
@@ -30,8 +30,10 @@ struct memory {
 			       still */
 	uint64_t used;      /* handed out */
 	uint64_t spare;     /* kept in the cache */
-	uint64_t kept;     /* likewise, of large blocks: for a second or two.  used + kept <= max */
+	uint64_t kept; /* likewise, of large blocks, for a second or two; they make room for what
+			  comes from the system, so that all this exceeds max by what is spare */
 	uint64_t kept_low; /* the least of it since memory_trim(): so much nobody needed */
+	void (*on_kept)(struct memory *memory); /* one is kept, there was none; or NULL */
 	uint64_t refused;
 	struct memory_block *free[MEMORY_CLASSES];
 	struct memory_block *large[MEMORY_KEPT_CLASSES];

@@ -203,6 +203,29 @@ worker_look_at_shared(struct worker *worker)
 				worker_now(worker) + ms_to_ns(LOOK_SHARED_MS));
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* Large blocks are kept: those that nobody needs are given back after a while. */
+static void
+on_kept(struct memory *memory)
+{
+	struct worker *worker = uring_container_of(memory, struct worker, memory);
+
+	if (!uring_timer_armed(&worker->trim_timer))
+		uring_timer_set(worker->ring, &worker->trim_timer,
+				worker_now(worker) + ms_to_ns(MEMORY_KEPT_MS));
+}
+
+static void
+on_trim(struct uring_timer *timer)
+{
+	struct worker *worker = uring_container_of(timer, struct worker, trim_timer);
+
+	memory_trim(&worker->memory);
+	if (worker->memory.kept > 0)
+		on_kept(&worker->memory);
+}
+
 /* --- stopping --------------------------------------------------------------------------------- */
 
 static void
@@ -288,23 +311,6 @@ flush_output(struct worker *worker)
 		worker_flush_gateways(worker);
 }
 
-/* Large blocks that nobody needed for a while. */
-static void
-on_trim(struct uring_timer *timer)
-{
-	struct worker *worker = uring_container_of(timer, struct worker, trim_timer);
-
-	memory_trim(&worker->memory);
-}
-
-static __attribute__((noinline)) void
-trim_later(struct worker *worker)
-{
-	if (!uring_timer_armed(&worker->trim_timer))
-		uring_timer_set(worker->ring, &worker->trim_timer,
-				worker_now(worker) + ms_to_ns(MEMORY_KEPT_MS));
-}
-
 /* Apart, so that the turns without it are not slowed down by room made for it. */
 static __attribute__((noinline)) void
 count_now_and_then(struct worker *worker)
@@ -346,8 +352,6 @@ worker_turn(struct worker *worker)
 	if (worker->gateways != NULL)
 		worker_turn_gateways(worker);
 	count_turn(worker);
-	if (worker->memory.kept > 0)
-		trim_later(worker);
 	return error;
 }
 
@@ -376,6 +380,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	};
 	stats_begin(stats, options->memory_max);
 	memory_init(&worker->memory, options->memory_max);
+	worker->memory.on_kept = on_kept;
 	worker->memory.large_max -= options->memory_max / 8; /* see memory_tight() */
 	slab_init(&worker->clients, sizeof(struct client));
 	slab_init(&worker->exchanges, sizeof(struct exchange));
