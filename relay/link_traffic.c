@@ -306,25 +306,6 @@ take_stashed(struct link *link)
 	keep_rest(link);
 }
 
-void
-link_on_input(struct link *link, const uint8_t *data, size_t len)
-{
-	struct memory *memory = link_memory(link);
-	bool stashed = buffer_len(&link->in) > 0;
-	size_t used = stashed ? 0 : take_lines(link, data, len, 0, false);
-
-	if (link->state == LINK_CLOSING || used == len)
-		return;
-	if (!buffer_append(&link->in, memory, data + used, len - used)) {
-		link_close(link, LINK_REASON_NO_MEMORY, "no memory for the reply");
-		return;
-	}
-	if (stashed)
-		take_stashed(link);
-	else
-		keep_rest(link);
-}
-
 /* Receives in the way that suits what is gathered.  Not inside TLS: its records are no lines. */
 static __attribute__((noinline)) void
 receive(struct link *link)
@@ -343,6 +324,27 @@ receive(struct link *link)
 		uring_recv(ring, &link->recv, link->fd);
 }
 
+void
+link_on_input(struct link *link, const uint8_t *data, size_t len)
+{
+	struct memory *memory = link_memory(link);
+	bool stashed = buffer_len(&link->in) > 0;
+	size_t used = stashed ? 0 : take_lines(link, data, len, 0, false);
+
+	if (link->state == LINK_CLOSING || used == len)
+		return;
+	if (!buffer_append(&link->in, memory, data + used, len - used)) {
+		link_close(link, LINK_REASON_NO_MEMORY, "no memory for the reply");
+		return;
+	}
+	if (stashed)
+		take_stashed(link);
+	else
+		keep_rest(link);
+	if (link->state != LINK_CLOSING && link->tls == NULL)
+		receive(link);
+}
+
 /* More of a long line, which is where it belongs. */
 static __attribute__((noinline)) void
 on_gathered(struct link *link, size_t len)
@@ -350,18 +352,6 @@ on_gathered(struct link *link, size_t len)
 	buffer_grow(&link->in, len);
 	take_stashed(link);
 	if (link->state != LINK_CLOSING)
-		receive(link);
-}
-
-static void
-on_data(struct link *link, const uint8_t *data, size_t len)
-{
-	if (link->tls != NULL) {
-		link_tls_on_input(link, data, len);
-		return;
-	}
-	link_on_input(link, data, len);
-	if (buffer_len(&link->in) > 0 && link->state != LINK_CLOSING)
 		receive(link);
 }
 
@@ -374,10 +364,12 @@ link_on_recv(struct uring_op *op, int res, const uint8_t *data)
 		link_finish(link);
 		return;
 	}
-	if (res > 0 && data != NULL)
-		on_data(link, data, (size_t)res);
-	else if (res > 0)
+	if (res > 0 && data == NULL)
 		on_gathered(link, (size_t)res);
+	else if (res > 0 && link->tls != NULL)
+		link_tls_on_input(link, data, (size_t)res);
+	else if (res > 0)
+		link_on_input(link, data, (size_t)res);
 	else if (res == -ECANCELED)
 		receive(link); /* in the other way */
 	else if (res == 0 && link->tls != NULL)

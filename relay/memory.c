@@ -90,7 +90,7 @@ give_cached(struct memory *memory, void *at, size_t size)
 {
 	int class = class_of(size);
 
-	if (!CACHED || class == MEMORY_CLASSES || memory->spare + size > MEMORY_SPARE_MAX)
+	if (!CACHED || memory->spare + size > MEMORY_SPARE_MAX)
 		return false;
 	struct memory_block *block = at;
 	block->next = memory->free[class];
@@ -140,7 +140,7 @@ take_kept(struct memory *memory, struct memory_block **list)
 	return block;
 }
 
-static __attribute__((noinline)) bool
+static bool
 give_kept(struct memory *memory, void *at, size_t size)
 {
 	if (!CACHED || size > MEMORY_KEPT_BLOCK_MAX || memory->kept + size > MEMORY_KEPT_MAX ||
@@ -239,6 +239,13 @@ memory_get_block(struct memory *memory)
 	return block;
 }
 
+static __attribute__((noinline)) void
+put_away(struct memory *memory, void *block, size_t size)
+{
+	if (!is_large(size) || !give_kept(memory, block, size))
+		free(block);
+}
+
 void
 memory_put(struct memory *memory, void *block, size_t size)
 {
@@ -246,7 +253,6 @@ memory_put(struct memory *memory, void *block, size_t size)
 		return;
 	assert(memory->used >= size);
 	memory->used -= size;
-	if (is_large(size) ? give_kept(memory, block, size) : give_cached(memory, block, size))
-		return;
-	free(block);
+	if (is_large(size) || !give_cached(memory, block, size))
+		put_away(memory, block, size);
 }
