@@ -39,6 +39,7 @@ buffer_make_room(struct buffer *buffer, struct memory *memory, size_t n)
 	size_t want = buffer->tail + n;
 	if (buffer->cap > 0 && want < buffer->cap * 2)
 		want = buffer->cap * 2;
+	want = memory_ample(memory, want);
 	size_t got;
 	uint8_t *data = memory_resize(memory, buffer->data, buffer->cap, buffer->tail, want, &got);
 	if (data == NULL && want > buffer->tail + n && buffer->tail + n > buffer->cap)

@@ -7,6 +7,7 @@
  */
 #include "relay/client.h"
 
+#include "relay/gather.h"
 #include "relay/log.h"
 #include "relay/stats.h"
 #include "wire/enc.h"
@@ -226,9 +227,32 @@ start_requests(struct client *client, const uint8_t *data, size_t len, size_t sc
 	return (size_t)(src - data);
 }
 
-/* Stops reading from a client that is far ahead of its answers, and starts again. */
+/* Whether what was read is the beginning of one line that is long already. */
+static bool
+gathers(const struct exchange *x)
+{
+	return x != NULL && buffer_len(&x->in) >= x->worker->gather_min && may_start(x);
+}
+
 static void
-pace(struct client *client)
+receive(struct client *client)
+{
+	struct worker *worker = client->host->worker;
+	struct exchange *x = client->exchange;
+	int fd = client->recv.fd;
+	bool gathering =
+	    gathers(x) && gather_recv(worker->ring, &client->recv, fd, &x->in, &worker->memory);
+
+	if (x != NULL)
+		x->gathering = gathering;
+	if (!gathering)
+		uring_recv(worker->ring, &client->recv, fd);
+}
+
+/* Stops reading from a client that is far ahead of its answers, and starts again; changes over to
+ * the other way of receiving. */
+static __attribute__((noinline)) void
+change_pace(struct client *client)
 {
 	struct exchange *x = client->exchange;
 	bool ahead = x != NULL && buffer_len(&x->in) > CLIENT_IN_HIGH &&
@@ -236,10 +260,20 @@ pace(struct client *client)
 
 	if (client->state != CLIENT_OPEN)
 		return;
-	if (ahead && client->recv.in_flight)
+	if (client->recv.in_flight && (ahead || (gathers(x) && !x->gathering)))
 		uring_cancel(client->host->worker->ring, &client->recv);
 	else if (!ahead && !client->recv.in_flight)
-		uring_recv(client->host->worker->ring, &client->recv, client->recv.fd);
+		receive(client);
+}
+
+static void
+pace(struct client *client)
+{
+	const struct exchange *x = client->exchange;
+
+	/* Nearly always it is read from and nothing is left over. */
+	if (!client->recv.in_flight || (x != NULL && buffer_len(&x->in) > 0))
+		change_pace(client);
 }
 
 /* Looks at what can go on now; the end of every event of a client. */
@@ -412,6 +446,15 @@ on_input(struct client *client, const uint8_t *data, size_t len)
 	advance(client);
 }
 
+/* More of a long line, which is where it belongs. */
+static __attribute__((noinline)) void
+on_gathered(struct client *client, size_t len)
+{
+	histogram_bump(&client->host->stats->bytes_in, len);
+	buffer_grow(&client->exchange->in, len);
+	advance(client);
+}
+
 static void
 on_end(struct client *client)
 {
@@ -441,8 +484,10 @@ on_recv(struct uring_op *op, int res, const uint8_t *data)
 	case CLIENT_OPEN:
 		break;
 	}
-	if (res > 0)
+	if (res > 0 && data != NULL)
 		on_input(client, data, (size_t)res);
+	else if (res > 0)
+		on_gathered(client, (size_t)res);
 	else if (res == 0)
 		on_end(client);
 	else if (res == -ECANCELED)

@@ -48,6 +48,7 @@ struct exchange {
 	struct uring_op writable;
 	struct uring_timer stalled; /* armed while the client does not read */
 	bool dirty;                 /* in worker->dirty_exchanges */
+	bool gathering;             /* client->recv, while in flight, writes into `in` */
 };
 
 /* Takes over the connection; closes it if there is no memory. */

@@ -58,6 +58,7 @@ struct link {
 	struct idea_key key;
 	struct buffer in;   /* an incomplete line */
 	size_t scanned;     /* of it known to hold no LF */
+	bool gathering;     /* recv, while in flight, writes into `in` */
 	struct buffer out;  /* not yet given to the socket */
 	uint64_t out_given; /* stream offset of out's head: bytes that the socket took */
 

@@ -3,6 +3,7 @@
  * replies in, in order.
  */
 #include "relay/courier.h"
+#include "relay/gather.h"
 #include "relay/host.h"
 #include "relay/link.h"
 #include "relay/link_internal.h"
@@ -280,6 +281,49 @@ take_lines(struct link *link, const uint8_t *data, size_t len, size_t scanned, b
 	return (size_t)(src - data);
 }
 
+/* What is left is the beginning of a line. */
+static void
+keep_rest(struct link *link)
+{
+	link->scanned = buffer_len(&link->in);
+	if (link->scanned == 0)
+		buffer_release(&link->in, link_memory(link));
+	else if (link->state != LINK_HANDSHAKE && !expects_reply(link))
+		/* It would become the beginning of the next reply. */
+		link_close(link, LINK_REASON_DISORDER, "reply without a request");
+}
+
+static __attribute__((noinline)) void
+take_stashed(struct link *link)
+{
+	size_t used =
+	    take_lines(link, buffer_at(&link->in), buffer_len(&link->in), link->scanned, true);
+
+	if (link->state == LINK_CLOSING)
+		return;
+	if (buffer_len(&link->in) > 0) /* else the reply took it over */
+		buffer_consume(&link->in, used);
+	keep_rest(link);
+}
+
+/* Receives in the way that suits what is gathered.  Not inside TLS: its records are no lines. */
+static __attribute__((noinline)) void
+receive(struct link *link)
+{
+	struct uring *ring = link_worker(link)->ring;
+	bool gathers = buffer_len(&link->in) >= link_worker(link)->gather_min;
+
+	if (link->recv.in_flight) {
+		if (gathers && !link->gathering)
+			uring_cancel(ring, &link->recv);
+		return;
+	}
+	link->gathering =
+	    gathers && gather_recv(ring, &link->recv, link->fd, &link->in, link_memory(link));
+	if (!link->gathering)
+		uring_recv(ring, &link->recv, link->fd);
+}
+
 void
 link_on_input(struct link *link, const uint8_t *data, size_t len)
 {
@@ -293,20 +337,22 @@ link_on_input(struct link *link, const uint8_t *data, size_t len)
 		link_close(link, LINK_REASON_NO_MEMORY, "no memory for the reply");
 		return;
 	}
-	if (stashed) {
-		used = take_lines(link, buffer_at(&link->in), buffer_len(&link->in), link->scanned,
-				  true);
-		if (link->state == LINK_CLOSING)
-			return;
-		if (buffer_len(&link->in) > 0) /* else the reply took it over */
-			buffer_consume(&link->in, used);
-	}
-	link->scanned = buffer_len(&link->in);
-	if (link->scanned == 0)
-		buffer_release(&link->in, memory);
-	else if (link->state != LINK_HANDSHAKE && !expects_reply(link))
-		/* It would become the beginning of the next reply. */
-		link_close(link, LINK_REASON_DISORDER, "reply without a request");
+	if (stashed)
+		take_stashed(link);
+	else
+		keep_rest(link);
+	if (link->state != LINK_CLOSING && link->tls == NULL)
+		receive(link);
+}
+
+/* More of a long line, which is where it belongs. */
+static __attribute__((noinline)) void
+on_gathered(struct link *link, size_t len)
+{
+	buffer_grow(&link->in, len);
+	take_stashed(link);
+	if (link->state != LINK_CLOSING)
+		receive(link);
 }
 
 void
@@ -318,10 +364,14 @@ link_on_recv(struct uring_op *op, int res, const uint8_t *data)
 		link_finish(link);
 		return;
 	}
-	if (res > 0 && link->tls != NULL)
+	if (res > 0 && data == NULL)
+		on_gathered(link, (size_t)res);
+	else if (res > 0 && link->tls != NULL)
 		link_tls_on_input(link, data, (size_t)res);
 	else if (res > 0)
 		link_on_input(link, data, (size_t)res);
+	else if (res == -ECANCELED)
+		receive(link); /* in the other way */
 	else if (res == 0 && link->tls != NULL)
 		link_tls_on_end(link);
 	else if (res == 0)

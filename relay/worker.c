@@ -6,6 +6,7 @@
 #include "relay/call.h"
 #include "relay/client.h"
 #include "relay/datagrams.h"
+#include "relay/gather.h"
 #include "relay/gateway.h"
 #include "relay/host.h"
 #include "relay/link.h"
@@ -203,6 +204,29 @@ worker_look_at_shared(struct worker *worker)
 				worker_now(worker) + ms_to_ns(LOOK_SHARED_MS));
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* Large blocks are kept: those that nobody needs are given back after a while. */
+static void
+on_kept(struct memory *memory)
+{
+	struct worker *worker = uring_container_of(memory, struct worker, memory);
+
+	if (!uring_timer_armed(&worker->trim_timer))
+		uring_timer_set(worker->ring, &worker->trim_timer,
+				worker_now(worker) + ms_to_ns(MEMORY_KEPT_MS));
+}
+
+static void
+on_trim(struct uring_timer *timer)
+{
+	struct worker *worker = uring_container_of(timer, struct worker, trim_timer);
+
+	memory_trim(&worker->memory);
+	if (worker->memory.kept > 0)
+		on_kept(&worker->memory);
+}
+
 /* --- stopping --------------------------------------------------------------------------------- */
 
 static void
@@ -249,8 +273,10 @@ stop_if_done(struct worker *worker)
 	if (worker->control != NULL)
 		port_close(worker->control);
 	worker->keeper = worker->control = NULL;
-	if (worker->ports == 0)
+	if (worker->ports == 0) {
+		uring_timer_clear(worker->ring, &worker->trim_timer);
 		worker->state = WORKER_STOPPED;
+	}
 }
 
 static void
@@ -349,11 +375,13 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 		.ring = ring,
 		.state = WORKER_RUNNING,
 		.clients_max = options->clients_max,
+		.gather_min = GATHER_MIN,
 		.random = options->seed == 0 ? 1 : options->seed,
 		.stats = stats,
 	};
 	stats_begin(stats, options->memory_max);
 	memory_init(&worker->memory, options->memory_max);
+	worker->memory.on_kept = on_kept;
 	worker->memory.large_max -= options->memory_max / 8; /* see memory_tight() */
 	slab_init(&worker->clients, sizeof(struct client));
 	slab_init(&worker->exchanges, sizeof(struct exchange));
@@ -367,6 +395,7 @@ worker_init(struct worker *worker, struct uring *ring, struct channel *keeper,
 	worker->accept_timer.due = on_accept_again;
 	worker->hurry_timer.due = on_hurried;
 	worker->look_timer.due = on_look;
+	worker->trim_timer.due = on_trim;
 	worker->look_ms = LOOK_MIN_MS;
 	uring_timer_set(ring, &worker->look_timer, worker_now(worker) + ms_to_ns(LOOK_MIN_MS));
 	log_set_sink(send_log, worker);

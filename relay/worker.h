@@ -75,11 +75,13 @@ struct worker {
 	struct uring_timer accept_timer; /* armed = accepting is paused */
 	struct uring_timer hurry_timer;  /* armed = the next turn does not wait */
 	struct uring_timer look_timer;
+	struct uring_timer trim_timer; /* armed while large blocks are kept */
 	uint32_t look_ms; /* the pause before its next look; 0 = only shared listeners are left */
 	uint64_t random;
 	uint32_t log_tokens;
 	uint64_t log_second;
 	uint64_t log_dropped;
+	size_t gather_min;   /* see relay/gather.h */
 	uint64_t no_buffers; /* of the ring's count, already in stats */
 	struct worker_stats *stats;
 	uint64_t last_number; /* of a link or client; never used again */

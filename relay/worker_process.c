@@ -11,6 +11,7 @@
 #include "relay/tls.h"
 #include "uring/explain.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -59,6 +60,8 @@ worker_process(int keeper_fd, int stats_fd, const char *name, const struct worke
 		log_error(NULL, "there is no source of random numbers for TLS");
 		_exit(EXIT_UNAVAILABLE);
 	}
+	/* Blocks that struct memory gives back leave the process at once. */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	if (sandbox)
 		sandbox_enter(SANDBOX_WORKER, NULL, 0);
 	channel_send(keeper, &ready, -1);

@@ -11,6 +11,7 @@ enum fake_op_kind {
 	OP_NONE,
 	OP_ACCEPT,
 	OP_RECV,
+	OP_RECV_INTO,
 	OP_SEND,
 	OP_CONNECT,
 	OP_POLL
@@ -32,7 +33,9 @@ struct fake_flight {
 	uring_done *done;
 	int fd;
 	enum fake_op_kind kind;
-	unsigned events;           /* of a poll */
+	unsigned events; /* of a poll */
+	uint8_t *into;   /* of a receive into the owner's memory */
+	size_t room;
 	struct fake_answer answer; /* of a connect */
 	const struct sockaddr *address;
 	struct sockaddr_storage address_copy;

@@ -346,6 +346,17 @@ uring_recv(struct uring *u, struct uring_op *op, int fd)
 }
 
 void
+uring_recv_into(struct uring *u, struct uring_op *op, int fd, void *at, size_t len)
+{
+	if (len == 0 || len > INT32_MAX)
+		fake_fault(u, "a receive of %zu bytes", len);
+	struct fake_flight *flight = flight_new(u, op, OP_RECV_INTO, fd);
+	flight->into = at;
+	flight->room = len;
+	memset(at, 0xdd, len); /* what was there is gone */
+}
+
+void
 uring_poll(struct uring *u, struct uring_op *op, int fd, unsigned events)
 {
 	flight_new(u, op, OP_POLL, fd)->events = events;

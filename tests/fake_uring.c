@@ -92,6 +92,27 @@ produce_recv(struct uring *u, struct fake_flight *flight)
 	} while (!flight->final && fake_receivable(end) && fake_happens(u, 600));
 }
 
+/* What is there, or how the stream ended. */
+static void
+produce_recv_into(struct uring *u, struct fake_flight *flight)
+{
+	struct fake_end *end = fake_file(u, flight->fd, "receive")->end;
+	size_t cap = flight->room;
+
+	if (end->to_worker.len > 1 && fake_happens(u, u->base.options.short_read)) {
+		cap = (size_t)fake_between(&u->base.random, 1, end->to_worker.len - 1);
+		cap = cap > flight->room ? flight->room : cap;
+		fake_count(u, FAKE_SHORT_READ);
+	}
+	ssize_t got = fake_receive(end, flight->into, cap);
+	if (got < 0)
+		fake_count(u, FAKE_RECV_RESET);
+	if (flight->cancelled)
+		fake_count(u, got > 0 ? FAKE_LATE_DATA : FAKE_LATE_END);
+	fake_count(u, FAKE_RECV_INTO);
+	complete_final(u, flight, (int)got);
+}
+
 static void
 produce_accept(struct uring *u, struct fake_flight *flight)
 {
@@ -147,6 +168,9 @@ produce(struct uring *u, struct fake_flight *flight)
 	case OP_RECV:
 		produce_recv(u, flight);
 		break;
+	case OP_RECV_INTO:
+		produce_recv_into(u, flight);
+		break;
 	case OP_CONNECT:
 		produce_connect(u, flight);
 		break;
@@ -164,7 +188,8 @@ static bool
 has_result(struct uring *u, struct fake_flight *flight)
 {
 	switch (flight->kind) {
-	case OP_RECV: {
+	case OP_RECV:
+	case OP_RECV_INTO: {
 		struct fake_file *file = fake_file(u, flight->fd, "receive");
 		if (file->kind != FAKE_STREAM)
 			fake_fault(u, "a receive on descriptor %d, which is no stream", flight->fd);

@@ -33,6 +33,7 @@ struct fake_end;
 	X(FAKE_SEND_INTO_VOID, "send_into_void") /* taken, although the peer is gone */ \
 	X(FAKE_NO_BUFFERS, "no_buffers")                                                \
 	X(FAKE_RECV_STOPPED, "recv_stopped") /* a multishot receive ended after data */ \
+	X(FAKE_RECV_INTO, "recv_into")       /* into the worker's own memory */         \
 	X(FAKE_RECV_RESET, "recv_reset")                                                \
 	X(FAKE_DELAYED, "delayed")                                                      \
 	X(FAKE_EARLY_SUBMIT, "early_submit") /* the submission queue was full */        \

@@ -55,6 +55,8 @@ check_client(struct sim *sim, struct sums *sums, const struct client *client)
 	if (x->client != client || x->request.reply == NULL)
 		if (client->state != CLIENT_CLOSING)
 			sim_fail(sim, "a client and its exchange do not know each other");
+	if (client->recv.in_flight && x->gathering && x->in.tail == x->in.cap)
+		sim_fail(sim, "a client's receive writes into nothing");
 	bool busy = x->request.state != REQUEST_IDLE || buffer_len(&x->out) > 0;
 	if (client->state == CLIENT_OPEN && !busy && buffer_len(&x->in) == 0 &&
 	    !x->send.op.in_flight)
@@ -119,6 +121,8 @@ check_link(struct sim *sim, struct sums *sums, const struct link *link)
 		sim_fail(sim, "a link retires with nothing in flight");
 	if (link->state == LINK_CLOSING && link->in_flight_count > 0)
 		sim_fail(sim, "a closing link has requests in flight");
+	if (link->recv.in_flight && link->gathering && link->in.tail == link->in.cap)
+		sim_fail(sim, "a link's receive writes into nothing");
 	if (link->state == LINK_RETIRING)
 		sim_cover(sim, SIM_RETIRED);
 	if (link->state == LINK_CLOSING)

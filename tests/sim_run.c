@@ -109,6 +109,8 @@ set_up(struct sim *sim)
 	if (worker_init(&sim->worker, sim->ring, sim->keeper, sim->channel, sim->stats, &worker) !=
 	    0)
 		sim_fail(sim, "no worker");
+	if (sim_chance(sim, 500)) /* short lines are received as long ones are */
+		sim->worker.gather_min = (size_t)sim_below(sim, 2000) + 1;
 	sim_hosts_start(sim);
 	sim_clients_start(sim);
 }

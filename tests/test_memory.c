@@ -210,15 +210,150 @@ Test(memory, large_blocks_have_a_bound_of_their_own)
 	all_given_back();
 }
 
-Test(memory, large_blocks_are_not_cached)
-{
-	size_t size;
-	void *block = get(64 * KIB + 1, &size);
+#ifndef __SANITIZE_ADDRESS__ /* there nothing is kept */
+#define MIB (1024 * KIB)
 
-	memory_put(&memory, block, size);
+Test(memory, a_large_block_is_kept_for_a_larger_one)
+{
+	size_t size, got;
+
+	memory_init(&memory, 64 * MIB);
+	uint8_t *large = get(MIB, &size);
+	memory_put(&memory, large, size);
 	cr_assert_eq(memory.spare, 0);
+	cr_assert_eq(memory.kept, MIB);
+
+	uint8_t *line = get(64 * KIB, &size);
+	memset(line, 7, size);
+	line = memory_resize(&memory, line, size, size, size + 1, &got);
+	cr_assert_eq(line, large);
+	cr_assert_eq(got, MIB, "all of it, so that the line need not move again");
+	cr_assert_eq(memory.used, MIB);
+	cr_assert_eq(memory.kept, 0);
+	for (size_t i = 0; i < size; i++)
+		cr_assert_eq(line[i], 7);
+	memory_put(&memory, line, got);
+
+	line = get(MIB + 1, &size);
+	cr_assert_neq(line, large, "one that is too small is left");
+	cr_assert_eq(memory.kept, MIB);
+	memory_put(&memory, line, size);
 	all_given_back();
 }
+
+Test(memory, a_kept_block_saves_the_doublings)
+{
+	size_t size, got;
+
+	memory_init(&memory, 8 * MIB);
+	cr_assert_eq(memory_ample(&memory, 16 * KIB), 16 * KIB, "nothing is kept");
+	void *large = get(MIB, &size);
+	memory_put(&memory, large, size);
+	cr_assert_eq(memory_ample(&memory, MEMORY_SMALL_MAX), MEMORY_SMALL_MAX);
+	cr_assert_eq(get(memory_ample(&memory, MEMORY_SMALL_MAX + 1), &got), large);
+	memory_put(&memory, large, got);
+	cr_assert_eq(memory_ample(&memory, 70 * KIB), 70 * KIB);
+	void *most = get(3 * MIB, &size);
+	cr_assert_gt(memory.kept, 0);
+	cr_assert_eq(memory_ample(&memory, 16 * KIB), 16 * KIB, "more than a quarter is used");
+	memory_put(&memory, most, size);
+	all_given_back();
+}
+
+Test(memory, a_kept_block_must_suit)
+{
+	size_t huge, size;
+
+	memory_init(&memory, 64 * MIB);
+	void *block = get(MEMORY_KEPT_BLOCK_MAX, &huge);
+	memory_put(&memory, block, huge);
+	void *small = get(65 * KIB, &size);
+	cr_assert_eq(size, huge, "any large one is for any large line");
+	memory_put(&memory, small, size);
+	memory_trim(&memory);
+	memory_trim(&memory);
+	cr_assert_eq(memory.kept, 0);
+
+	block = get(MEMORY_KEPT_BLOCK_MAX + 1, &huge);
+	memory_put(&memory, block, huge);
+	cr_assert_eq(memory.kept, 0, "the largest go back at once");
+
+	/* The budget: it is the block's size that counts. */
+	memory_init(&memory, 2 * MIB);
+	block = get(MIB, &huge);
+	memory_put(&memory, block, huge);
+	void *most = get(2 * MIB - 512 * KIB, &size);
+	cr_assert_eq(memory.kept, 0, "what is kept makes room");
+	cr_assert_eq(memory.used, 2 * MIB - 512 * KIB);
+	memory_put(&memory, most, size);
+	cr_assert_eq(memory.kept, 2 * MIB - 512 * KIB);
+	small = get(64 * KIB, &size);
+	cr_assert_leq(memory.used + memory.kept, memory.max);
+	most = get(2 * MIB - 64 * KIB, &huge);
+	cr_assert_not_null(most);
+	memory_put(&memory, most, huge);
+	memory_put(&memory, small, size);
+	all_given_back();
+}
+
+Test(memory, small_blocks_need_what_is_kept)
+{
+	static void *blocks[2048];
+	size_t size;
+
+	for (int round = 0; round < 2; round++) { /* from the system, then from the cache */
+		void *large = get(MAX - 64 * KIB, &size);
+		memory_put(&memory, large, size);
+		cr_assert_eq(memory.kept, MAX - 64 * KIB);
+		for (int i = 0; i < 2048; i++) {
+			blocks[i] = memory_get_block(&memory);
+			cr_assert_not_null(blocks[i]);
+			cr_assert_leq(memory.used + memory.kept + memory.spare,
+				      MAX + MEMORY_SPARE_MAX);
+		}
+		cr_assert_null(memory_get_block(&memory));
+		for (int i = 0; i < 2048; i++)
+			memory_put(&memory, blocks[i], MEMORY_BLOCK_MIN);
+	}
+	all_given_back();
+}
+
+Test(memory, what_is_kept_has_a_bound)
+{
+	void *blocks[40];
+	size_t size = 0;
+
+	memory_init(&memory, 64 * MIB);
+	for (int i = 0; i < 40; i++)
+		blocks[i] = get(MIB, &size);
+	for (int i = 0; i < 40; i++)
+		memory_put(&memory, blocks[i], size);
+	cr_assert_eq(memory.kept, MEMORY_KEPT_MAX);
+	all_given_back();
+}
+
+Test(memory, what_nobody_needs_is_given_back)
+{
+	void *blocks[4];
+	size_t size = 0;
+
+	memory_init(&memory, 64 * MIB);
+	for (int i = 0; i < 4; i++)
+		blocks[i] = get(MIB, &size);
+	for (int i = 0; i < 4; i++)
+		memory_put(&memory, blocks[i], size);
+	memory_trim(&memory);
+	cr_assert_eq(memory.kept, 4 * MIB, "kept since a moment");
+	blocks[0] = get(MIB, &size); /* one is needed now and then */
+	memory_put(&memory, blocks[0], size);
+	memory_trim(&memory);
+	cr_assert_eq(memory.kept, MIB);
+	memory_trim(&memory);
+	cr_assert_eq(memory.kept, 0);
+	memory_trim(&memory);
+	all_given_back();
+}
+#endif
 
 Test(memory, tight)
 {

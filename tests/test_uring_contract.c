@@ -264,6 +264,79 @@ Test(contract, an_operation_is_used_again_after_its_end)
 	seen_free(second);
 }
 
+/* --- receives into the owner's memory --------------------------------------------------------- */
+
+Test(contract, receives_once_where_the_owner_says)
+{
+	int fd;
+	far_end far = far_stream(ring, &fd);
+	struct seen *reader = seen_new();
+	uint8_t *bytes = pattern(3000);
+	uint8_t room[3000];
+	size_t len = 0;
+
+	cr_assert_eq(far_write(far, bytes, 3000), 3000);
+	while (len < 3000) {
+		size_t most = len + 1000 > 3000 ? 3000 - len : 1000;
+		reader->finals = 0;
+		uring_recv_into(ring, &reader->op, fd, room + len, most);
+		unsigned before = reader->count;
+		turn_until(&reader->finals, 1);
+		cr_assert_eq(reader->count, before + 1, "one callback each");
+		cr_assert(reader->results[before] > 0 && (size_t)reader->results[before] <= most);
+		len += (size_t)reader->results[before];
+	}
+	cr_assert_eq(reader->len, 0, "the callback gets no data");
+	cr_assert_arr_eq(room, bytes, 3000);
+	reader->finals = 0;
+	uring_recv_into(ring, &reader->op, fd, room, sizeof room);
+	turn_for(2);
+	cr_assert_eq(reader->finals, 0, "nothing is there");
+	far_close(far);
+	turn_until(&reader->finals, 1);
+	cr_assert_eq(reader->results[reader->count - 1], 0);
+	uring_close(ring, fd);
+	turn_for(1);
+	free(bytes);
+	seen_free(reader);
+}
+
+/* From one way of receiving to the other and back, in the middle of a stream. */
+Test(contract, the_ways_of_receiving_change_over)
+{
+	int fd;
+	far_end far = far_stream(ring, &fd);
+	struct seen *first = seen_new();
+	struct seen *second = seen_new();
+	uint8_t room[16];
+
+	first->again = second;
+	uring_recv_into(ring, &first->op, fd, room, sizeof room);
+	turn_for(1);
+	uring_cancel(ring, &first->op);
+	uring_cancel(ring, &first->op);
+	turn_until(&first->finals, 1);
+	cr_assert_eq(first->count, 1);
+	cr_assert_eq(first->results[0], -ECANCELED);
+	far_write(far, "more", 4);
+	turn_until(&second->count, 1);
+	cr_assert_eq(second->len, 4);
+	uring_cancel(ring, &second->op);
+	turn_until(&second->finals, 1);
+	first->finals = 0;
+	first->again = NULL;
+	far_write(far, "last", 4);
+	uring_recv_into(ring, &first->op, fd, room, sizeof room);
+	turn_until(&first->finals, 1);
+	cr_assert_eq(first->results[1], 4);
+	cr_assert_arr_eq(room, "last", 4);
+	uring_close(ring, fd);
+	far_close(far);
+	turn_for(1);
+	seen_free(first);
+	seen_free(second);
+}
+
 /* --- cancels ---------------------------------------------------------------------------------- */
 
 Test(contract, cancel_of_an_idle_receive)

@@ -124,6 +124,13 @@ void uring_accept(struct uring *ring, struct uring_op *op, int listener);
 void uring_recv(struct uring *ring, struct uring_op *op, int fd);
 
 /*
+ * Receives once, into the owner's memory, which must stay until the callback: res > 0 is how many
+ * bytes were written there (`data` is NULL), 0 the end of the stream, or -errno; in_flight is
+ * false.  len is 1 .. INT32_MAX.  For who expects much: what uring_recv() brings has to be copied.
+ */
+void uring_recv_into(struct uring *ring, struct uring_op *op, int fd, void *at, size_t len);
+
+/*
  * Sends what the socket takes at once.  Settled at the start of the next turn: res == len, fewer
  * (the socket is full: wait with uring_poll, send the rest), -EAGAIN (nothing taken) or another
  * -errno. `data` must stay unchanged until then; len is 1 .. INT32_MAX.

@@ -31,6 +31,7 @@ enum op_kind {
 	OP_NONE,
 	OP_ACCEPT,
 	OP_RECV,
+	OP_RECV_INTO,
 	OP_SEND,
 	OP_CONNECT,
 	OP_POLL,

@@ -82,6 +82,16 @@ uring_recv(struct uring *u, struct uring_op *op, int fd)
 	uring_submit_recv(u, op);
 }
 
+void
+uring_recv_into(struct uring *u, struct uring_op *op, int fd, void *at, size_t len)
+{
+	assert(len > 0 && len <= INT32_MAX);
+	struct io_uring_sqe *sqe = start(u, op, OP_RECV_INTO, fd);
+
+	io_uring_prep_recv(sqe, fd, at, len, 0);
+	sqe->user_data = (uintptr_t)op;
+}
+
 unsigned
 uring_dgram_size(const struct uring *u)
 {
