@@ -297,6 +297,8 @@ void client_on_wake(struct client *client);
 void client_finish(struct client *client);
 
 /* load_report.c */
+/* What makes a run fail although it came to its end; NULL: nothing. */
+const char *load_verdict(const struct load *load);
 void load_report_table(FILE *file, const struct load *load, bool passed);
 void load_report_json(FILE *file, const struct load *load, bool passed);
 /* One line on stderr about the run so far; `seconds` since the line before. */

@@ -7,6 +7,7 @@
 #include "bench/clock.h"
 #include "bench/load_udp.h"
 #include "bench/number.h"
+#include "bench/option.h"
 #include "wire/enc.h"
 
 #include <err.h>
@@ -19,6 +20,7 @@
 #define CLIENTS_MAX 1000000
 #define COUNT_MAX   (UINT64_C(1) << 48)
 #define PARTS_MAX   100000
+#define SECONDS_MAX 86400
 
 static const char help[] =
     "usage: relay-bench load --unix PATH | --tcp ADDR:PORT | --udp ADDR:PORT --host NAME [option "
@@ -76,27 +78,6 @@ static const char help[] =
     "stderr\n\n"
     "Exit status: 0 = every reply was right; 1 = a wrong one, none at all, or a stall; 2 = "
     "usage.\n";
-
-static uint64_t
-number(const char *option, uint64_t min, uint64_t max)
-{
-	uint64_t value;
-
-	if (!number_parse(wire_span_str(optarg), max, &value) || value < min)
-		errx(2, "--%s: \"%s\" is not a number from %lu to %lu", option, optarg, min, max);
-	return value;
-}
-
-static uint64_t
-seconds(const char *option)
-{
-	char *end;
-	double value = strtod(optarg, &end);
-
-	if (end == optarg || *end != '\0' || !(value >= 0.0 && value <= 86400.0))
-		errx(2, "--%s: \"%s\" is not a number of seconds up to a day", option, optarg);
-	return (uint64_t)(value * (double)NS_PER_S);
-}
 
 static void
 set_unix(struct load_target *target)
@@ -239,7 +220,7 @@ static const struct option_form forms[] = {
 	{ "clients", OPTION_NUMBER, FIELD(clients), .min = 1, .max = CLIENTS_MAX },
 	{ "depth", OPTION_NUMBER, FIELD(depth), .min = 1, .max = 1000000 },
 	{ "requests", OPTION_NUMBER, FIELD(requests), .min = 1, .max = COUNT_MAX },
-	{ "seconds", OPTION_SECONDS, FIELD(duration_ns) },
+	{ "seconds", OPTION_SECONDS, FIELD(duration_ns), .min = 1 },
 	{ "warmup", OPTION_SECONDS, FIELD(warmup_ns) },
 	{ "parts", OPTION_NUMBER, FIELD(parts), .min = 1, .max = PARTS_MAX },
 	{ "settle", OPTION_SECONDS, FIELD(settle_ns) },
@@ -278,10 +259,10 @@ set_option(struct load_options *o, const struct option_form *form)
 		*(const char **)field = optarg;
 		break;
 	case OPTION_NUMBER:
-		*(uint64_t *)field = number(form->name, form->min, form->max);
+		*(uint64_t *)field = option_number(form->name, optarg, form->min, form->max);
 		break;
 	case OPTION_SECONDS:
-		*(uint64_t *)field = seconds(form->name);
+		*(uint64_t *)field = option_seconds(form->name, optarg, form->min, SECONDS_MAX);
 		break;
 	case OPTION_ACTION:
 	case OPTION_COMMAND:

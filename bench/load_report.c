@@ -197,6 +197,26 @@ table_what(FILE *f, const struct load_options *o)
 		o->reply_bytes, o->encrypt, o->connect_per, o->seed);
 }
 
+const char *
+load_verdict(const struct load *load)
+{
+	const struct load_counts *n = &load->counts;
+
+	if (n->wrong > 0)
+		return "a reply was wrong";
+	if (load->end.counts.replies == load->begin.counts.replies)
+		return "no right reply inside the measured window";
+	if (!load->options->strict)
+		return NULL;
+	if (n->cut_off > 0)
+		return "requests were cut off";
+	if (n->con_lost > 0)
+		return "requests were answered con_lost";
+	if (n->ended + n->idle_ended > 0)
+		return "connections were ended";
+	return n->refused > 0 ? "connections were refused" : NULL;
+}
+
 void
 load_report_table(FILE *f, const struct load *load, bool passed)
 {

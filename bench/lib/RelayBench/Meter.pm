@@ -93,12 +93,13 @@ sub prepare_strace {
 case \$1 in
 begin)
 	$strace -c -f $attach -o '$dir/strace.txt' 2>'$dir/strace.err' & echo \$! >'$dir/strace.pid'
-	while ! grep -q attached '$dir/strace.err'; do sleep 0.01; done ;;
+	while ! grep -q attached '$dir/strace.err' && kill -0 \$! 2>/dev/null; do sleep 0.01; done ;;
 end)
 	pid=\$(cat '$dir/strace.pid')
 	kill -TERM \$pid
 	while kill -0 \$pid 2>/dev/null; do sleep 0.01; done ;;
 esac
+true
 END
 	return $self;
 }
@@ -109,7 +110,11 @@ sub hook { return "sh $_[0]{hook}" }
 sub counts {
 	my ($self) = @_;
 	my $dir = $self->{site}->dir;
-	return { syscalls => scalar parse_strace(RelayBench::Site::read_file("$dir/strace.txt")) } if $self->{is} eq 'strace';
+	if ($self->{is} eq 'strace') {
+		my $calls = parse_strace(RelayBench::Site::read_file("$dir/strace.txt"));
+		# It may not attach to whatever its user may start.
+		return defined $calls ? { syscalls => $calls } : {};
+	}
 	kill 'INT', $self->{process}{pid};
 	RelayBench::Site::wait_for(sub { defined RelayBench::Site::ended($self->{process}) }, 10);
 	my @values = parse_perf(RelayBench::Site::read_file("$dir/perf.txt"));

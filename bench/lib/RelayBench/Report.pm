@@ -187,12 +187,18 @@ sub memory_text {
 	    . join(', ', map { number($ns->{$_}) . ' ns within ' . ($_ < 1024 ? "$_ KiB" : $_ / 1024 . ' MiB') } @sizes) . ".\n";
 }
 
+sub where_text {
+	my ($processors) = @_;
+	return "relay, load and peer share it.\n" if $processors == 1;
+	return "the relay on one, load and peer on another unless the scenario says otherwise.\n";
+}
+
 sub markdown {
 	my ($results, @targets) = @_;
 	my $machine = $results->{machine};
 	my $text = "# Comparison ($results->{set} set)\n\n";
-	$text .= "$machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}; the relay on one, load and peer on the"
-	    . " other unless the scenario says otherwise.\n" . memory_text($machine);
+	$text .= "$machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}; "
+	    . where_text($machine->{processors}) . memory_text($machine);
 	$text .= "TCP congestion control: $machine->{congestion}.\n" if defined $machine->{congestion};
 	$text .= join(', ', map { "$_ $machine->{versions}{$_}" } sort keys %{ $machine->{versions} }) . ".\n";
 	$text .= "Medians, and in brackets the range over all runs.  How to read this: bench/README.md.\n\n";
@@ -217,13 +223,13 @@ sub summary {
 		}
 	}
 	my $machine = $results->{machine};
+	my $shared = $machine->{processors} == 1 ? 'all share it' : "the relay\nhas one, load and peer share another";
 	my @head = ('work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us');
 	my $command = $results->{set} eq 'quick' ? 'make bench-quick' : 'make bench';
 	$command = "relay-bench compare --only $results->{only}" if defined $results->{only};
 	return table(\@head, @rows) . <<"END";
 
-Medians of `$command` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: the relay
-has one, load and peer share the other.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
+Medians of `$command` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: $shared.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
 1:1 proxy comes from multiplexing with coalesced sends, which an epoll loop could do as well; io_uring mostly saves the system
 calls.
 END

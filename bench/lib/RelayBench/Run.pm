@@ -8,13 +8,13 @@ use strict;
 use warnings;
 use Exporter 'import';
 use JSON::PP ();
-use List::Util qw(min);
+use List::Util qw(max min);
 use RelayBench::Contestant qw(contestant limit_of_files program);
 use RelayBench::Meter;
 use RelayBench::Site;
 use Time::HiRes qw(time);
 
-our @EXPORT_OK = qw(run_once run_interleaved processors);
+our @EXPORT_OK = qw(run_once run_interleaved allowed_processors processors);
 
 use constant {
 	WARMUP => 0.4,
@@ -25,11 +25,16 @@ use constant {
 	LONGEST => 60,         # seconds that a load may take besides the measured ones
 };
 
-# The processors this may use, at most two: (of the relay, of load and peer), as taskset takes them.
+# All that this may use.
+sub allowed_processors {
+	my ($list) = RelayBench::Site::read_file('/proc/self/status') =~ /^Cpus_allowed_list:\s*(\S+)/m;
+	return map { /(\d+)-(\d+)/ ? $1 .. $2 : $_ } split /,/, $list // '0';
+}
+
+# At most two of them: (of the relay, of load and peer), as taskset takes them.
 sub processors {
 	my ($cores) = @_;
-	my ($list) = RelayBench::Site::read_file('/proc/self/status') =~ /^Cpus_allowed_list:\s*(\S+)/m;
-	my @all = map { /(\d+)-(\d+)/ ? $1 .. $2 : $_ } split /,/, $list // '0';
+	my @all = allowed_processors();
 	return ($all[0], $all[0]) if @all == 1;
 	return ($cores > 1 ? "$all[0],$all[1]" : $all[0], $all[1]);
 }
@@ -79,7 +84,7 @@ sub load_options {
 	my @ids = $site->ids;
 	splice @ids, @ids - $scenario->{spare};
 	my $per_client = $contestant->{descriptors};
-	my $idle = $per_client ? min($scenario->{idle}, int((limit_of_files() - SPARE_FILES) / $per_client)) : 0;
+	my $idle = $per_client ? max(0, min($scenario->{idle}, int((limit_of_files() - SPARE_FILES) / $per_client))) : 0;
 	my @options = targets($site, $variant, @ids);
 	my %option = (
 		protocol => $contestant->{load}, clients => $scenario->{clients}, depth => $scenario->{depth},

@@ -41,6 +41,7 @@ sub parse_variant {
 	for my $word (@words) {
 		if ($word =~ /^(\d+)x(\d+)$/) {
 			@variant{qw(links pipeline)} = ($1, $2);
+			die "contestant \"$spec\": 1x1 to 1024x1024\n" if grep { $_ < 1 || $_ > 1024 } $1, $2;
 		} elsif ($word =~ /^w([1-9])$/) {
 			$variant{workers} = $1;
 		} elsif ($word =~ /^(enc|stalled|reload|udp|sealed)$/) {

@@ -200,6 +200,8 @@ sub is_alive {
 
 sub DESTROY {
 	my ($self) = @_;
+	# What is waited for here must not become the exit status of the program.
+	local ($?, $!, $@);
 	$self->finish if $$ == $self->{owner};
 	return;
 }
