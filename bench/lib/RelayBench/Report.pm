@@ -225,11 +225,9 @@ sub summary {
 	my $machine = $results->{machine};
 	my $shared = $machine->{processors} == 1 ? 'all share it' : "the relay\nhas one, load and peer share another";
 	my @head = ('work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us');
-	my $command = $results->{set} eq 'quick' ? 'make bench-quick' : 'make bench';
-	$command = "relay-bench compare --only $results->{only}" if defined $results->{only};
 	return table(\@head, @rows) . <<"END";
 
-Medians of `$command` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: $shared.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
+Medians of `$results->{command}` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: $shared.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
 1:1 proxy comes from multiplexing with coalesced sends, which an epoll loop could do as well; io_uring mostly saves the system
 calls.
 END
