@@ -222,6 +222,7 @@ sub summary {
 			$about = '';
 		}
 	}
+	my $given = (grep { $_->[1] eq 'lonc' } @rows) ? "\n`lonc` is the one that PROGRAM runs, a relay of the kind that relayd takes the place of." : '';
 	my $machine = $results->{machine};
 	my $shared = $machine->{processors} == 1 ? 'all share it' : "the relay\nhas one, load and peer share another";
 	my @head = ('work (32 B requests, 64 B replies)', 'relay', 'requests/s', 'CPU us/request', 'system calls/request', 'p99 us');
@@ -229,7 +230,7 @@ sub summary {
 
 Medians of `$results->{command}` on $machine->{cpu}, $machine->{processors} processors, Linux $machine->{kernel}: $shared.  `LxP` = L links with P requests in flight on each; `8x1` keeps to the legacy rule of one.  Most of the gain over a
 1:1 proxy comes from multiplexing with coalesced sends, which an epoll loop could do as well; io_uring mostly saves the system
-calls.
+calls.$given
 END
 }
 
